@@ -1,0 +1,1 @@
+"""Send requests so that nobody learns both who asks and what is asked."""
