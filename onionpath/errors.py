@@ -160,3 +160,22 @@ class StreamError(OnionPathError):
 
 class OutcomeUnknownError(OnionPathError):
     """The call may or may not have been carried out, and nobody can tell which."""
+
+
+# The exit codes of both programs, first match wins; documented in docs/guides/exit-codes.md. 2 is click's own for
+# a wrong command line, 130 means interrupted.
+EXIT_CODES: tuple[tuple[type[OnionPathError], int], ...] = (
+    (KeyFileError, 6),
+    (SettingsError, 3),
+    (UsageError, 2),
+    (DeadlineError, 5),
+    (NoPathError, 4),
+    (UnreachableError, 4),
+    (DirectoryError, 7),
+    (RefusedError, 8),
+)
+
+
+def exit_code(error: OnionPathError) -> int:
+    """The documented exit code of a program that ends with this error; 1 for whatever has no code of its own."""
+    return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), 1)
