@@ -96,6 +96,10 @@ class FrameReader:
         self._view = memoryview(bytes(self._view[self._position :]))
         self._position = 0
 
+    def unread(self, waiting: int) -> None:
+        """Go back to where ``waiting`` had this value, so that the frame comes again."""
+        self._position = len(self._view) - waiting
+
     @property
     def waiting(self) -> int:
         """Bytes of a frame that isn't complete, or that nobody has asked for yet."""

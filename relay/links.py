@@ -1,0 +1,265 @@
+"""The socket driver of a switch: reads links, carries actions out, and does nothing else.
+
+For each wake-up of a link: one read from the socket, every frame in it through ``Switch.receive``, then one write
+for each link that got something. There is no task, event or queue per packet; only calls to services get a task.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import structlog
+import trio
+
+from onionpath.crypto.identity import RelayId
+from onionpath.errors import PeerError
+from onionpath.injected import UnixTime
+from onionpath.link.tls import TlsSession
+from onionpath.service.calls import Reason, Reply
+from onionpath.service.registry import Registry
+from relay.switch import Actions, Serving, Switch
+from relay.wire import Wire
+
+log = structlog.get_logger(__name__)
+
+# One system call brings at most 32 small packets, about 3 ms of work, after which other links have their turn.
+RECEIVE_BUFFER_SIZE = 256 * 1024
+TICK_EVERY_S = 0.5
+
+
+class Neighbour(NamedTuple):
+    """Where a relay listens, and the hash of its link key."""
+
+    host: str
+    port: int
+    key_hash: bytes
+
+
+class Timeouts(NamedTuple):
+    """Deadlines of making a connection, in seconds."""
+
+    connect_s: float = 10.0
+    handshake_s: float = 10.0
+
+
+class Links:
+    """All connections of one switch.
+
+    Args:
+        switch: decides everything.
+        registry: answers calls.
+        nursery: where links, dials and calls run; cancelling it closes them.
+        server_tls, client_tls: contexts of ``onionpath.link.tls``.
+        clock: Unix time that never goes back.
+    """
+
+    def __init__(
+        self,
+        switch: Switch,
+        registry: Registry,
+        nursery: trio.Nursery,
+        *,
+        server_tls: ssl.SSLContext,
+        client_tls: ssl.SSLContext,
+        clock: Callable[[], UnixTime],
+        timeouts: Timeouts = Timeouts(),
+    ) -> None:
+        self._switch = switch
+        self._registry = registry
+        self._nursery = nursery
+        self._server_tls = server_tls
+        self._client_tls = client_tls
+        self._clock = clock
+        self._timeouts = timeouts
+        self._neighbours: Mapping[RelayId, Neighbour] = {}
+        self._wires: dict[int, Wire] = {}
+        self._next_link_id = 1
+        self._dirty: dict[Wire, None] = {}
+        self._flush_wanted = trio.Event()
+        # Shared by all links: between a read and its end nothing is awaited.
+        self._received = memoryview(bytearray(RECEIVE_BUFFER_SIZE))
+        self._plaintext = memoryview(bytearray(RECEIVE_BUFFER_SIZE))
+
+    def use_network(self, neighbours: Mapping[RelayId, Neighbour]) -> None:
+        """The relays of the newest document."""
+        self._neighbours = neighbours
+        self._switch.use_network({relay: neighbour.key_hash for relay, neighbour in neighbours.items()})
+
+    async def run(self) -> None:
+        """Sweep deadlines and flush what services answered, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._tick)
+            nursery.start_soon(self._flush_answers)
+
+    async def _tick(self) -> None:
+        while True:
+            await trio.sleep(TICK_EVERY_S)
+            self.carry_out(self._switch.tick(self._clock()))
+            self._flush()
+
+    async def _flush_answers(self) -> None:
+        # Answers that come in one turn of the scheduler leave in one write per link.
+        while True:
+            await self._flush_wanted.wait()
+            self._flush_wanted = trio.Event()
+            self._flush()
+
+    # Connections.
+
+    async def accepted(self, sock: socket.socket) -> None:
+        """Serve a connection that somebody made to us, until it ends."""
+        await self._hold(sock, None)
+
+    async def _dial(self, relay_id: RelayId) -> None:
+        neighbour = self._neighbours.get(relay_id)
+        sock = None
+        if neighbour is not None:
+            with trio.move_on_after(self._timeouts.connect_s):
+                sock = await _connect(neighbour)
+        if sock is None:
+            self.carry_out(self._switch.dial_failed(relay_id, now=self._clock()))
+            self._flush()
+        else:
+            await self._hold(sock, relay_id)
+
+    async def _hold(self, sock: socket.socket, peer: RelayId | None) -> None:
+        context = self._server_tls if peer is None else self._client_tls
+        wire = Wire(self._next_link_id, sock, TlsSession(context, server_side=peer is None))
+        self._next_link_id += 1
+        try:
+            reason = await self._greet(wire, peer)
+            if reason is None:
+                await self._carry(wire, peer)
+            elif peer is not None:
+                self.carry_out(self._switch.dial_failed(peer, now=self._clock()))
+                self._flush()
+        finally:
+            self._wires.pop(wire.link_id, None)
+            self._dirty.pop(wire, None)
+            wire.close()
+
+    async def _greet(self, wire: Wire, peer: RelayId | None) -> str | None:
+        """Shake hands and check whom we reached; gives why not, or None."""
+        try:
+            with trio.fail_after(self._timeouts.handshake_s):
+                await wire.shake_hands(memoryview(bytearray(16 * 1024)))
+            if peer is not None:
+                wire.tls.check_peer(self._neighbours[peer].key_hash)
+        except (PeerError, OSError, EOFError, KeyError, trio.TooSlowError) as error:
+            log.debug("handshake_failed", kind=type(error).__name__)
+            return "handshake_failed"
+        return None
+
+    async def _carry(self, wire: Wire, peer: RelayId | None) -> None:
+        self._wires[wire.link_id] = wire
+        reason = "peer_closed"
+        self.carry_out(self._switch.opened(wire.link_id, peer=peer, now=self._clock()))
+        try:
+            with wire.scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._write_when_possible, wire)
+                    self._flush()
+                    await self._read(wire)
+        except* (OSError, EOFError):
+            pass
+        except* PeerError:
+            reason = "tls_damaged"
+        except* Exception as group:
+            # A bug of ours must end one link, not the relay.
+            reason = "bug"
+            log.error("link_failed", kinds=[type(error).__name__ for error in group.exceptions])
+        finally:
+            self.carry_out(self._switch.closed(wire.link_id, reason=reason, now=self._clock()))
+            self._wires.pop(wire.link_id, None)
+            self._flush()
+
+    async def _read(self, wire: Wire) -> None:
+        while True:
+            count = await wire.receive(self._received)
+            wire.tls.feed(self._received[:count])
+            self._take_plaintext(wire)
+            while wire.paused_until:
+                await self._resume(wire)
+            await trio.lowlevel.checkpoint()
+
+    def _take_plaintext(self, wire: Wire) -> None:
+        try:
+            while filled := wire.tls.read_into(self._plaintext):
+                actions = self._switch.receive(wire.link_id, self._plaintext[:filled], now=self._clock())
+                self.carry_out(actions)
+        finally:
+            self._flush()
+
+    async def _resume(self, wire: Wire) -> None:
+        await trio.sleep(max(0.0, wire.paused_until - self._clock()))
+        wire.paused_until = 0.0
+        self.carry_out(self._switch.receive(wire.link_id, b"", now=self._clock()))
+        self._flush()
+
+    async def _write_when_possible(self, wire: Wire) -> None:
+        while True:
+            self._switch.written(wire.link_id, await wire.push_when_possible())
+
+    # Actions.
+
+    def carry_out(self, actions: Actions) -> None:
+        """Do what the switch decided; frames leave with the next ``_flush``."""
+        for link_id, frame in actions.writes:
+            wire = self._wires.get(link_id)
+            if wire is not None:
+                wire.put(frame)
+                self._dirty[wire] = None
+        for relay_id in actions.dials:
+            self._nursery.start_soon(self._dial, relay_id)
+        for serving in actions.serves:
+            self._nursery.start_soon(self._serve, serving)
+        for link_id, until in actions.pauses:
+            if link_id in self._wires:
+                self._wires[link_id].paused_until = until
+        for link_id, reason in actions.closes:
+            if link_id in self._wires:
+                self._wires[link_id].close_reason = reason
+                self._wires[link_id].scope.cancel()
+
+    def _flush(self) -> None:
+        dirty, self._dirty = self._dirty, {}
+        for wire in dirty:
+            if wire.blocked.is_set() or wire.link_id not in self._wires:
+                continue
+            try:
+                self._switch.written(wire.link_id, wire.push())
+            except OSError:
+                wire.scope.cancel()
+
+    async def _serve(self, serving: Serving) -> None:
+        reply = Reply.refused(Reason.SERVICE_TIMED_OUT)
+        with trio.move_on_after(max(0.0, serving.call.deadline - self._clock())):
+            reply = await self._registry.answer(
+                serving.call, from_client=serving.from_client, last_depth=serving.last_depth
+            )
+        self.carry_out(self._switch.answered(serving.call_id, reply, now=self._clock()))
+        self._flush_wanted.set()
+
+
+async def _connect(neighbour: Neighbour) -> socket.socket | None:
+    family = socket.AF_INET6 if ":" in neighbour.host else socket.AF_INET
+    sock = trio.socket.socket(family, socket.SOCK_STREAM)
+    try:
+        await sock.connect((neighbour.host, neighbour.port))
+    except OSError:
+        sock.close()
+        return None
+    except BaseException:
+        sock.close()
+        raise
+    return prepare(socket.socket(fileno=sock.detach()))
+
+
+def prepare(sock: socket.socket) -> socket.socket:
+    """A connected socket as the driver wants it: non-blocking, and without Nagle's delay."""
+    sock.setblocking(False)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock

@@ -1,0 +1,127 @@
+"""What a switch remembers of one link: who is there, what is under way, and what waits to be written.
+
+States of a link:
+
+    called by a client      OPEN
+    called by a relay       OPEN -> CLAIM comes -> CLAIMED -> PROOF comes -> PROVEN
+    calling a relay         CLAIMING -> CHALLENGE comes -> PROVEN
+
+Only a PROVEN link carries packets of depth 1 and more.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import Enum
+
+from onionpath.crypto.identity import RelayId
+from onionpath.injected import UnixTime
+from onionpath.link.frames import FrameReader
+from onionpath.link.proof import Claim
+
+
+class LinkState(Enum):
+    """How far a link's two ends know each other."""
+
+    OPEN = "open"
+    CLAIMED = "claimed"
+    CLAIMING = "claiming"
+    PROVEN = "proven"
+
+
+@dataclass(slots=True)
+class PacketRate:
+    """A token bucket: ``per_second`` packets on average, ``burst`` at once."""
+
+    per_second: float
+    burst: float
+    tokens: float
+    filled_at: UnixTime
+
+    @classmethod
+    def full(cls, per_second: float, burst: float, now: UnixTime) -> PacketRate:
+        """A bucket that nobody has drawn from."""
+        return cls(per_second, burst, burst, now)
+
+    def take(self, now: UnixTime) -> bool:
+        """Draw one packet; False when none is left."""
+        self.tokens = min(self.burst, self.tokens + (now - self.filled_at) * self.per_second)
+        self.filled_at = now
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+    def next_at(self) -> UnixTime:
+        """When one packet can be drawn again."""
+        return UnixTime(self.filled_at + (1 - self.tokens) / self.per_second)
+
+
+class Backlog:
+    """Bytes handed to the driver and not yet written, with the age of the oldest."""
+
+    # A mark a second is enough to cut off a peer within a second of its time.
+    MARK_EVERY_S = 1.0
+
+    __slots__ = ("_marks", "_written", "_queued")
+
+    def __init__(self) -> None:
+        self._queued = 0
+        self._written = 0
+        self._marks: deque[tuple[UnixTime, int]] = deque()
+
+    @property
+    def size(self) -> int:
+        """Bytes that wait."""
+        return self._queued - self._written
+
+    def add(self, size: int, now: UnixTime) -> None:
+        """So many bytes were handed over."""
+        if not self._marks or now - self._marks[-1][0] >= self.MARK_EVERY_S:
+            self._marks.append((now, self._queued))
+        self._queued += size
+
+    def remove(self, size: int) -> None:
+        """So many bytes were written."""
+        self._written += size
+        while len(self._marks) > 1 and self._marks[1][1] <= self._written:
+            self._marks.popleft()
+        if self._written == self._queued:
+            self._marks.clear()
+
+    def age(self, now: UnixTime) -> float:
+        """Seconds that the oldest byte has waited, 0 when none does; late by at most MARK_EVERY_S."""
+        return now - self._marks[0][0] if self._marks else 0.0
+
+
+@dataclass(slots=True)
+class Link:
+    """One connection, as the switch sees it."""
+
+    link_id: int
+    state: LinkState
+    peer: RelayId | None
+    opened_at: UnixTime
+    heard_at: UnixTime
+    reader: FrameReader
+    rate: PacketRate
+    in_flight_limit: int
+    incomplete_since: UnixTime | None = None
+    backlog: Backlog = field(default_factory=Backlog)
+    in_flight: int = 0  # requests and calls it sent us that aren't answered
+    next_exchange_id: int = 1
+    going_away: bool = False
+    claim: Claim | None = None
+    our_nonce: bytes = b""
+
+    @property
+    def is_client(self) -> bool:
+        """True unless a relay has proven itself here."""
+        return self.state is not LinkState.PROVEN
+
+    def fresh_exchange_id(self) -> int:
+        """A number that no other exchange of ours on this link has had."""
+        exchange_id = self.next_exchange_id
+        self.next_exchange_id += 1
+        return exchange_id

@@ -1,0 +1,591 @@
+"""A relay's whole data plane, without sockets, tasks or clocks.
+
+Bytes of a link go in, ``Actions`` come out, and a driver carries them out: ``links`` over sockets, the simulations
+over an event heap. A packet's way:
+
+    receive -> cheap refusals -> peel -> replay memory -> forward: the next link's write, an entry in ``waiting``
+                                                       -> serve:   an action, an entry in ``calls``
+    receive (reply) -> entry removed -> sealed once more -> the previous link's write
+    answered        -> entry removed -> sealed           -> the previous link's write
+
+Every entry ends exactly once: by its reply, a REJECT, the loss of its link, or its deadline in ``tick``.
+
+Spec: docs/specs/link.md, docs/specs/onion-native.md. What it leaves to others: connections (driver), services
+(registry), which relays exist and which keys are valid (``use_network``, ``use_keys``).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from onionpath.crypto.identity import IdentityKey, RelayId
+from onionpath.errors import BadLayerError, MalformedError
+from onionpath.injected import Entropy, UnixTime
+from onionpath.link.frames import (
+    AnswerBody,
+    Frame,
+    FrameReader,
+    Kind,
+    call_capacity,
+    decode_call,
+    encode_answer,
+    encode_frame,
+)
+from onionpath.link.proof import NONCE_SIZE, Claim, Parties, check_proof, sign_proof
+from onionpath.onion.geometry import SizeClass
+from onionpath.onion.native import NativeOnion
+from onionpath.onion.packets import Forward, HopKey, Packet, ReplyHead, ReplyKey, Serve
+from onionpath.onion.replay import Remembered, ReplayMemory
+from onionpath.service.calls import Call, Reason, Reply, Status
+from relay.limits import SwitchLimits
+from relay.peers import Link, LinkState, PacketRate
+
+
+class Watch(Protocol):
+    """Looks on for experiments: what an observer of this relay's links could note."""
+
+    def saw(self, link_id: int, *, sent: bool, kind: Kind, size: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A call for the registry; answer it with ``Switch.answered(call_id, …)``."""
+
+    call_id: int
+    call: Call
+    from_client: bool
+    last_depth: bool
+
+
+@dataclass(slots=True)
+class Actions:
+    """What a driver must do now, in this order of fields; each list in the order of its making."""
+
+    writes: list[tuple[int, bytes]] = field(default_factory=list)
+    dials: list[RelayId] = field(default_factory=list)
+    serves: list[Serving] = field(default_factory=list)
+    closes: list[tuple[int, str]] = field(default_factory=list)
+    pauses: list[tuple[int, UnixTime]] = field(default_factory=list)  # read no more from it until then
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an exchange came from and what its reply needs; ``reply_key`` is None for an unsealed call."""
+
+    link_id: int
+    exchange_id: int
+    reply_class: SizeClass
+    reply_key: ReplyKey | None
+    depth: int
+    received_at: UnixTime
+    deadline: UnixTime
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchStatistics:
+    """Counts by named reason since the start, and what is held now."""
+
+    counts: Mapping[str, int]
+    links: int
+    waiting: int
+    calls: int
+    queued_bytes: int
+
+
+class Switch:
+    """See the module's first lines.
+
+    Args:
+        onion: the packet format of this network.
+        identity: our name among relays.
+        network_id: 32 bytes.
+        link_key_hash: of our own TLS certificate, which callers prove themselves against.
+        replay: what we have seen.
+        limits: sizes, rates and times.
+        entropy: for nonces of replies and proofs.
+        watch: only in experiments.
+    """
+
+    def __init__(
+        self,
+        onion: NativeOnion,
+        identity: IdentityKey,
+        *,
+        network_id: bytes,
+        link_key_hash: bytes,
+        replay: ReplayMemory,
+        limits: SwitchLimits,
+        entropy: Entropy,
+        watch: Watch | None = None,
+    ) -> None:
+        self._onion = onion
+        self._geometry = onion.geometry
+        self._identity = identity
+        self._network_id = network_id
+        self._link_key_hash = link_key_hash
+        self._replay = replay
+        self._limits = limits
+        self._entropy = entropy
+        self._watch = watch
+        self._keys: Mapping[int, HopKey] = {}
+        self._key_hashes: Mapping[RelayId, bytes] = {}
+        self._links: dict[int, Link] = {}
+        self._relay_links: dict[RelayId, int] = {}
+        # By depth, because deadlines grow in the order of arrival only among equals; (link, exchange) -> origin.
+        self._waiting: list[dict[tuple[int, int], Origin]] = [{} for _ in range(self._geometry.hops)]
+        self._dialling: dict[RelayId, list[tuple[Packet, Origin]]] = {}
+        self._refused_until: dict[RelayId, UnixTime] = {}
+        self._calls: dict[int, Origin] = {}
+        self._next_call_id = 1
+        self._queued_bytes = 0
+        self._draining = False
+        self._counts: Counter[str] = Counter()
+
+    # What the relay is told by its keeper.
+
+    def use_network(self, key_hashes: Mapping[RelayId, bytes]) -> None:
+        """The relays of the newest document, each with the hash of its link key."""
+        self._key_hashes = key_hashes
+
+    def use_keys(self, keys: Mapping[int, HopKey]) -> None:
+        """Our packet keys that may be used now, by generation."""
+        self._keys = keys
+
+    def statistics(self) -> SwitchStatistics:
+        """A snapshot."""
+        waiting = sum(map(len, self._waiting)) + sum(map(len, self._dialling.values()))
+        return SwitchStatistics(
+            dict(self._counts), len(self._links), waiting, len(self._calls), self._queued_bytes
+        )
+
+    # Links come and go.
+
+    def opened(self, link_id: int, *, now: UnixTime, peer: RelayId | None = None) -> Actions:
+        """A connection stands: we called ``peer``, whose TLS key was checked, or somebody (None) called us."""
+        actions = Actions()
+        state = LinkState.OPEN if peer is None else LinkState.CLAIMING
+        limits = self._limits.client if peer is None else self._limits.relay
+        rate = PacketRate.full(limits.packets_per_second, limits.burst, now)
+        link = Link(link_id, state, peer, now, now, FrameReader(self._geometry), rate, limits.in_flight)
+        self._links[link_id] = link
+        if peer is not None:
+            link.our_nonce = self._entropy(NONCE_SIZE)
+            claim = Claim(self._identity.relay_id, link.our_nonce)
+            self._write(actions, link, Kind.CLAIM, now, body=claim.encode())
+        return actions
+
+    def closed(self, link_id: int, *, now: UnixTime, reason: str = "peer_closed") -> Actions:
+        """A connection is gone; whatever waited for it fails now rather than at its deadline."""
+        actions = Actions()
+        self._forget_link(actions, link_id, reason, now)
+        return actions
+
+    def dial_failed(self, relay_id: RelayId, *, now: UnixTime) -> Actions:
+        """No connection to this relay could be made; what waited for it fails, and we don't try again at once."""
+        actions = Actions()
+        self._refused_until[relay_id] = UnixTime(now + self._limits.redial_after_s)
+        for _, origin in self._dialling.pop(relay_id, ()):
+            self._fail_edge(actions, origin, Reason.NEXT_UNREACHABLE, now)
+        return actions
+
+    def written(self, link_id: int, size: int) -> None:
+        """The driver has given so many bytes of our writes to the network."""
+        link = self._links.get(link_id)
+        if link is not None:
+            link.backlog.remove(size)
+            self._queued_bytes -= size
+
+    def drain(self, *, now: UnixTime) -> Actions:
+        """Take nothing new, finish what is under way, and let every neighbour know."""
+        actions = Actions()
+        self._draining = True
+        for link in list(self._links.values()):
+            self._write(actions, link, Kind.GOING_AWAY, now)
+        return actions
+
+    @property
+    def is_idle(self) -> bool:
+        """True when nothing is under way and nothing waits to be written."""
+        return not (self._calls or any(self._waiting) or self._dialling or self._queued_bytes)
+
+    # Bytes come in.
+
+    def receive(self, link_id: int, data: bytes | memoryview, *, now: UnixTime) -> Actions:
+        """Take bytes of a link and handle every complete frame in them.
+
+        Args:
+            data: may point into a buffer that is reused afterwards; empty data go on after a pause.
+        """
+        actions = Actions()
+        link = self._links.get(link_id)
+        if link is None:
+            return actions
+        link.reader.feed(data)
+        try:
+            self._read_frames(actions, link, now)
+        except MalformedError as error:
+            self._close(actions, link, str(error), now)
+            return actions
+        link.reader.keep()
+        return actions
+
+    def _read_frames(self, actions: Actions, link: Link, now: UnixTime) -> None:
+        while True:
+            before = link.reader.waiting
+            frame = link.reader.next_frame()
+            if frame is None:
+                break
+            if frame.kind in _LIMITED and not link.rate.take(now):
+                link.reader.unread(before)
+                self._counts["reading_paused"] += 1
+                actions.pauses.append((link.link_id, link.rate.next_at()))
+                link.incomplete_since = None
+                return
+            link.heard_at = now
+            link.incomplete_since = None
+            if self._watch:
+                size = self._geometry.frame_size(frame.size_class)
+                self._watch.saw(link.link_id, sent=False, kind=frame.kind, size=size)
+            self._handle(actions, link, frame, now)
+            if link.link_id not in self._links:
+                return
+        if not link.reader.waiting:
+            link.incomplete_since = None
+        elif link.incomplete_since is None:
+            link.incomplete_since = now
+
+    def _handle(self, actions: Actions, link: Link, frame: Frame, now: UnixTime) -> None:
+        match frame.kind:
+            case Kind.REQUEST:
+                self._request(actions, link, frame, now)
+            case Kind.REPLY | Kind.REJECT:
+                self._reply(actions, link, frame, now)
+            case Kind.CALL:
+                self._call(actions, link, frame, now)
+            case Kind.PING:
+                self._write(actions, link, Kind.PONG, now, exchange_id=frame.exchange_id)
+            case Kind.CLAIM | Kind.CHALLENGE | Kind.PROOF:
+                self._get_to_know(actions, link, frame, now)
+            case Kind.GOING_AWAY:
+                link.going_away = True
+            case Kind.PADDING | Kind.PONG | Kind.ANSWER:
+                self._counts[f"{frame.kind.name.lower()}_ignored"] += 1
+
+    # A request: refuse cheaply, open, remember, then act.
+
+    def _request(self, actions: Actions, link: Link, frame: Frame, now: UnixTime) -> None:
+        refusal = self._cheap_refusal(link, frame, now) or self._take_request(actions, link, frame, now)
+        if refusal is not None:
+            self._counts[refusal] += 1
+            self._write(actions, link, Kind.REJECT, now, exchange_id=frame.exchange_id)
+
+    def _cheap_refusal(self, link: Link, frame: Frame, now: UnixTime) -> str | None:
+        """Whatever can be refused before the key encapsulation, which is the cost, is refused here."""
+        if frame.depth and link.state is not LinkState.PROVEN:
+            return "depth_from_client"
+        if self._draining:
+            return "draining"
+        if link.in_flight >= link.in_flight_limit:
+            return "peer_in_flight_full"
+        if len(self._calls) + sum(map(len, self._waiting)) >= self._limits.in_flight:
+            return "node_in_flight_full"
+        if frame.generation not in self._keys:
+            return "generation_unknown"
+        if not self._replay.is_open(frame.slot, now):
+            return "slot_closed"
+        return None
+
+    def _take_request(self, actions: Actions, link: Link, frame: Frame, now: UnixTime) -> str | None:
+        packet = Packet(frame.size_class, frame.depth, frame.generation, frame.slot, frame.body)
+        try:
+            peeled = self._onion.peel(packet, self._keys[frame.generation])
+        except BadLayerError:
+            return "layer_bad"
+        except MalformedError:
+            return "layer_malformed"
+        remembered = self._replay.remember(frame.slot, peeled.seed, now=now)
+        if remembered is not Remembered.FRESH:
+            return f"replay_{remembered.name.lower()}"
+        deadline = UnixTime(now + self._limits.patience_s(self._geometry.last_depth - frame.depth))
+        key = peeled.reply_key
+        origin = Origin(link.link_id, frame.exchange_id, key.reply_class, key, frame.depth, now, deadline)
+        link.in_flight += 1
+        match peeled:
+            case Forward():
+                self._forward(actions, peeled, origin, now)
+            case Serve():
+                self._serve(actions, link, peeled, origin)
+        return None
+
+    def _forward(self, actions: Actions, peeled: Forward, origin: Origin, now: UnixTime) -> None:
+        next_relay = peeled.next_relay
+        if next_relay not in self._key_hashes or next_relay == self._identity.relay_id:
+            self._fail_edge(actions, origin, Reason.NEXT_UNKNOWN, now)
+            return
+        link = self._links.get(self._relay_links.get(next_relay, 0))
+        if link is not None and not link.going_away:
+            self._send_packet(actions, link, peeled.packet, origin, now)
+        elif self._refused_until.get(next_relay, now) > now:
+            self._fail_edge(actions, origin, Reason.NEXT_UNREACHABLE, now)
+        else:
+            self._queue_for_dial(actions, next_relay, peeled.packet, origin, now)
+
+    def _queue_for_dial(
+        self, actions: Actions, next_relay: RelayId, packet: Packet, origin: Origin, now: UnixTime
+    ) -> None:
+        queue = self._dialling.get(next_relay)
+        if queue is None:
+            queue = self._dialling[next_relay] = []
+            actions.dials.append(next_relay)
+        if len(queue) >= self._limits.dial_queue:
+            self._fail_edge(actions, origin, Reason.NEXT_CONGESTED, now)
+        else:
+            queue.append((packet, origin))
+
+    def _send_packet(self, actions: Actions, link: Link, packet: Packet, origin: Origin, now: UnixTime) -> None:
+        if link.backlog.size >= self._limits.queued_bytes_per_peer:
+            self._fail_edge(actions, origin, Reason.NEXT_CONGESTED, now)
+            return
+        exchange_id = link.fresh_exchange_id()
+        self._waiting[origin.depth][link.link_id, exchange_id] = origin
+        self._counts["forwarded"] += 1
+        self._write(
+            actions, link, Kind.REQUEST, now, body=packet.layer, size_class=packet.size_class,
+            depth=packet.depth, generation=packet.generation, slot=packet.slot, exchange_id=exchange_id,
+        )  # fmt: skip
+
+    def _serve(self, actions: Actions, link: Link, peeled: Serve, origin: Origin) -> None:
+        capacity = self._geometry.reply_capacity(origin.reply_class, origin.depth)
+        call = Call(
+            peeled.service, peeled.body, peeled.idempotency_key, capacity, link.link_id, origin.deadline
+        )
+        last = origin.depth == self._geometry.last_depth
+        self._add_call(actions, call, origin, from_client=link.is_client, last_depth=last)
+
+    def _call(self, actions: Actions, link: Link, frame: Frame, now: UnixTime) -> None:
+        """A neighbour's unsealed call, under the same limits as a request."""
+        called = decode_call(frame.body)
+        deadline = UnixTime(now + self._limits.patience_s(0))
+        origin = Origin(link.link_id, frame.exchange_id, called.reply_class, None, 0, now, deadline)
+        link.in_flight += 1
+        if link.in_flight > link.in_flight_limit or self._draining:
+            self._counts["call_refused"] += 1
+            self._end(actions, origin, Reply.refused(Reason.HOP_BUSY), now)
+            return
+        capacity = call_capacity(self._geometry, called.reply_class)
+        call = Call(called.service, called.body, bytes(16), capacity, link.link_id, deadline)
+        self._add_call(actions, call, origin, from_client=link.is_client, last_depth=False)
+
+    def _add_call(
+        self, actions: Actions, call: Call, origin: Origin, *, from_client: bool, last_depth: bool
+    ) -> None:
+        call_id = self._next_call_id
+        self._next_call_id += 1
+        self._calls[call_id] = origin
+        self._counts["served"] += 1
+        actions.serves.append(Serving(call_id, call, from_client, last_depth))
+
+    # Replies go back.
+
+    def answered(self, call_id: int, reply: Reply, *, now: UnixTime) -> Actions:
+        """A service has answered; a second answer, or one after the deadline, is counted and dropped."""
+        actions = Actions()
+        origin = self._calls.pop(call_id, None)
+        if origin is None:
+            self._counts["answer_too_late"] += 1
+        else:
+            self._end(actions, origin, reply, now)
+        return actions
+
+    def _reply(self, actions: Actions, link: Link, frame: Frame, now: UnixTime) -> None:
+        origin = self._no_longer_waiting((link.link_id, frame.exchange_id))
+        if origin is None:
+            self._counts["reply_unexpected"] += 1
+        elif frame.kind is Kind.REJECT:
+            self._fail_edge(actions, origin, Reason.NEXT_REJECTED, now)
+        elif frame.size_class is not origin.reply_class or frame.depth != origin.depth + 1:
+            self._fail_edge(actions, origin, Reason.NEXT_MALFORMED, now)
+        else:
+            self._counts["reply_relayed"] += 1
+            self._seal(actions, origin, Status.RELAYED, Reason.NONE, frame.body, now)
+
+    def _no_longer_waiting(self, key: tuple[int, int]) -> Origin | None:
+        for waiting in self._waiting:
+            origin = waiting.pop(key, None)
+            if origin is not None:
+                return origin
+        return None
+
+    def _fail_edge(self, actions: Actions, origin: Origin, reason: Reason, now: UnixTime) -> None:
+        self._counts[f"edge_{reason.name.lower()}"] += 1
+        self._seal(actions, origin, Status.EDGE_FAILED, reason, b"", now)
+
+    def _end(self, actions: Actions, origin: Origin, reply: Reply, now: UnixTime) -> None:
+        if origin.reply_key is not None:
+            self._seal(actions, origin, reply.status, reply.reason, reply.body, now)
+            return
+        link = self._links.get(origin.link_id)
+        if link is not None:
+            link.in_flight -= 1
+            body = encode_answer(AnswerBody(reply.status, reply.reason, reply.body))
+            self._write(
+                actions, link, Kind.ANSWER, now,
+                body=body, size_class=origin.reply_class, exchange_id=origin.exchange_id,
+            )  # fmt: skip
+
+    def _seal(
+        self, actions: Actions, origin: Origin, status: Status, reason: Reason, inner: bytes | memoryview, now: UnixTime
+    ) -> None:
+        link = self._links.get(origin.link_id)
+        if link is None or origin.reply_key is None:
+            self._counts["reply_for_gone_link"] += 1
+            return
+        head = ReplyHead(status, reason, max(0, int((now - origin.received_at) * 1000)))
+        layer = self._onion.seal_reply(origin.reply_key, head, inner, entropy=self._entropy)
+        link.in_flight -= 1
+        self._write(
+            actions, link, Kind.REPLY, now, body=layer, size_class=origin.reply_class,
+            depth=origin.depth, exchange_id=origin.exchange_id,
+        )  # fmt: skip
+
+    # Two relays get to know each other: docs/specs/link.md §4.
+
+    def _get_to_know(self, actions: Actions, link: Link, frame: Frame, now: UnixTime) -> None:
+        match (frame.kind, link.state):
+            case (Kind.CLAIM, LinkState.OPEN):
+                link.claim = Claim.decode(bytes(frame.body))
+                link.our_nonce = self._entropy(NONCE_SIZE)
+                link.state = LinkState.CLAIMED
+                self._write(actions, link, Kind.CHALLENGE, now, body=link.our_nonce)
+            case (Kind.CHALLENGE, LinkState.CLAIMING) if link.peer is not None:
+                key_hash = self._key_hashes.get(link.peer, b"")
+                parties = Parties(
+                    self._network_id, self._identity.relay_id, link.peer, key_hash, link.our_nonce, bytes(frame.body)
+                )
+                self._write(actions, link, Kind.PROOF, now, body=sign_proof(parties, self._identity))
+                self._proven(actions, link, link.peer, now)
+            case (Kind.PROOF, LinkState.CLAIMED) if link.claim is not None:
+                caller = link.claim.relay_id
+                if caller not in self._key_hashes or caller == self._identity.relay_id:
+                    raise MalformedError("proof_unknown_relay")
+                ours = self._identity.relay_id
+                parties = Parties(
+                    self._network_id, caller, ours, self._link_key_hash, link.claim.nonce, link.our_nonce
+                )
+                check_proof(parties, bytes(frame.body))
+                self._proven(actions, link, caller, now)
+            case _:
+                raise MalformedError("proof_out_of_order")
+
+    def _proven(self, actions: Actions, link: Link, peer: RelayId, now: UnixTime) -> None:
+        link.peer, link.state = peer, LinkState.PROVEN
+        limits = self._limits.relay
+        link.rate = PacketRate.full(limits.packets_per_second, limits.burst, now)
+        link.in_flight_limit = limits.in_flight
+        self._relay_links.setdefault(peer, link.link_id)
+        for packet, origin in self._dialling.pop(peer, ()):
+            self._send_packet(actions, link, packet, origin, now)
+
+    # Time passes.
+
+    def tick(self, now: UnixTime) -> Actions:
+        """Enforce deadlines and shed slow peers; once a second is often enough."""
+        actions = Actions()
+        self._expire_waiting(actions, now)
+        for call_id in [call_id for call_id, origin in self._calls.items() if origin.deadline <= now]:
+            self._counts["service_timed_out"] += 1
+            self._end(actions, self._calls.pop(call_id), Reply.refused(Reason.SERVICE_TIMED_OUT), now)
+        for link in list(self._links.values()):
+            reason = self._overdue(link, now)
+            if reason is not None:
+                self._close(actions, link, reason, now)
+        self._refused_until = {relay: until for relay, until in self._refused_until.items() if until > now}
+        return actions
+
+    def _expire_waiting(self, actions: Actions, now: UnixTime) -> None:
+        for waiting in self._waiting:
+            while waiting:
+                key = next(iter(waiting))
+                if waiting[key].deadline > now:
+                    break
+                self._fail_edge(actions, waiting.pop(key), Reason.NEXT_TIMED_OUT, now)
+        for relay_id, queue in list(self._dialling.items()):
+            late = [origin for _, origin in queue if origin.deadline <= now]
+            self._dialling[relay_id] = [entry for entry in queue if entry[1].deadline > now]
+            for origin in late:
+                self._fail_edge(actions, origin, Reason.NEXT_UNREACHABLE, now)
+
+    def _overdue(self, link: Link, now: UnixTime) -> str | None:
+        limits = self._limits
+        if link.incomplete_since is not None and now - link.incomplete_since > limits.frame_timeout_s:
+            return "frame_too_slow"
+        if link.backlog.age(now) > limits.stall_timeout_s:
+            return "peer_never_reads"
+        unproven = link.state in (LinkState.CLAIMED, LinkState.CLAIMING)
+        if unproven and now - link.opened_at > limits.proof_timeout_s:
+            return "proof_too_slow"
+        if not link.in_flight and now - link.heard_at > limits.idle_timeout_s and not self._awaits(link):
+            return "idle"
+        return None
+
+    def _awaits(self, link: Link) -> bool:
+        return any(key[0] == link.link_id for waiting in self._waiting for key in waiting)
+
+    # The small common ends.
+
+    def _write(
+        self,
+        actions: Actions,
+        link: Link,
+        kind: Kind,
+        now: UnixTime,
+        *,
+        body: bytes | memoryview = b"",
+        size_class: SizeClass = SizeClass.SMALL,
+        depth: int = 0,
+        generation: int = 0,
+        slot: int = 0,
+        exchange_id: int = 0,
+    ) -> None:
+        data = encode_frame(
+            self._geometry, kind, body,
+            size_class=size_class, depth=depth, generation=generation, slot=slot, exchange_id=exchange_id,
+        )  # fmt: skip
+        actions.writes.append((link.link_id, data))
+        link.backlog.add(len(data), now)
+        self._queued_bytes += len(data)
+        if self._watch:
+            self._watch.saw(link.link_id, sent=True, kind=kind, size=len(data))
+        if link.backlog.size > 2 * self._limits.queued_bytes_per_peer:
+            self._close(actions, link, "peer_queue_full", now)
+        elif self._queued_bytes > self._limits.queued_bytes:
+            holder = max(self._links.values(), key=lambda candidate: candidate.backlog.size)
+            self._close(actions, holder, "shed_largest_queue", now)
+
+    def _close(self, actions: Actions, link: Link, reason: str, now: UnixTime) -> None:
+        actions.closes.append((link.link_id, reason))
+        self._forget_link(actions, link.link_id, reason, now)
+
+    def _forget_link(self, actions: Actions, link_id: int, reason: str, now: UnixTime) -> None:
+        link = self._links.pop(link_id, None)
+        if link is None:
+            return
+        self._counts[f"link_{reason}"] += 1
+        self._queued_bytes -= link.backlog.size
+        if link.peer is not None and self._relay_links.get(link.peer) == link_id:
+            del self._relay_links[link.peer]
+        if link.state is LinkState.CLAIMING and link.peer is not None:
+            for _, origin in self._dialling.pop(link.peer, ()):
+                self._fail_edge(actions, origin, Reason.NEXT_UNREACHABLE, now)
+        lost = [key for waiting in self._waiting for key in waiting if key[0] == link_id]
+        for key in lost:
+            origin = self._no_longer_waiting(key)
+            if origin is not None:
+                self._fail_edge(actions, origin, Reason.NEXT_CLOSED, now)
+
+
+# Frames that cost work, and therefore draw from the link's rate.
+_LIMITED = frozenset({Kind.REQUEST, Kind.CALL, Kind.PING, Kind.PADDING, Kind.CLAIM})
