@@ -1,0 +1,196 @@
+"""A verified document together with its descriptors: the only thing from which paths are chosen.
+
+Spec: docs/specs/directory.md §6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from onionpath.crypto.identity import RelayId
+from onionpath.directory.descriptor import (
+    MAX_DESCRIPTOR_SIZE,
+    Descriptor,
+    descriptor_digest,
+    parse_descriptor,
+)
+from onionpath.directory.document import (
+    MAX_DOCUMENT_SIZE,
+    MAX_RELAYS,
+    Document,
+    SeenDocument,
+    UnverifiedDocument,
+)
+from onionpath.directory.trust import TrustRoot
+from onionpath.errors import DirectoryError, MalformedError
+from onionpath.injected import UnixTime
+
+# Fixed by the specification (§6.1): with less, whoever withholds descriptors chooses our relays for us.
+USABLE_WEIGHT_PERCENT = 60
+
+_SNAPSHOT_MAGIC = b"onionpath/1 directory\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """A relay that the document lists: what it says of itself, and the weight that authorities gave it."""
+
+    descriptor: Descriptor
+    weight: int
+
+    @property
+    def relay_id(self) -> RelayId:
+        """Its name."""
+        return self.descriptor.relay_id
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """What ``assemble`` makes.
+
+    Args:
+        document: the verified document.
+        relays: those whose descriptor we have.
+        envelopes: their descriptors as they were signed, by digest, to hand them on.
+        missing: how many relays were left out.
+    """
+
+    document: Document
+    relays: Mapping[RelayId, Relay]
+    envelopes: Mapping[bytes, bytes] = field(repr=False)
+    missing: int
+
+    def is_fresh(self, now: UnixTime) -> bool:
+        """Whether there is no newer document to be expected yet."""
+        return self.document.is_fresh(now)
+
+    def is_usable(self, now: UnixTime) -> bool:
+        """Whether paths may still be built from it."""
+        return self.document.is_usable(now)
+
+    @property
+    def seen(self) -> SeenDocument:
+        """What to remember, so that nobody takes us back behind it."""
+        return SeenDocument.of(self.document)
+
+    def encode(self) -> bytes:
+        """The snapshot that a door keeps on disk."""
+        parts = [self.document.envelope, *self.envelopes.values()]
+        return _SNAPSHOT_MAGIC + encode_parts(parts)
+
+
+def assemble(document: Document, envelopes: Iterable[bytes], *, known: Directory | None = None) -> Directory:
+    """Join a document and descriptors; the ones that it doesn't name are ignored.
+
+    Args:
+        known: an older directory, whose descriptors need not be given or parsed again.
+
+    Raises:
+        DirectoryError: too few descriptors, or one key under two names.
+        MalformedError, SignatureThresholdError: the document names a descriptor that isn't one.
+    """
+    by_digest = {descriptor_digest(envelope): envelope for envelope in envelopes}
+    relays: dict[RelayId, Relay] = {}
+    used: dict[bytes, bytes] = {}
+    parsed = {} if known is None else _by_digest(known)
+    for listing in document.relays:
+        found = parsed.get(listing.descriptor) or _parse(by_digest.get(listing.descriptor))
+        if found is None:
+            continue
+        envelope, descriptor = found
+        if descriptor.relay_id != listing.relay_id or descriptor.network_id != document.network_id:
+            raise DirectoryError("the document lists a descriptor under a wrong name or of another network")
+        relays[listing.relay_id] = Relay(descriptor, listing.weight)
+        used[listing.descriptor] = envelope
+    _check_weight(document, relays)
+    _check_keys([relay.descriptor for relay in relays.values()])
+    missing = len(document.relays) - len(relays)
+    return Directory(document, MappingProxyType(relays), MappingProxyType(used), missing)
+
+
+def decode_directory(
+    snapshot: bytes, root: TrustRoot, *, now: UnixTime, seen: SeenDocument | None
+) -> Directory:
+    """Verify a snapshot as if it came from a stranger: a disk can be written by others, or be old.
+
+    Raises:
+        MalformedError: this is no snapshot.
+        DirectoryError: what ``UnverifiedDocument.verify`` and ``assemble`` raise.
+    """
+    document, envelopes = _snapshot_parts(snapshot)
+    return assemble(UnverifiedDocument(document).verify(root, now=now, seen=seen), envelopes)
+
+
+def decode_seen(snapshot: bytes, root: TrustRoot) -> SeenDocument:
+    """What an old snapshot proves to have been seen, however long ago it expired.
+
+    Raises:
+        MalformedError, SignatureThresholdError, WrongNetworkError: it proves nothing.
+    """
+    document, _ = _snapshot_parts(snapshot)
+    return SeenDocument.of(UnverifiedDocument(document).authenticate(root))
+
+
+def encode_parts(parts: Iterable[bytes]) -> bytes:
+    """Each part after its length in 4 bytes."""
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+
+
+def decode_parts(data: bytes, *, max_parts: int, max_size: int) -> list[bytes]:
+    """What ``encode_parts`` joined.
+
+    Raises:
+        MalformedError: more or longer parts than allowed, or the data ends within one.
+    """
+    parts: list[bytes] = []
+    offset = 0
+    while offset < len(data):
+        size = int.from_bytes(data[offset : offset + 4], "big")
+        end = offset + 4 + size
+        if end > len(data) or size > max_size or len(parts) >= max_parts:
+            raise MalformedError("a part is too long, cut off, or one too many")
+        parts.append(data[offset + 4 : end])
+        offset = end
+    return parts
+
+
+def _snapshot_parts(snapshot: bytes) -> tuple[bytes, list[bytes]]:
+    if not snapshot.startswith(_SNAPSHOT_MAGIC):
+        raise MalformedError("this is no snapshot of a directory")
+    body = snapshot[len(_SNAPSHOT_MAGIC) :]
+    parts = decode_parts(body, max_parts=1 + MAX_RELAYS, max_size=MAX_DOCUMENT_SIZE)
+    if not parts or any(len(part) > MAX_DESCRIPTOR_SIZE for part in parts[1:]):
+        raise MalformedError("the snapshot of a directory has no document, or a part that is too long")
+    return parts[0], parts[1:]
+
+
+def _by_digest(known: Directory) -> dict[bytes, tuple[bytes, Descriptor]]:
+    return {
+        listing.descriptor: (known.envelopes[listing.descriptor], known.relays[listing.relay_id].descriptor)
+        for listing in known.document.relays
+        if listing.relay_id in known.relays
+    }
+
+
+def _parse(envelope: bytes | None) -> tuple[bytes, Descriptor] | None:
+    return None if envelope is None else (envelope, parse_descriptor(envelope))
+
+
+def _check_weight(document: Document, relays: Mapping[RelayId, Relay]) -> None:
+    present = sum(relay.weight for relay in relays.values())
+    if 100 * present < USABLE_WEIGHT_PERCENT * document.total_weight:
+        percent = 100 * present // document.total_weight
+        raise DirectoryError(
+            f"only {percent} % of the network's weight has a descriptor, {USABLE_WEIGHT_PERCENT} % are needed"
+        )
+
+
+def _check_keys(descriptors: Iterable[Descriptor]) -> None:
+    seen: set[bytes] = set()
+    for descriptor in descriptors:
+        keys = [descriptor.link_key_hash, *(key.public.encoded for key in descriptor.packet_keys)]
+        if not seen.isdisjoint(keys):
+            raise DirectoryError("the document lists one key under two names")
+        seen.update(keys)

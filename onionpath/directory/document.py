@@ -1,0 +1,313 @@
+"""The document: which relays there are, with which weights, for which time, as the authorities signed it.
+
+What arrives is an ``UnverifiedDocument``; only ``verify`` makes a ``Document`` of it, and each of its checks has
+an error of its own. Spec: docs/specs/directory.md §5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Annotated
+
+import msgspec
+
+from onionpath.crypto.identity import IdentityKey, RelayId, parse_relay_id
+from onionpath.crypto.tags import digest
+from onionpath.directory.canonical import Count, Form, Time, decode_canonical, encode_canonical
+from onionpath.directory.descriptor import NETWORK_ID_SIZE
+from onionpath.directory.envelope import open_signed, sign
+from onionpath.directory.trust import TrustRoot
+from onionpath.errors import MalformedError, RollbackError, StaleDirectoryError, UsageError, WrongNetworkError
+from onionpath.injected import UnixTime
+from onionpath.onion.geometry import Geometry
+
+PAYLOAD_TYPE = "application/vnd.onionpath.document.v1+json"
+
+# Fixed by the specification (§5).
+DIGEST_SIZE = 32
+MAX_DOCUMENT_SIZE = 4 * 1024 * 1024  # bytes of the envelope: about 20,000 relays
+MAX_RELAYS = 20_000
+MAX_NUMBER = 2**53
+MAX_WEIGHT = 1_000_000
+CLOCK_TOLERANCE_S = 30  # clocks that follow NTP differ by less than a second; this also forgives a bad one
+NO_PREVIOUS = bytes(DIGEST_SIZE)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What is the same for everybody in a network.
+
+    Args:
+        hops, small, large: see ``Geometry``.
+        slot_s: length of a replay slot, 1 to 3,600 s.
+        epoch_s: length of a packet key's epoch, 1 to 86,400 s.
+        distinct_subnets: whether the relays of a path need different networks; false only on one machine.
+
+    Raises:
+        MalformedError: a value is out of range, or frames of these sizes cannot carry so many layers.
+    """
+
+    hops: int = 3
+    small: int = 8 * 1024
+    large: int = 128 * 1024
+    slot_s: int = 300
+    epoch_s: int = 6 * 3_600
+    distinct_subnets: bool = True
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.slot_s <= 3_600 and 1 <= self.epoch_s <= 86_400 and self.large <= 2**24):
+            raise MalformedError("a parameter of the network is out of range")
+        try:
+            self.geometry  # noqa: B018  # building it is the check
+        except UsageError as error:
+            raise MalformedError(f"the network's parameters are impossible: {error}") from error
+
+    @property
+    def geometry(self) -> Geometry:
+        """The sizes that follow from the parameters."""
+        return Geometry(self.hops, self.small, self.large)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One relay of the document: name, digest of its descriptor (32 bytes), weight (0 to 1,000,000)."""
+
+    relay_id: RelayId
+    descriptor: bytes
+    weight: int
+
+    def __post_init__(self) -> None:
+        parse_relay_id(self.relay_id)
+        if len(self.descriptor) != DIGEST_SIZE or not 0 <= self.weight <= MAX_WEIGHT:
+            raise MalformedError("a document lists a relay with an illegal digest or weight")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document of legal form; the verified ones carry the envelope in which they came.
+
+    Raises:
+        MalformedError: a value is outside of the specification.
+    """
+
+    network_id: bytes
+    number: int
+    previous: bytes
+    valid_from: UnixTime
+    fresh_until: UnixTime
+    valid_until: UnixTime
+    parameters: Parameters
+    relays: tuple[Listing, ...]
+    envelope: bytes = field(default=b"", repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if len(self.network_id) != NETWORK_ID_SIZE or len(self.previous) != DIGEST_SIZE:
+            raise MalformedError("the document's network id or previous digest has a wrong length")
+        if not 1 <= self.number <= MAX_NUMBER:
+            raise MalformedError("the document's number is out of range")
+        if not self.valid_from < self.fresh_until < self.valid_until:
+            raise MalformedError("the document's times are not in order")
+        if not 1 <= len(self.relays) <= MAX_RELAYS or self.total_weight == 0:
+            raise MalformedError(f"a document lists 1 to {MAX_RELAYS} relays, of which one has a weight")
+        if any(one.relay_id >= two.relay_id for one, two in pairwise(self.relays)):
+            raise MalformedError("the document's relays are repeated or out of order")
+        if len({relay.descriptor for relay in self.relays}) != len(self.relays):
+            raise MalformedError("the document lists one descriptor under two names")
+
+    @property
+    def total_weight(self) -> int:
+        """The sum of the weights of all relays listed."""
+        return sum(relay.weight for relay in self.relays)
+
+    @property
+    def digest(self) -> bytes:
+        """The 32 bytes by which the next document names this one: of the payload, whoever signed it."""
+        return digest(encode_document(self))
+
+    def is_fresh(self, now: UnixTime) -> bool:
+        """Whether there is no newer document to be expected yet."""
+        return now < self.fresh_until
+
+    def is_usable(self, now: UnixTime) -> bool:
+        """Whether paths may still be built from it, our clock being 30 s wrong at most."""
+        return self.valid_from - CLOCK_TOLERANCE_S <= now < self.valid_until + CLOCK_TOLERANCE_S
+
+
+@dataclass(frozen=True, slots=True)
+class SeenDocument:
+    """The highest document accepted so far; who keeps it across restarts cannot be taken back behind it."""
+
+    number: int
+    digest: bytes
+    envelope: bytes = field(default=b"", repr=False)
+
+    @classmethod
+    def of(cls, document: Document) -> SeenDocument:
+        """Remember this document."""
+        return cls(document.number, document.digest, document.envelope)
+
+
+class EquivocationError(RollbackError):
+    """Authorities have signed two documents of one number; ``pair`` holds both envelopes as evidence."""
+
+    def __init__(self, message: str, *, pair: tuple[bytes, bytes]) -> None:
+        super().__init__(message)
+        self.pair = pair
+
+
+@dataclass(frozen=True, slots=True)
+class UnverifiedDocument:
+    """Bytes that claim to be a document's envelope."""
+
+    envelope: bytes = field(repr=False)
+
+    def verify(self, root: TrustRoot, *, now: UnixTime, seen: SeenDocument | None) -> Document:
+        """The document, if it may be used now.
+
+        Raises:
+            MalformedError: wrong form, or longer than 4 MiB.
+            SignatureThresholdError: too few authorities of ``root`` have signed it.
+            WrongNetworkError: it is of another network.
+            StaleDirectoryError: it has expired, or isn't valid yet.
+            RollbackError: its number is lower than that of ``seen``.
+            EquivocationError: it has the number of ``seen`` and other content.
+
+        Spec: docs/specs/directory.md §5.4.
+        """
+        document = self.authenticate(root)
+        _check_time(document, now)
+        if seen is not None:
+            _check_order(document, seen)
+        return document
+
+    def authenticate(self, root: TrustRoot) -> Document:
+        """Check all but time and order: to learn from an expired document what has been seen.
+
+        Raises:
+            MalformedError, SignatureThresholdError, WrongNetworkError: as for ``verify``.
+        """
+        payload = open_signed(
+            self.envelope,
+            payload_type=PAYLOAD_TYPE,
+            signers=root.signers,
+            threshold=root.threshold,
+            max_size=MAX_DOCUMENT_SIZE,
+        )
+        document = decode_document(payload)
+        if document.network_id != root.network_id:
+            raise WrongNetworkError(f"the document is not of the network {root.name}")
+        return replace(document, envelope=self.envelope)
+
+
+def sign_document(document: Document, keys: Sequence[IdentityKey]) -> bytes:
+    """The envelope of a document with one signature by each key."""
+    return sign(PAYLOAD_TYPE, encode_document(document), keys)
+
+
+def encode_document(document: Document) -> bytes:
+    """The exact bytes that are signed; times are cut to whole seconds."""
+    parameters = document.parameters
+    form = _DocumentForm(
+        network_id=document.network_id,
+        number=document.number,
+        previous=document.previous,
+        valid_from=int(document.valid_from),
+        fresh_until=int(document.fresh_until),
+        valid_until=int(document.valid_until),
+        parameters=_ParametersForm(
+            parameters.hops,
+            parameters.small,
+            parameters.large,
+            parameters.slot_s,
+            parameters.epoch_s,
+            parameters.distinct_subnets,
+        ),
+        relays=tuple(_ListingForm(one.relay_id, one.descriptor, one.weight) for one in document.relays),
+    )
+    return encode_canonical(form)
+
+
+def decode_document(payload: bytes) -> Document:
+    """Read signed bytes; nobody calls this before their signatures verified.
+
+    Raises:
+        MalformedError: wrong form.
+    """
+    form = decode_canonical(_DocumentForm, payload, what="the document", max_size=MAX_DOCUMENT_SIZE)
+    return form.parse()
+
+
+def _check_time(document: Document, now: UnixTime) -> None:
+    if now < document.valid_from - CLOCK_TOLERANCE_S:
+        ahead = timedelta(seconds=round(document.valid_from - now))
+        raise StaleDirectoryError(
+            f"the document is from the future by {ahead}: valid from {_utc(document.valid_from)}, and our "
+            f"clock says {_utc(now)}; perhaps the clock is wrong"
+        )
+    if now >= document.valid_until + CLOCK_TOLERANCE_S:
+        behind = timedelta(seconds=round(now - document.valid_until))
+        raise StaleDirectoryError(
+            f"the document expired {behind} ago: valid until {_utc(document.valid_until)}, and our clock "
+            f"says {_utc(now)}; perhaps the clock is wrong"
+        )
+
+
+def _check_order(document: Document, seen: SeenDocument) -> None:
+    if document.number < seen.number:
+        raise RollbackError(f"document {document.number} is older than {seen.number}, which was seen before")
+    if document.number == seen.number and document.digest != seen.digest:
+        raise EquivocationError(
+            f"there are two documents with the number {document.number}",
+            pair=(seen.envelope, document.envelope),
+        )
+
+
+def _utc(time: UnixTime) -> str:
+    return datetime.fromtimestamp(int(time), UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+class _ParametersForm(Form, frozen=True):
+    hops: Count
+    small: Count
+    large: Count
+    slot_s: Count
+    epoch_s: Count
+    distinct_subnets: bool
+
+    def parse(self) -> Parameters:
+        return Parameters(self.hops, self.small, self.large, self.slot_s, self.epoch_s, self.distinct_subnets)
+
+
+class _ListingForm(Form, frozen=True):
+    relay_id: bytes
+    descriptor: bytes
+    weight: Count
+
+    def parse(self) -> Listing:
+        return Listing(RelayId(self.relay_id), self.descriptor, self.weight)
+
+
+class _DocumentForm(Form, frozen=True):
+    network_id: bytes
+    number: Count
+    previous: bytes
+    valid_from: Time
+    fresh_until: Time
+    valid_until: Time
+    parameters: _ParametersForm
+    relays: Annotated[tuple[_ListingForm, ...], msgspec.Meta(max_length=MAX_RELAYS)]
+
+    def parse(self) -> Document:
+        return Document(
+            network_id=self.network_id,
+            number=self.number,
+            previous=self.previous,
+            valid_from=UnixTime(self.valid_from),
+            fresh_until=UnixTime(self.fresh_until),
+            valid_until=UnixTime(self.valid_until),
+            parameters=self.parameters.parse(),
+            relays=tuple(listing.parse() for listing in self.relays),
+        )

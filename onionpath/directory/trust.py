@@ -1,0 +1,124 @@
+"""The trust root: whose signatures make a document valid in one network. Spec: docs/specs/directory.md §4."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from onionpath.crypto.certificates import HASH_SIZE
+from onionpath.crypto.identity import parse_public_key
+from onionpath.directory.address import Address, AddressForm
+from onionpath.directory.canonical import (
+    Count,
+    Form,
+    check_text,
+    decode_canonical,
+    encode_canonical,
+    without_white_space,
+)
+from onionpath.directory.descriptor import NETWORK_ID_SIZE
+from onionpath.errors import MalformedError
+
+MAX_AUTHORITIES = 32
+MAX_ROOT_SIZE = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """One signer: its Ed25519 public key (32 bytes), where it answers, and the hash of its link key."""
+
+    identity: bytes
+    address: Address
+    link_key_hash: bytes
+
+    def __post_init__(self) -> None:
+        parse_public_key(self.identity)
+        if len(self.link_key_hash) != HASH_SIZE:
+            raise MalformedError(f"a link key hash has {HASH_SIZE} bytes, not {len(self.link_key_hash)}")
+
+
+@dataclass(frozen=True, slots=True)
+class TrustRoot:
+    """A network's id (32 bytes) and name, its authorities, and how many of them must sign.
+
+    Raises:
+        MalformedError: two authorities share something, or the threshold is no majority of them.
+    """
+
+    network_id: bytes
+    name: str
+    authorities: tuple[Authority, ...]
+    threshold: int
+
+    def __post_init__(self) -> None:
+        count = len(self.authorities)
+        if len(self.network_id) != NETWORK_ID_SIZE:
+            raise MalformedError(f"a network id has {NETWORK_ID_SIZE} bytes, not {len(self.network_id)}")
+        check_text(self.name, what="a network's name", longest=64)
+        if not 1 <= count <= MAX_AUTHORITIES:
+            raise MalformedError(f"a trust root has 1 to {MAX_AUTHORITIES} authorities, not {count}")
+        # With half of them or fewer, two disjoint sets of authorities could sign two truths.
+        if not count < 2 * self.threshold <= 2 * count:
+            raise MalformedError(f"the threshold {self.threshold} is not a majority of {count} authorities")
+        _check_distinct([authority.identity for authority in self.authorities], "identity")
+        _check_distinct([authority.address for authority in self.authorities], "address")
+        _check_distinct([authority.link_key_hash for authority in self.authorities], "link key")
+
+    @property
+    def signers(self) -> frozenset[bytes]:
+        """The public keys whose signatures count."""
+        return frozenset(authority.identity for authority in self.authorities)
+
+    def encode(self) -> bytes:
+        """The content of a trust root's file: JSON, laid out for people."""
+        authorities = tuple(
+            _AuthorityForm(one.identity.hex(), AddressForm.of(one.address), one.link_key_hash.hex())
+            for one in self.authorities
+        )
+        form = _RootForm(self.network_id.hex(), self.name, self.threshold, authorities)
+        return msgspec.json.format(encode_canonical(form), indent=2) + b"\n"
+
+    @classmethod
+    def decode(cls, data: bytes) -> TrustRoot:
+        """Read what ``encode`` wrote; the layout may have changed.
+
+        Raises:
+            MalformedError: the form is wrong, or the values are.
+        """
+        compact = without_white_space(data, what="the trust root", max_size=MAX_ROOT_SIZE)
+        form = decode_canonical(_RootForm, compact, what="the trust root", max_size=MAX_ROOT_SIZE)
+        authorities = tuple(
+            Authority(_unhex(one.identity), one.address.parse(), _unhex(one.link_key_hash))
+            for one in form.authorities
+        )
+        return cls(_unhex(form.network_id), form.name, authorities, form.threshold)
+
+
+class _AuthorityForm(Form, frozen=True):
+    identity: str
+    address: AddressForm
+    link_key_hash: str
+
+
+class _RootForm(Form, frozen=True):
+    network_id: str
+    name: str
+    threshold: Count
+    authorities: tuple[_AuthorityForm, ...]
+
+
+def _unhex(text: str) -> bytes:
+    try:
+        value = bytes.fromhex(text)
+    except ValueError as error:
+        raise MalformedError("the trust root holds a value that is not hexadecimal") from error
+    if value.hex() != text:
+        raise MalformedError("the trust root holds a value that is not lower-case hexadecimal")
+    return value
+
+
+def _check_distinct(values: Sequence[object], what: str) -> None:
+    if len(set(values)) != len(values):
+        raise MalformedError(f"two authorities have one {what}")
