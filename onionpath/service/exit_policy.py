@@ -145,8 +145,8 @@ def _parse_network(text: str) -> IPNetwork | None:
         network: IPNetwork = (ipaddress.IPv6Network if bracketed else ipaddress.IPv4Network)(inner)
     except ValueError as error:
         raise UsageError(f"{text!r} is not a network: {error}") from error
-    # One network has one spelling, so that equal rules are equal bytes in every descriptor. A zone would name an
-    # interface of somebody else's machine.
+    # One network has one spelling, so that equal rules are equal bytes in every descriptor. A zone would
+    # name an interface of somebody else's machine.
     if "%" in inner or inner not in (str(network), str(network.network_address)):
         raise UsageError(f"write the network {text!r} as {network}")
     if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped:
