@@ -1,7 +1,7 @@
 """The document: which relays there are, with which weights, for which time, as the authorities signed it.
 
-What arrives is an ``UnverifiedDocument``; only ``verify`` makes a ``Document`` of it, and each of its checks has
-an error of its own. Spec: docs/specs/directory.md §5.
+What arrives is an ``UnverifiedDocument``; only ``verify`` makes a ``Document`` of it, and each of its checks
+has an error of its own. Spec: docs/specs/directory.md §5.
 """
 
 from __future__ import annotations

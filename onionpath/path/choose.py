@@ -1,6 +1,7 @@
-"""Drawing a path: the last hop first, because it has the most conditions, then the first hop, then the middles.
+"""Drawing a path: the last hop first, because it has the most conditions, then the first, then the middles.
 
-Nothing here remembers anything; sticky guards and middles come in as arguments. Spec: docs/specs/directory.md §7.1.
+Nothing here remembers anything; sticky guards and middles come in as arguments.
+Spec: docs/specs/directory.md §7.1.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from onionpath.directory.directory import Directory, Relay
 from onionpath.errors import NoPathError, OnionPathError
 from onionpath.injected import UnixTime
 from onionpath.path.constraints import Taken
+from onionpath.service.exit_policy import ExitPolicy
 
 # In a network of ten relays that is every choice; in a larger one, where so many choices have failed, the
 # constraints leave next to nothing, and the caller should hear so in time.
@@ -59,7 +61,7 @@ def choose_path(
         middles: the only relays that may be second.
 
     Raises:
-        NoPathError: nothing satisfies all of it; ``reasons`` counts the relays refused where the last attempt ended.
+        NoPathError: nothing satisfies all of it; ``reasons`` counts the relays refused at the last dead end.
     """
     parameters = directory.document.parameters
     conditions = _conditions(serves, port, required_exit, guards, middles, hops=parameters.hops)
@@ -81,16 +83,8 @@ def weighted_choice(relays: Sequence[Relay], choice: random.Random) -> Relay:
     return relays[bisect_right(ends, choice.randrange(ends[-1]))]
 
 
-@dataclass(slots=True)
 class _Search:
     """A depth-first search that draws instead of enumerating; ``reasons`` describes its last dead end."""
-
-    usable: Sequence[Relay]
-    conditions: Sequence[Refusal]
-    distinct_subnets: bool
-    choice: random.Random
-    reasons: Counter[str]
-    dead_ends: int
 
     def __init__(
         self,
@@ -101,7 +95,7 @@ class _Search:
     ) -> None:
         self.usable, self.conditions, self.choice = usable, conditions, choice
         self.distinct_subnets = distinct_subnets
-        self.reasons = Counter()
+        self.reasons: Counter[str] = Counter()
         self.dead_ends = 0
 
     def extend(self, chosen: tuple[Relay, ...]) -> tuple[Relay, ...] | None:
@@ -166,18 +160,16 @@ def _conditions(
     def other(relay: Relay) -> str | None:
         return None
 
-    return [last, first, second, other, other][:hops]
+    order: list[Refusal] = [last, first, second, other, other]
+    return order[:hops]
 
 
 @lru_cache(maxsize=4096)
 def _may_allow_port(rules: tuple[str, ...], port: int) -> bool:
     if not rules:
         return False
-    # Imported here because only paths to exits need it.
-    from onionpath.service.exit_policy import ExitPolicy
-
     try:
-        return bool(ExitPolicy.parse(rules).may_allow_port(port))
+        return ExitPolicy.parse(rules).may_allow_port(port)
     except OnionPathError:
         # Rules that we cannot read are a relay that we cannot use as an exit, and a fine middle.
         return False

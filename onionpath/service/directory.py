@@ -1,0 +1,134 @@
+"""The directory service: hands out the document and descriptors, and collects descriptors for an authority.
+
+Its owner replaces the ``Publication``; nothing here judges what it hands out, since every reader verifies it.
+Spec: docs/specs/directory.md §8.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from onionpath.crypto.tags import digest
+from onionpath.directory.directory import Directory, encode_parts
+from onionpath.errors import MalformedError, OnionPathError, UsageError
+from onionpath.service.calls import Call, Limits, Reason, Reply
+from onionpath.service.directory_wire import (
+    DescriptorsCall,
+    DirectoryCall,
+    DirectoryReply,
+    DocumentCall,
+    Outcome,
+    PublishCall,
+    decode_call,
+    part_of,
+)
+
+# Unfinished descriptors, at most 16 KiB each: a descriptor arrives in two or three parts within a second, so
+# few are unfinished at once unless somebody only begins them.
+MAX_UNFINISHED = 64
+
+Collector = Callable[[bytes], None]
+"""Takes a descriptor's envelope; raises an OnionPathError to refuse it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What a relay hands out: a document's envelope and its number, and descriptors' envelopes by digest."""
+
+    number: int
+    document: bytes = field(repr=False)
+    descriptors: Mapping[bytes, bytes] = field(repr=False)
+
+    @classmethod
+    def of(cls, directory: Directory, *, before: Directory | None = None) -> Publication:
+        """Hand this directory on, and the descriptors of the one before to those who still fetch them."""
+        older = before.envelopes if before else {}
+        return cls(directory.document.number, directory.document.envelope, {**older, **directory.envelopes})
+
+
+class DirectoryService:
+    """Service 2.
+
+    Args:
+        collector: takes published descriptors; without one they are refused.
+        concurrent: see ``Limits``.
+    """
+
+    def __init__(self, *, collector: Collector | None = None, concurrent: int = 1024) -> None:
+        self.limits = Limits(concurrent=concurrent, any_depth=True)
+        self._collector = collector
+        self._publication: Publication | None = None
+        self._unfinished: OrderedDict[tuple[int, bytes], bytes] = OrderedDict()
+
+    @property
+    def publication(self) -> Publication | None:
+        """What is handed out now."""
+        return self._publication
+
+    def replace(self, publication: Publication) -> None:
+        """Hand this out from now on."""
+        self._publication = publication
+
+    async def answer(self, call: Call) -> Reply:
+        """Answer from memory; never waits."""
+        try:
+            reply = self._answer(decode_call(call.body), call)
+        except (MalformedError, UsageError):
+            return Reply.refused(Reason.BAD_CALL)
+        return Reply(reply.encode())
+
+    def _answer(self, asked: DirectoryCall, call: Call) -> DirectoryReply:
+        match asked:
+            case DocumentCall():
+                return self._document(asked, call.reply_capacity)
+            case DescriptorsCall():
+                return self._descriptors(asked, call.reply_capacity)
+            case PublishCall():
+                return self._publish(asked, call.caller)
+
+    def _document(self, asked: DocumentCall, capacity: int) -> DirectoryReply:
+        publication = self._publication
+        if publication is None:
+            return DirectoryReply(Outcome.MISSING)
+        number = publication.number
+        if asked.wanted not in (0, number):
+            return DirectoryReply(Outcome.CHANGED, number=number)
+        # A caller that knows a newer one than we do has nothing to gain here either.
+        if asked.wanted == 0 and asked.known >= number:
+            return DirectoryReply(Outcome.UNCHANGED, number=number)
+        return part_of(publication.document, offset=asked.offset, capacity=capacity, number=number)
+
+    def _descriptors(self, asked: DescriptorsCall, capacity: int) -> DirectoryReply:
+        descriptors = self._publication.descriptors if self._publication else {}
+        content = encode_parts(descriptors.get(name, b"") for name in asked.digests)
+        return part_of(content, offset=asked.offset, capacity=capacity)
+
+    def _publish(self, asked: PublishCall, caller: int) -> DirectoryReply:
+        if self._collector is None:
+            return DirectoryReply(Outcome.REFUSED)
+        key = (caller, asked.digest)
+        begun = b"" if asked.offset == 0 else self._unfinished.pop(key, b"")
+        if len(begun) != asked.offset:
+            return DirectoryReply(Outcome.REFUSED)
+        envelope = begun + asked.part
+        if len(envelope) < asked.total:
+            self._keep(key, envelope)
+            return DirectoryReply(Outcome.ACCEPTED)
+        return self._collect(envelope, asked.digest, self._collector)
+
+    def _keep(self, key: tuple[int, bytes], begun: bytes) -> None:
+        self._unfinished[key] = begun
+        self._unfinished.move_to_end(key)
+        if len(self._unfinished) > MAX_UNFINISHED:
+            self._unfinished.popitem(last=False)
+
+    def _collect(self, envelope: bytes, name: bytes, collector: Collector) -> DirectoryReply:
+        if digest(envelope) != name:
+            return DirectoryReply(Outcome.REFUSED)
+        try:
+            collector(envelope)
+        except OnionPathError:
+            return DirectoryReply(Outcome.REFUSED)
+        return DirectoryReply(Outcome.ACCEPTED)
