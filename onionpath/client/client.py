@@ -1,0 +1,419 @@
+"""``Client``: calls and byte streams through the onion, on asyncio and on trio.
+
+States: new, entered, closed; only an entered client is used. It owns its background tasks: one per connection, one
+per stream, one that keeps the directory fresh.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+import anyio
+from anyio.abc import TaskGroup
+
+from onionpath.client.connection import Endpoint
+from onionpath.client.connections import Connections
+from onionpath.client.directory_keeper import DirectoryKeeper
+from onionpath.client.path_pool import Need, PathPool, ReadyPath
+from onionpath.client.status import State, Status, StatusBoard
+from onionpath.client.stream import OnionStream, refusal
+from onionpath.crypto.identity import RelayId
+from onionpath.directory.directory import Directory
+from onionpath.directory.trust import TrustRoot
+from onionpath.errors import (
+    DeadlineError,
+    Edge,
+    MissingDirectoryError,
+    OnionPathError,
+    OutcomeUnknownError,
+    PeerError,
+    UnreachableError,
+    UsageError,
+)
+from onionpath.injected import SteadyClock
+from onionpath.link.frames import Kind
+from onionpath.link.tls import client_context
+from onionpath.onion.geometry import SizeClass
+from onionpath.onion.native import NativeOnion
+from onionpath.onion.packets import Answer, OnionCall
+from onionpath.onion.replay import slot_at
+from onionpath.service.calls import Reason, ServiceId
+from onionpath.service.calls import Status as ReplyStatus
+
+MAX_ATTEMPTS = 3
+DEFAULT_DEADLINE_S = 40.0
+# Saying goodbye to an exit is a courtesy; it may not hold up a program that ends.
+GOODBYE_S = 1.0
+
+# Asking them twice changes nothing, so a lost reply is no reason to leave the outcome open.
+_REPEATABLE: Final = frozenset({ServiceId.ECHO, ServiceId.DIRECTORY})
+
+
+class Client:
+    """A way into one network.
+
+    Args:
+        network: the trust root's file, or a trust root.
+        state: folder for what outlives the process; None keeps nothing on disk.
+        format: the packet format; this version speaks "native".
+        directory: start from this verified directory instead of fetching one.
+
+    Raises:
+        UsageError: no such file, format, or one that isn't a trust root.
+    """
+
+    def __init__(
+        self,
+        network: Path | TrustRoot,
+        *,
+        state: Path | None = None,
+        format: str = "native",
+        directory: Directory | None = None,
+    ) -> None:
+        if format != "native":
+            raise UsageError(f"there is no packet format {format!r}; this version speaks 'native'")
+        self._root = network if isinstance(network, TrustRoot) else read_trust_root(network)
+        # The system's randomness: whoever can guess the choice of relays can wait at the right ones.
+        choice = random.SystemRandom()
+        self._clock = SteadyClock(time.time, time.monotonic).now
+        name = self._root.network_id.hex()[:16]
+        file = None if state is None else state / name / "directory"
+        self._keeper = DirectoryKeeper(self._root, file=file, clock=self._clock, choice=choice)
+        if directory is not None:
+            self._keeper.use(directory)
+        self._geometry = self._root.parameters.geometry
+        self._onion = NativeOnion(self._geometry, self._root.network_id)
+        self._paths = PathPool(choice)
+        self._board = StatusBoard()
+        self._streams: set[OnionStream] = set()
+        self._tasks: TaskGroup | None = None
+        self._connections: Connections | None = None
+        self._background = anyio.CancelScope()
+        self._last: tuple[State, float | None, str | None] = (State.WAITING, None, None)
+
+    # Life.
+
+    async def __aenter__(self) -> Client:
+        if self._tasks is not None or self._board.status.state is State.CLOSED:
+            raise UsageError("a client is entered once")
+        tasks = anyio.create_task_group()
+        await tasks.__aenter__()
+        self._tasks = tasks
+        try:
+            self._connections = Connections(self._geometry, client_context(), tasks)
+            await self._keeper.load()
+            await self._keeper.fetch(self._connections)
+            tasks.start_soon(self._keep_directory, self._connections)
+        except BaseException as error:
+            await self._end(tasks, error)
+            raise
+        self._show()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._tasks is not None:
+            await self.aclose()
+            await self._end(self._tasks, None)
+
+    async def _end(self, tasks: TaskGroup, error: BaseException | None) -> None:
+        tasks.cancel_scope.cancel()
+        try:
+            await tasks.__aexit__(type(error) if error else None, error, None)
+        except BaseException as raised:
+            if error is None or raised is not error:
+                raise
+
+    async def aclose(self) -> None:
+        """Close connections and streams; legal from any task, and more than once."""
+        if self._board.status.state is State.CLOSED:
+            return
+        self._board.show(Status(State.CLOSED))
+        self._background.cancel()
+        for stream in list(self._streams):
+            await stream.aclose()
+        if self._connections is not None:
+            with anyio.CancelScope(shield=True):
+                await self._connections.aclose()
+
+    async def _keep_directory(self, connections: Connections) -> None:
+        with self._background:
+            await self._keeper.refresh_forever(connections)
+
+    # What it is for.
+
+    async def call(
+        self,
+        service: int,
+        body: bytes,
+        *,
+        to: RelayId | None = None,
+        deadline_s: float = DEFAULT_DEADLINE_S,
+        isolation: str | None = None,
+    ) -> Answer:
+        """Ask a service of the last hop, over up to three paths, and give its answer.
+
+        Args:
+            service: a ``ServiceId``.
+            to: the relay that must answer; None for any that offers the service.
+            deadline_s: for everything together.
+            isolation: calls with different keys never share a path.
+
+        Raises:
+            DeadlineError: no answer in time. UnreachableError: three paths failed.
+            RefusedError: the service, or a relay, understood and refused.
+            OutcomeUnknownError: a call that must not be made twice was sent and lost.
+            NoPathError, DirectoryError, UsageError: nothing was sent.
+        """
+        need = Need(service, exit=to)
+        size_class = self._class_for(len(body))
+        key = os.urandom(16)
+        onion_call = OnionCall(service, body, key, size_class, SizeClass.LARGE)
+        ends_at = anyio.current_time() + deadline_s
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            ready = self._ready_path(need, isolation or f"service {service}")
+            left_s = ends_at - anyio.current_time()
+            try:
+                answer = await self.exchange(ready, onion_call, timeout_s=left_s / (MAX_ATTEMPTS + 1 - attempt))
+            except UnreachableError as error:
+                self._paths.retire(ready, error.edge, now=self._clock())
+                if service not in _REPEATABLE and not _was_never_sent(error):
+                    raise OutcomeUnknownError(f"the call was sent and its reply lost: {error}") from error
+                if attempt == MAX_ATTEMPTS or anyio.current_time() >= ends_at:
+                    raise
+                continue
+            if answer.head.status is not ReplyStatus.ANSWERED:
+                raise refusal(answer, "the relay", 0)
+            return answer
+        raise AssertionError("the last attempt returns or raises")
+
+    async def open_stream(
+        self,
+        host: str,
+        port: int,
+        *,
+        isolation: str | None = None,
+        deadline_s: float = DEFAULT_DEADLINE_S,
+    ) -> OnionStream:
+        """A TCP connection from an exit to ``host``, which is resolved there.
+
+        Args:
+            isolation: streams with different keys never share a path; None isolates each host and port.
+
+        Raises:
+            as ``call``; ``RefusedError.reason`` tells a closed port from a forbidden address.
+        """
+        host = _ascii_host(host)
+        key = f"{host}:{port}" if isolation is None else isolation
+        failure: OnionPathError | None = None
+        with anyio.move_on_after(deadline_s):
+            for attempt in range(1, MAX_ATTEMPTS + 1):
+                carrier = _ExitCarrier(self, port, key)
+                stream = OnionStream(
+                    carrier, token=os.urandom(16), host=host, port=port, geometry=self._geometry
+                )
+                try:
+                    await stream.open()
+                except UnreachableError as error:
+                    failure = error
+                    if attempt == MAX_ATTEMPTS:
+                        raise
+                else:
+                    self._entered().start_soon(self._run_stream, stream)
+                    return stream
+        because = f": {failure}" if failure else ""
+        raise DeadlineError(f"no connection to {host}:{port} within {deadline_s:.0f} s{because}") from failure
+
+    async def _run_stream(self, stream: OnionStream) -> None:
+        self._streams.add(stream)
+        self._show()
+        try:
+            await stream.run()
+            with anyio.move_on_after(GOODBYE_S):
+                await stream.say_goodbye()
+        finally:
+            self._streams.discard(stream)
+            if self._board.status.state is not State.CLOSED:
+                self._show()
+
+    async def exchange(self, ready: ReadyPath, call: OnionCall, *, timeout_s: float) -> Answer:
+        """One packet over one path and its answer; no second attempt.
+
+        Raises:
+            DeadlineError, UnreachableError: with ``.edge`` where the answer, or its absence, accuses one.
+        """
+        self._entered()
+        try:
+            with anyio.fail_after(max(0.0, timeout_s)):
+                answer = await self._exchange(ready, call)
+        except TimeoutError as error:
+            failure = DeadlineError(f"no answer over this path in {timeout_s:.1f} s")
+            self._note(State.FAILING, failure)
+            raise failure from error
+        except OnionPathError as error:
+            self._note(State.FAILING, error)
+            raise
+        self._note(State.READY, None)
+        return answer
+
+    async def _exchange(self, ready: ReadyPath, call: OnionCall) -> Answer:
+        assert self._connections is not None
+        first = ready.path.relays[0].descriptor
+        endpoint = Endpoint(first.addresses[0].host, first.addresses[0].port, first.link_key_hash)
+        try:
+            connection = await self._connections.to(endpoint)
+        except PeerError as error:
+            raise UnreachableError(f"hop 1 could not be reached: {error}", edge=Edge(-1, 0)) from error
+        slot = slot_at(self._clock(), self._root.parameters.slot_s)
+        wrapped = self._onion.wrap(ready.hops, call, slot=slot, entropy=os.urandom)
+        frame = await connection.exchange(wrapped.packet)
+        if frame.kind is not Kind.REPLY or frame.size_class is not call.reply_class or frame.depth:
+            raise UnreachableError(
+                "hop 1 rejected the packet: stale key, wrong clock, or overload", edge=Edge(-1, 0)
+            )
+        try:
+            answer = self._onion.open_reply(wrapped.opener, frame.body)
+        except PeerError as error:
+            hop = int(error.peer.removeprefix("hop ") or 1) - 1
+            raise UnreachableError(f"the reply of hop {hop + 1} was forged or damaged", edge=Edge(hop - 1, hop)) from error
+        if answer.head.status is ReplyStatus.EDGE_FAILED:
+            edge = Edge(answer.hop, answer.hop + 1)
+            raise UnreachableError(f"{edge}: {_EDGE_WORDS[answer.head.reason]}", edge=edge)
+        return answer
+
+    # What it says of itself.
+
+    @property
+    def directory(self) -> Directory:
+        """The verified directory in use.
+
+        Raises:
+            MissingDirectoryError: there is none yet.
+        """
+        return self._keeper.directory
+
+    def status(self) -> Status:
+        """The state now; *ready* means that the last call went through, end to end."""
+        return self._board.status
+
+    def statuses(self) -> AsyncIterator[Status]:
+        """The state now and its changes, until the client is closed."""
+        return self._board.follow()
+
+    # Small common ends.
+
+    def _entered(self) -> TaskGroup:
+        if self._tasks is None or self._board.status.state is State.CLOSED:
+            raise UsageError("use the client inside of 'async with client:'")
+        return self._tasks
+
+    def ready_path(self, need: Need, isolation: str) -> ReadyPath:
+        """The path that the next call of this need and key takes."""
+        self._entered()
+        return self._ready_path(need, isolation)
+
+    def _ready_path(self, need: Need, isolation: str) -> ReadyPath:
+        self._entered()
+        return self._paths.ready(self._keeper.directory, need, isolation, now=self._clock())
+
+    def retire_path(self, ready: ReadyPath, edge: Edge | None) -> None:
+        """Never use this path again; ``edge`` is where it broke, if that is known."""
+        self._paths.retire(ready, edge, now=self._clock())
+
+    def _class_for(self, size: int) -> SizeClass:
+        last = self._geometry.last_depth
+        if size <= self._geometry.request_capacity(SizeClass.SMALL, last):
+            return SizeClass.SMALL
+        if size <= self._geometry.request_capacity(SizeClass.LARGE, last):
+            return SizeClass.LARGE
+        raise UsageError(f"a call carries at most {self._geometry.request_capacity(SizeClass.LARGE, last)} bytes")
+
+    def _note(self, state: State, error: OnionPathError | None) -> None:
+        _, success_at, failure = self._last
+        if error is None:
+            self._last = (state, self._clock(), failure)
+        else:
+            self._last = (state, success_at, str(error))
+        self._show()
+
+    def _show(self) -> None:
+        if self._board.status.state is State.CLOSED:
+            return
+        state, success_at, failure = self._last
+        try:
+            directory = self._keeper.directory
+        except MissingDirectoryError:
+            return
+        self._board.show(
+            Status(
+                state=state,
+                last_success_at=success_at,  # type: ignore[arg-type]
+                last_failure=failure,
+                document=directory.document.number,
+                relays=len(directory.relays),
+                paths=len(self._paths),
+                streams=len(self._streams),
+            )
+        )
+
+
+class _ExitCarrier:
+    """Paths for one stream: any exit at first, the same one ever after."""
+
+    def __init__(self, client: Client, port: int, isolation: str) -> None:
+        self._client = client
+        self._need = Need(ServiceId.STREAM, port)
+        self._isolation = isolation
+
+    async def path_to_exit(self) -> ReadyPath:
+        ready = self._client.ready_path(self._need, self._isolation)
+        self._need = self._need._replace(exit=ready.exit)
+        return ready
+
+    def retire(self, ready: ReadyPath, edge: Edge | None) -> None:
+        self._client.retire_path(ready, edge)
+
+    async def exchange(self, ready: ReadyPath, call: OnionCall, *, timeout_s: float) -> Answer:
+        return await self._client.exchange(ready, call, timeout_s=timeout_s)
+
+
+_EDGE_WORDS = {
+    Reason.NEXT_UNKNOWN: "the next relay is not in its directory",
+    Reason.NEXT_UNREACHABLE: "no connection could be made",
+    Reason.NEXT_REJECTED: "the packet was rejected (stale key, wrong clock, or overload)",
+    Reason.NEXT_TIMED_OUT: "no answer in time",
+    Reason.NEXT_CLOSED: "the connection broke",
+    Reason.NEXT_MALFORMED: "the answer was malformed",
+    Reason.NEXT_CONGESTED: "the queue is full",
+}
+
+
+def _was_never_sent(error: UnreachableError) -> bool:
+    return isinstance(error.__cause__, OSError)
+
+
+def _ascii_host(host: str) -> str:
+    try:
+        ascii_host = host.encode("idna").decode() if not host.isascii() else host
+    except UnicodeError as error:
+        raise UsageError(f"{host!r} is no host name") from error
+    return ascii_host.rstrip(".").lower().strip("[]")
+
+
+def read_trust_root(file: Path) -> TrustRoot:
+    """Read the file that says which authorities to believe.
+
+    Raises:
+        UsageError: it cannot be read. MalformedError: it is no trust root.
+    """
+    try:
+        return TrustRoot.decode(file.read_bytes())
+    except OSError as error:
+        raise UsageError(f"cannot read the network file {file}: {error.strerror}") from error

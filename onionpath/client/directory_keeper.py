@@ -1,0 +1,177 @@
+"""Keeps the client's directory: from disk, from relays, at first from an authority, and fresh from then on.
+
+Everything that comes from outside, the disk included, is verified against the trust root before it is used.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import anyio
+
+from onionpath.client.connection import Endpoint
+from onionpath.client.connections import Connections
+from onionpath.directory.directory import Directory, decode_directory, decode_seen
+from onionpath.directory.document import SeenDocument
+from onionpath.directory.trust import TrustRoot
+from onionpath.errors import (
+    DirectoryError,
+    MissingDirectoryError,
+    OnionPathError,
+    StaleDirectoryError,
+    UnreachableError,
+    UsageError,
+)
+from onionpath.injected import UnixTime
+from onionpath.link.frames import CallBody
+from onionpath.onion.geometry import SizeClass
+from onionpath.service.calls import ServiceId, Status
+from onionpath.service.directory_fetch import DirectoryFetch
+
+FETCH_TIMEOUT_S = 30.0
+# After a refresh failed with everybody asked.
+RETRY_S = 20.0
+# Spreads clients over the time after a document turns stale, so that they don't all ask in one second.
+JITTER_S = 30.0
+MIRRORS_ASKED = 3
+
+
+class DirectoryKeeper:
+    """The directory of one network.
+
+    Args:
+        root: whom we believe.
+        file: the snapshot on disk; None keeps nothing.
+        clock: Unix time that never goes back.
+        choice: which mirror is asked.
+    """
+
+    def __init__(
+        self,
+        root: TrustRoot,
+        *,
+        file: Path | None,
+        clock: Callable[[], UnixTime],
+        choice: random.Random,
+    ) -> None:
+        self._root = root
+        self._file = file
+        self._clock = clock
+        self._choice = choice
+        self._seen: SeenDocument | None = None
+        self._directory: Directory | None = None
+
+    @property
+    def directory(self) -> Directory:
+        """The newest verified directory.
+
+        Raises:
+            MissingDirectoryError: there is none yet.
+        """
+        if self._directory is None:
+            raise MissingDirectoryError("no directory yet: enter the client first")
+        return self._directory
+
+    def use(self, directory: Directory) -> None:
+        """Start from a directory that the program has."""
+        self._directory = directory
+
+    async def load(self) -> None:
+        """Take the snapshot from disk, if it is there and still good; a damaged one is ignored."""
+        if self._file is None:
+            return
+        try:
+            snapshot = await anyio.Path(self._file).read_bytes()
+        except OSError:
+            return
+        try:
+            self._seen = decode_seen(snapshot, self._root)
+            self._directory = decode_directory(snapshot, self._root, now=self._clock(), seen=self._seen)
+        except OnionPathError:
+            # What it proves to have been seen still counts; the rest is fetched again.
+            self._directory = None
+
+    async def fetch(self, connections: Connections) -> None:
+        """Get a directory that is fresh, from whoever has one first.
+
+        Raises:
+            DirectoryError: what was offered must not be used. UnreachableError: nobody answered.
+        """
+        if self._directory is not None and self._directory.is_fresh(self._clock()):
+            return
+        failures: list[OnionPathError] = []
+        for endpoint in self._sources():
+            try:
+                with anyio.fail_after(FETCH_TIMEOUT_S):
+                    directory = await self._fetch_from(endpoint, connections)
+            except OnionPathError as error:
+                failures.append(error)
+            except TimeoutError:
+                failures.append(UnreachableError(f"{endpoint} did not deliver the directory in {FETCH_TIMEOUT_S:.0f} s"))
+            else:
+                await self._keep(directory)
+                if directory.is_fresh(self._clock()):
+                    return
+        if self._directory is None or not self._directory.is_usable(self._clock()):
+            raise _worst(failures)
+
+    async def refresh_forever(self, connections: Connections) -> None:
+        """Fetch each new document some time after the old one turned stale; until cancelled."""
+        while True:
+            document = self.directory.document
+            period_s = document.fresh_until - document.valid_from
+            jitter_s = self._choice.random() * min(JITTER_S, period_s / 2)
+            wait_s = max(min(RETRY_S, period_s / 4), document.fresh_until - self._clock() + jitter_s)
+            await anyio.sleep(wait_s)
+            try:
+                await self.fetch(connections)
+            except (DirectoryError, UnreachableError):
+                continue  # calls say so once the document has expired
+
+    def _sources(self) -> Iterator[Endpoint]:
+        if self._directory is not None:
+            relays = list(self._directory.relays.values())
+            for relay in self._choice.sample(relays, min(MIRRORS_ASKED, len(relays))):
+                address = relay.descriptor.addresses[0]
+                yield Endpoint(address.host, address.port, relay.descriptor.link_key_hash)
+        authorities = list(self._root.authorities)
+        for authority in self._choice.sample(authorities, len(authorities)):
+            yield Endpoint(authority.address.host, authority.address.port, authority.link_key_hash)
+
+    async def _fetch_from(self, endpoint: Endpoint, connections: Connections) -> Directory:
+        connection = await connections.to(endpoint)
+        fetch = DirectoryFetch(self._root, known=self._directory, seen=self._seen)
+        while True:
+            call = CallBody(ServiceId.DIRECTORY, SizeClass.LARGE, fetch.next_call())
+            answer = await connection.call(call)
+            if answer.status != Status.ANSWERED:
+                raise UnreachableError(f"{endpoint} does not serve the directory now")
+            directory = fetch.take(answer.body, now=self._clock())
+            if directory is not None:
+                return directory
+
+    async def _keep(self, directory: Directory) -> None:
+        self._directory, self._seen = directory, directory.seen
+        if self._file is not None:
+            await _replace(anyio.Path(self._file), directory.encode())
+
+
+def _worst(failures: list[OnionPathError]) -> OnionPathError:
+    """A forged or stale document says more than a relay that is down."""
+    for kind in (StaleDirectoryError, DirectoryError):
+        for failure in failures:
+            if isinstance(failure, kind) and not isinstance(failure, MissingDirectoryError):
+                return failure
+    return failures[0] if failures else MissingDirectoryError("nobody has a directory yet")
+
+
+async def _replace(file: anyio.Path, content: bytes) -> None:
+    try:
+        await file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = file.with_name(f"{file.name}.new")
+        await temporary.write_bytes(content)
+        await temporary.replace(file)
+    except OSError as error:
+        raise UsageError(f"cannot write {file}: {error.strerror}") from error

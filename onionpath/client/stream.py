@@ -1,0 +1,396 @@
+"""A TCP connection from the exit, as a byte stream that survives the death of its path.
+
+Every byte has an offset, so each call of the stream may be lost, repeated or reordered without losing or doubling
+one. What to ask for next is decided by ``Polls`` and ``Reassembly``; this file sends the calls and waits.
+
+Spec: docs/specs/stream.md. When a path breaks, its calls are made again over another path to the same exit, at most
+``MAX_CONTINUATIONS`` times for one stream: whoever kills paths to be chosen himself gets so many draws and no more.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import anyio
+import anyio.lowlevel
+from anyio.abc import ByteStream, TaskGroup
+
+from onionpath.client.path_pool import ReadyPath
+from onionpath.errors import (
+    Edge,
+    MalformedError,
+    OnionPathError,
+    RefusedError,
+    StreamError,
+    UnreachableError,
+)
+from onionpath.onion.geometry import Geometry, SizeClass
+from onionpath.onion.packets import Answer, OnionCall
+from onionpath.service.calls import Reason, ServiceId, Status
+from onionpath.service.stream import REQUEST_OVERHEAD, ReplyFlags, RequestFlags, StreamReply, StreamRequest
+from onionpath.service.stream_polls import Poll, Polls
+from onionpath.service.stream_reassembly import Reassembly
+
+MAX_CONTINUATIONS = 3
+# What the way there and back may take beyond the time that a call may wait at the exit.
+TRAVEL_S = 10.0
+# As much as the exit keeps for a stream on its way up.
+UPSTREAM_WINDOW = 1024 * 1024
+MAX_PUSHES = 8
+PUSH_WAIT_MS = 10_000
+# A third of what the exit tolerates without any call.
+KEEP_ALIVE_S = 20.0
+BUSY_PAUSE_S = 0.25
+
+
+class Carrier(Protocol):
+    """What a stream needs of its client: paths to one exit, and calls over them."""
+
+    async def path_to_exit(self) -> ReadyPath: ...
+
+    def retire(self, ready: ReadyPath, edge: Edge | None) -> None: ...
+
+    async def exchange(self, ready: ReadyPath, call: OnionCall, *, timeout_s: float) -> Answer: ...
+
+
+class Outgoing:
+    """Upstream bytes that the exit hasn't confirmed, and which ranges of them must be sent now."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+        self._confirmed = 0
+        self._sent = 0
+        self._again: list[tuple[int, int]] = []
+        self.ended = False
+        self._end_confirmed = False
+
+    @property
+    def room(self) -> int:
+        """Bytes that may be added."""
+        return UPSTREAM_WINDOW - len(self._held)
+
+    @property
+    def end(self) -> int:
+        """The offset after the last byte added."""
+        return self._confirmed + len(self._held)
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the exit has everything, the end included."""
+        return not self._held and (self._end_confirmed or not self.ended)
+
+    def add(self, data: bytes) -> None:
+        """Take bytes from the program; the caller has asked for ``room``."""
+        self._held += data
+
+    def next_range(self, at_most: int) -> tuple[int, int] | None:
+        """The next bytes to send, as offsets; they count as sent from here on."""
+        while self._again:
+            start, stop = self._again.pop(0)
+            start = max(start, self._confirmed)
+            if start < stop:
+                if stop - start > at_most:
+                    self._again.insert(0, (start + at_most, stop))
+                return start, min(stop, start + at_most)
+        if self._sent < self.end:
+            start, self._sent = self._sent, min(self.end, self._sent + at_most)
+            return start, self._sent
+        return None
+
+    def read(self, start: int, stop: int) -> bytes:
+        """The bytes of a range that isn't confirmed."""
+        return bytes(self._held[start - self._confirmed : stop - self._confirmed])
+
+    def confirm(self, received: int, *, with_end: bool) -> None:
+        """The exit has every byte before ``received``; ``with_end`` if the call carried the end as well.
+
+        Raises:
+            MalformedError: it claims bytes that were never sent.
+        """
+        if received > self._sent:
+            raise MalformedError("the exit confirms bytes that were never sent")
+        if received > self._confirmed:
+            del self._held[: received - self._confirmed]
+            self._confirmed = received
+        self._end_confirmed |= with_end and received == self.end
+
+    def send_again(self, start: int, stop: int) -> None:
+        """A range didn't arrive, or not whole."""
+        if start < stop:
+            self._again.append((start, stop))
+            self._again.sort()
+
+
+class OnionStream(ByteStream):
+    """Bytes to and from one host and port. Made by ``Client.open_stream``.
+
+    ``receive`` raises ``anyio.EndOfStream`` at the end and ``anyio.BrokenResourceError`` with a ``StreamError`` as
+    cause when the stream broke for good.
+    """
+
+    def __init__(self, carrier: Carrier, *, token: bytes, host: str, port: int, geometry: Geometry) -> None:
+        self._carrier = carrier
+        self._token = token
+        self._host = host.encode("ascii")
+        self._port = port
+        self._geometry = geometry
+        last = geometry.last_depth
+        self._polls = Polls(
+            small_reply=geometry.reply_capacity(SizeClass.SMALL, last),
+            large_reply=geometry.reply_capacity(SizeClass.LARGE, last),
+        )
+        self._incoming = Reassembly()
+        self._outgoing = Outgoing()
+        self._ready: ReadyPath | None = None
+        self._choosing = anyio.Lock()
+        self._continuations = 0
+        self._pushes = 0
+        self._failure: OnionPathError | None = None
+        self._closed = False
+        self._changed = anyio.Event()
+        self._scope = anyio.CancelScope()
+
+    @property
+    def continuations(self) -> int:
+        """How often the stream has moved to another path."""
+        return self._continuations
+
+    async def open(self) -> None:
+        """Have the exit connect; the caller sets the deadline.
+
+        Raises:
+            RefusedError: the exit refused, or the destination did. UnreachableError: no path held.
+        """
+        request = StreamRequest(token=self._token, flags=RequestFlags.OPEN, host=self._host, port=self._port)
+        await self._call(request, SizeClass.SMALL, SizeClass.SMALL, timeout_s=25.0 + TRAVEL_S)
+
+    async def run(self) -> None:
+        """Keep calls under way until the stream is closed or broken; the client runs this."""
+        with self._scope:
+            async with anyio.create_task_group() as group:
+                while self._failure is None and not self._closed:
+                    self._start_due(group)
+                    self._changed = anyio.Event()
+                    with anyio.move_on_after(KEEP_ALIVE_S) as waited:
+                        await self._changed.wait()
+                    if waited.cancelled_caught and not (self._polls.outstanding or self._pushes):
+                        self._start_push(group, self._outgoing.end, self._outgoing.end)
+
+    def _start_due(self, group: TaskGroup) -> None:
+        for poll in self._polls.due(self._incoming.missing()):
+            group.start_soon(self._poll, poll)
+        while self._pushes < MAX_PUSHES:
+            found = self._outgoing.next_range(self._push_capacity(SizeClass.LARGE))
+            if found is None:
+                break
+            self._start_push(group, *found)
+        if self._outgoing.ended and not self._pushes and not self._outgoing.is_confirmed:
+            self._start_push(group, self._outgoing.end, self._outgoing.end)
+
+    def _start_push(self, group: TaskGroup, start: int, stop: int) -> None:
+        self._pushes += 1
+        group.start_soon(self._push, start, stop)
+
+    def _notify(self) -> None:
+        self._changed.set()
+
+    # Calls.
+
+    async def _poll(self, poll: Poll) -> None:
+        request = StreamRequest(
+            token=self._token,
+            read_at=poll.read_at,
+            acknowledged=self._incoming.received,
+            at_least=poll.at_least,
+            at_most=poll.at_most,
+            wait_ms=poll.wait_ms,
+        )
+        reply_class = SizeClass.LARGE if poll.large else SizeClass.SMALL
+        timeout_s = poll.wait_ms / 1000 + TRAVEL_S
+        reply = await self._reply_or_none(request, SizeClass.SMALL, reply_class, timeout_s=timeout_s)
+        if reply is None:
+            self._polls.lost(poll)
+        else:
+            self._polls.answered(poll, len(reply.data))
+            self._receive(reply, poll)
+        self._notify()
+
+    def _receive(self, reply: StreamReply, poll: Poll) -> None:
+        try:
+            if len(reply.data) > poll.at_most or (reply.data and reply.downstream_offset != poll.read_at):
+                raise MalformedError("the exit sent bytes that were not asked for")
+            self._incoming.add(reply.downstream_offset, reply.data)
+            if reply.flags is ReplyFlags.END:
+                self._incoming.end_at(reply.end)
+        except MalformedError as error:
+            self._fail(error)
+        if reply.flags is ReplyFlags.RESET and self._incoming.received >= reply.end:
+            self._fail(StreamError("the connection beyond the exit broke", reason="reset"))
+
+    async def _push(self, start: int, stop: int) -> None:
+        ends = self._outgoing.ended and stop == self._outgoing.end
+        data = self._outgoing.read(start, stop)
+        request = StreamRequest(
+            token=self._token,
+            flags=RequestFlags.END if ends else RequestFlags.NONE,
+            upstream_offset=start,
+            data=data,
+            read_at=self._incoming.received,
+            acknowledged=self._incoming.received,
+            wait_ms=PUSH_WAIT_MS,
+        )
+        fits = len(data) <= self._push_capacity(SizeClass.SMALL)
+        request_class = SizeClass.SMALL if fits else SizeClass.LARGE
+        timeout_s = PUSH_WAIT_MS / 1000 + TRAVEL_S
+        try:
+            reply = await self._reply_or_none(request, request_class, SizeClass.SMALL, timeout_s=timeout_s)
+        finally:
+            self._pushes -= 1
+        try:
+            if reply is not None:
+                self._outgoing.confirm(reply.upstream_received, with_end=ends)
+            self._outgoing.send_again(start, stop)
+        except MalformedError as error:
+            self._fail(error)
+        self._notify()
+
+    def _push_capacity(self, size_class: SizeClass) -> int:
+        return self._geometry.request_capacity(size_class, self._geometry.last_depth) - REQUEST_OVERHEAD
+
+    async def _reply_or_none(
+        self, request: StreamRequest, request_class: SizeClass, reply_class: SizeClass, *, timeout_s: float
+    ) -> StreamReply | None:
+        """A reply, or None if the call must be made again; a failure for good ends the stream."""
+        try:
+            return await self._call(request, request_class, reply_class, timeout_s=timeout_s)
+        except RefusedError as error:
+            if error.reason in _TRY_AGAIN:
+                await anyio.sleep(BUSY_PAUSE_S)
+                return None
+            self._fail(StreamError(str(error), reason=error.reason))
+        except UnreachableError:
+            if self._failure is None:
+                return None
+        except OnionPathError as error:
+            self._fail(error)
+        return None
+
+    async def _call(
+        self, request: StreamRequest, request_class: SizeClass, reply_class: SizeClass, *, timeout_s: float
+    ) -> StreamReply:
+        ready = await self._path()
+        call = OnionCall(ServiceId.STREAM, request.encode(), self._token, request_class, reply_class)
+        try:
+            answer = await self._carrier.exchange(ready, call, timeout_s=timeout_s)
+        except UnreachableError as error:
+            self._leave(ready, error)
+            raise
+        if answer.head.status is not Status.ANSWERED:
+            raise refusal(answer, self._host.decode(), self._port)
+        return StreamReply.decode(answer.body)
+
+    async def _path(self) -> ReadyPath:
+        async with self._choosing:
+            if self._ready is None:
+                try:
+                    self._ready = await self._carrier.path_to_exit()
+                except OnionPathError as error:
+                    self._fail(error)
+                    raise
+            return self._ready
+
+    def _leave(self, ready: ReadyPath, error: UnreachableError) -> None:
+        """A call failed on this path: move on, once for all calls that were under way on it."""
+        if self._ready is not ready:
+            return
+        self._ready = None
+        self._carrier.retire(ready, error.edge)
+        self._continuations += 1
+        if self._continuations > MAX_CONTINUATIONS:
+            self._fail(StreamError(f"{MAX_CONTINUATIONS + 1} paths broke under one stream: {error}", reason="paths_broken"))
+
+    def _fail(self, error: OnionPathError) -> None:
+        if self._failure is None:
+            self._failure = error
+        self._notify()
+
+    # For the program.
+
+    async def receive(self, max_bytes: int = 65_536) -> bytes:
+        """The next bytes, at least one; see the class for how it ends."""
+        while True:
+            if self._closed:
+                raise anyio.ClosedResourceError
+            data = self._incoming.take(max_bytes)
+            if data:
+                self._notify()
+                return data
+            if self._incoming.finished:
+                raise anyio.EndOfStream
+            await self._wait_for_change()
+
+    async def send(self, item: bytes) -> None:
+        """Hand bytes over; returns when they are accepted for sending, which may be before they arrive."""
+        rest = memoryview(item)
+        while rest:
+            if self._closed or self._outgoing.ended:
+                raise anyio.ClosedResourceError
+            count = min(len(rest), self._outgoing.room)
+            if count:
+                self._outgoing.add(bytes(rest[:count]))
+                rest = rest[count:]
+                self._notify()
+                await anyio.lowlevel.checkpoint()
+            else:
+                await self._wait_for_change()
+
+    async def send_eof(self) -> None:
+        """Nothing more will be sent; what was sent still arrives."""
+        self._outgoing.ended = True
+        self._notify()
+        await anyio.lowlevel.checkpoint()
+
+    async def aclose(self) -> None:
+        """Forget the stream here and at the exit; bytes that weren't confirmed are given up."""
+        if not self._closed:
+            self._closed = True
+            self._notify()
+            self._scope.cancel()
+        await anyio.lowlevel.checkpoint()
+
+    async def say_goodbye(self) -> None:
+        """Tell the exit to forget the stream; best effort, the client runs this after ``run``."""
+        if self._ready is None:
+            return
+        request = StreamRequest(token=self._token, flags=RequestFlags.CLOSE)
+        try:
+            await self._call(request, SizeClass.SMALL, SizeClass.SMALL, timeout_s=5.0)
+        except OnionPathError:
+            return  # the exit forgets it by itself after a minute
+
+    async def _wait_for_change(self) -> None:
+        if self._failure is not None:
+            raise anyio.BrokenResourceError from self._failure
+        await self._changed.wait()
+
+
+_TRY_AGAIN = frozenset({Reason.SERVICE_BUSY.name.lower(), Reason.HOP_BUSY.name.lower()})
+
+_EXPLANATIONS: dict[Reason, str] = {
+    Reason.PORT_REFUSED: "the exit's policy does not allow port {port}",
+    Reason.ADDRESS_FORBIDDEN: "the exit refuses {host}: it leads to an address that no exit may reach",
+    Reason.NAME_NOT_FOUND: "the exit cannot resolve {host}",
+    Reason.NAME_TIMED_OUT: "the exit got no answer when it resolved {host}",
+    Reason.CONNECTION_REFUSED: "{host} refuses connections on port {port}",
+    Reason.CONNECTION_TIMED_OUT: "{host} does not answer on port {port}",
+    Reason.STREAM_UNKNOWN: "the exit no longer knows this stream",
+    Reason.STREAM_LIMIT: "the exit carries as many streams as it may",
+}
+
+
+def refusal(answer: Answer, host: str, port: int) -> RefusedError:
+    """The error that says who refused what, for an answer that is no reply."""
+    reason = answer.head.reason
+    explanation = _EXPLANATIONS.get(reason, f"refused ({reason.name.lower()})").format(host=host, port=port)
+    return RefusedError(f"hop {answer.hop + 1}: {explanation}", reason=reason.name.lower(), hop=answer.hop)
+
