@@ -1,0 +1,301 @@
+"""``onionpath-relay``: found, check and run a relay, and a small network's authority.
+
+Whatever goes wrong is one line on standard error that says what to do, and an exit code of
+docs/guides/exit-codes.md. Commands import what they need themselves, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from onionpath.errors import OnionPathError, SettingsError, exit_code
+
+if TYPE_CHECKING:
+    from relay.checkup import Finding
+    from relay.founding import Founded
+    from relay.settings import AuthoritySettings, LogSection, RelaySettings
+
+PROGRAM = "onionpath-relay"
+INTERRUPTED = 130
+_DURATION = re.compile(r"(?P<count>[1-9][0-9]{0,5})(?P<unit>[smhd])", re.ASCII)
+_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def _seconds(context: click.Context, parameter: click.Parameter, value: str) -> int:
+    """Read ``90s``, ``5m``, ``1h`` or ``1d``."""
+    found = _DURATION.fullmatch(value)
+    if found is None:
+        raise click.BadParameter(f"expected a number and s, m, h or d, such as 1h, not {value!r}")
+    return int(found["count"]) * _UNIT_S[found["unit"]]
+
+
+SETTINGS_FILE = click.Path(path_type=Path)
+set_option = click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="e.g. log.level=debug")
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON on standard output")
+ready_option = click.option(
+    "--ready-fd", type=click.IntRange(min=0), help="write the ready line to this file, too"
+)
+
+
+def _version(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from importlib import metadata
+
+        try:
+            version = metadata.version("onionpath")
+        except metadata.PackageNotFoundError:
+            version = "from a checkout"
+        click.echo(f"{PROGRAM} {version}")
+        context.exit()
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="and exit"
+)
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Run a relay of an onionpath network, or found a network of your own."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), err=True)
+        context.exit(2)
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--listen", "listens", multiple=True, metavar="IP:PORT", help="also published, unless set otherwise"
+)
+@click.option("--trust-root", type=SETTINGS_FILE, help="the network's trust root, copied into FOLDER")
+@click.option("--exit", "is_exit", is_flag=True, help="reach websites for others; see the operator's guide")
+@set_option
+def init(
+    folder: Path, listens: tuple[str, ...], trust_root: Path | None, is_exit: bool, sets: tuple[str, ...]
+) -> None:
+    """Write FOLDER/relay.toml with every default, and make the relay's keys."""
+    from relay.founding import found_relay
+    from relay.settings import RelaySettings
+
+    values = _typed(_pairs(sets), RelaySettings)
+    if listens:
+        values["relay.listen"] = listens
+    if is_exit:
+        values["exit.enabled"] = True
+    founded = found_relay(folder, values, trust_root=trust_root, entropy=os.urandom)
+    _print_founded(founded, "relay", f"{PROGRAM} check {founded.settings_file}")
+
+
+@cli.command()
+@click.argument("settings", type=SETTINGS_FILE)
+@json_option
+@set_option
+def check(settings: Path, as_json: bool, sets: tuple[str, ...]) -> None:
+    """Check everything that can be checked without serving, and print what would run."""
+    from relay.checkup import check_relay
+
+    findings = check_relay(_load_relay(settings, sets))
+    if as_json:
+        checks = [{"name": one.name, "ok": one.error is None, "detail": one.detail} for one in findings]
+        click.echo(json.dumps({"ok": all(one.error is None for one in findings), "checks": checks}))
+    else:
+        for one in findings:
+            click.echo(f"{'ok   ' if one.error is None else 'WRONG'} {one.name}: {one.detail}")
+    _raise_first(findings)
+
+
+def _raise_first(findings: Sequence[Finding]) -> None:
+    for finding in findings:
+        if finding.error is not None:
+            raise finding.error
+
+
+@cli.command()
+@click.argument("settings", type=SETTINGS_FILE)
+@ready_option
+@json_option
+@set_option
+def run(settings: Path, ready_fd: int | None, as_json: bool, sets: tuple[str, ...]) -> None:
+    """Run the relay in the foreground until SIGTERM."""
+    loaded = _load_relay(settings, sets)
+    _prepare_process(loaded.log)
+    from relay.daemon import run_relay
+
+    _serve(lambda: run_relay(loaded, ready=_announcer(ready_fd, as_json)))
+
+
+@cli.group()
+def authority() -> None:
+    """Found and run a network's authority."""
+
+
+@authority.command("init")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--listen", "listens", multiple=True, required=True, metavar="IP:PORT", help="the first is published"
+)
+@click.option("--advertise", metavar="IP:PORT", help="published instead, if it listens behind NAT")
+@click.option("--name", default="onionpath", show_default=True, help="the network's name")
+@click.option(
+    "--period",
+    metavar="DURATION",
+    callback=_seconds,
+    default="1h",
+    show_default=True,
+    help="between documents",
+)
+@click.option("--hops", type=click.IntRange(2, 5), default=3, show_default=True, help="relays on every path")
+@click.option("--first-document-relays", type=click.IntRange(1, 20_000), default=3, show_default=True)
+@click.option(
+    "--private-addresses", is_flag=True, help="a test network: private addresses, all in one subnet"
+)
+@set_option
+def authority_init(
+    folder: Path,
+    listens: tuple[str, ...],
+    advertise: str | None,
+    name: str,
+    period: int,
+    hops: int,
+    first_document_relays: int,
+    private_addresses: bool,
+    sets: tuple[str, ...],
+) -> None:
+    """Found a network: keys, FOLDER/authority.toml, and FOLDER/network.json, the trust root to give out."""
+    from relay.founding import found_authority
+    from relay.settings import AuthoritySettings, parse_endpoint
+
+    values = {
+        "authority.listen": listens,
+        "authority.period_s": period,
+        "authority.hops": hops,
+        "authority.first_document_relays": first_document_relays,
+        "authority.private_addresses": private_addresses,
+        "authority.distinct_subnets": not private_addresses,
+    } | _typed(_pairs(sets), AuthoritySettings)
+    address = parse_endpoint(advertise or listens[0], key="authority.listen")
+    founded = found_authority(folder, values, name=name, address=address, entropy=os.urandom)
+    _print_founded(founded, "authority", f"{PROGRAM} authority run {founded.settings_file}")
+
+
+@authority.command("run")
+@click.argument("settings", type=SETTINGS_FILE)
+@ready_option
+@json_option
+@set_option
+def authority_run(settings: Path, ready_fd: int | None, as_json: bool, sets: tuple[str, ...]) -> None:
+    """Run the authority in the foreground until SIGTERM."""
+    from relay.settings import AuthoritySettings
+    from relay.settings_files import load_settings
+
+    loaded = load_settings(settings, AuthoritySettings, environment=os.environ, flags=_pairs(sets))
+    _prepare_process(loaded.log)
+    from relay.daemon import run_authority
+
+    _serve(lambda: run_authority(loaded, ready=_announcer(ready_fd, as_json)))
+
+
+def _pairs(sets: Sequence[str]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in sets:
+        key, equals, value = text.partition("=")
+        if not equals or key in pairs:
+            raise SettingsError(f"--set {text}: expected section.key=value, once for each key", key=key)
+        pairs[key] = value
+    return pairs
+
+
+def _typed(pairs: dict[str, str], kind: type[RelaySettings] | type[AuthoritySettings]) -> dict[str, Any]:
+    from relay.settings_files import parse_value
+
+    return {key: parse_value(kind, key, text, origin=f"--set {key}") for key, text in pairs.items()}
+
+
+def _load_relay(file: Path, sets: Sequence[str]) -> RelaySettings:
+    from relay.settings import RelaySettings
+    from relay.settings_files import load_settings
+
+    return load_settings(file, RelaySettings, environment=os.environ, flags=_pairs(sets))
+
+
+def _print_founded(founded: Founded, what: str, then: str) -> None:
+    click.echo(f"{what} {founded.keys.identity.public.hex()}")
+    click.echo(f"settings in {founded.settings_file}; next: {then}")
+
+
+def _prepare_process(log: LogSection) -> None:
+    from relay.hygiene import harden_process
+    from relay.logs import configure_logs
+
+    configure_logs(log.level, log.format)
+    for warning in harden_process():
+        click.echo(f"warning: {warning}", err=True)
+
+
+def _serve(main: Callable[[], Any]) -> None:
+    import trio
+
+    trio.run(main)
+
+
+def _announcer(ready_fd: int | None, as_json: bool) -> Callable[[object], None]:
+    """Tells once that we serve: a JSON line to ``ready_fd``, and one on standard output."""
+
+    def announce(info: object) -> None:
+        import msgspec
+
+        facts = msgspec.to_builtins(info, builtin_types=(bytes,), enc_hook=str)
+        facts = facts if isinstance(facts, dict) else {"info": facts}
+        line = json.dumps({"event": "ready", **facts}, default=bytes.hex)
+        click.echo(line if as_json else f"ready: {', '.join(f'{name} {facts[name]}' for name in facts)}")
+        if ready_fd is not None:
+            with os.fdopen(ready_fd, "w", encoding="ascii") as file:
+                file.write(line + "\n")
+
+    return announce
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """The program: runs the command and exits by the table in ``onionpath.errors``."""
+    try:
+        code = cli.main(arguments, prog_name=PROGRAM, standalone_mode=False)
+    except BaseException as error:  # the last border: below it there is only the exit code
+        sys.exit(_code_of(error))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _code_of(error: BaseException) -> int:
+    """Say in one line what happened, and give the exit code."""
+    while isinstance(error, BaseExceptionGroup):
+        # Nurseries wrap what ended them; the first is the cause, the others are usually its echo.
+        error = error.exceptions[0]
+    match error:
+        case SystemExit(code=code):
+            return code if isinstance(code, int) else 1
+        case click.Abort() | KeyboardInterrupt():
+            return INTERRUPTED
+        case click.ClickException():
+            context = getattr(error, "ctx", None)
+            where = f" (see: {context.command_path} --help)" if context is not None else ""
+            return _say(error.format_message() + where, error.exit_code)
+        case OnionPathError():
+            return _say(str(error), exit_code(error))
+        case OSError():
+            file = f"{error.filename}: " if error.filename else ""
+            return _say(f"{file}{error.strerror or type(error).__name__}", 1)
+        case _:
+            from relay.logs import describe_error
+
+            return _say(f"a fault of ours: {describe_error(error)}; please report this line", 1)
+
+
+def _say(message: str, code: int) -> int:
+    click.echo(f"error: {' '.join(message.split())}", err=True)
+    return code

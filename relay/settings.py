@@ -1,0 +1,335 @@
+"""The settings of a relay and of an authority: what may stand in their files, and what it means.
+
+One frozen tree per program. A value comes from the first of: flag, ``ONIONPATH_RELAY_SECTION_KEY`` in the
+environment, file, default. Nothing unknown, doubled or out of range is passed over in silence, and every
+error names the file and the key. ``settings_files`` reads a file, ``settings_text`` writes one and says what
+each setting is for.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+
+from msgspec import Meta, Struct
+
+from onionpath.errors import MalformedError, OnionPathError, SettingsError, UsageError
+from relay.limits import CLIENT, RELAY, PeerLimits, SwitchLimits
+
+if TYPE_CHECKING:
+    from onionpath.directory.document import Parameters
+
+DEFAULT_PORT = 7740  # unassigned by IANA, and above what only root may take
+
+_SWITCH = SwitchLimits()
+
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Count = Annotated[int, Meta(ge=1, le=2**40)]
+Rate = Annotated[float, Meta(gt=0, le=1e6)]
+
+
+class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One table of a settings file."""
+
+
+class Endpoint(NamedTuple):
+    """A canonical IP literal and a port from 0 to 65535."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return ipaddress.ip_address(self.host).is_loopback
+
+    @property
+    def is_unspecified(self) -> bool:
+        """Whether it means all interfaces, and so names none."""
+        return ipaddress.ip_address(self.host).is_unspecified
+
+
+def parse_endpoint(text: str, *, key: str = "") -> Endpoint:
+    """Read ``192.0.2.1:7740`` or ``[2001:db8::1]:7740``.
+
+    Raises:
+        SettingsError: the host is no canonical IP literal, or the port no number from 0 to 65535.
+    """
+    host, colon, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    host = host[1:-1] if bracketed else host
+    try:
+        address = ipaddress.ip_address(host)
+        good = colon and str(address) == host and bracketed == (address.version == 6) and "%" not in host
+    except ValueError:
+        good = False
+    if not good or not port.isascii() or not port.isdecimal() or str(int(port)) != port or int(port) > 65_535:
+        raise SettingsError(
+            f"{text!r} is not an address: expected IP:PORT, such as 192.0.2.1:7740 or [2001:db8::1]:7740",
+            key=key,
+        )
+    return Endpoint(host, int(port))
+
+
+class RelaySection(Section, frozen=True):
+    """Who this relay is and where it is reached."""
+
+    state: str = "state"
+    listen: tuple[str, ...] = (f"127.0.0.1:{DEFAULT_PORT}",)
+    advertise: tuple[str, ...] = ()
+    family: tuple[str, ...] = ()
+
+
+class NetworkSection(Section, frozen=True):
+    """Which network it serves."""
+
+    trust_root: str = "network.json"
+    slot_s: Annotated[int, Meta(ge=1, le=3_600)] = 300
+    epoch_s: Annotated[int, Meta(ge=1, le=86_400)] = 21_600
+
+
+class ExitSection(Section, frozen=True):
+    """Whether and how it reaches servers outside of the network."""
+
+    enabled: bool = False
+    policy: tuple[str, ...] = ("accept *:443", "accept *:80")
+    reach_private: tuple[str, ...] = ()
+
+
+class LimitsSection(Section, frozen=True):
+    """What others may take from us; the reasons stand in relay/limits.py."""
+
+    client_packets_per_second: Rate = CLIENT.packets_per_second
+    client_burst: Rate = CLIENT.burst
+    client_in_flight: Count = CLIENT.in_flight
+    relay_packets_per_second: Rate = RELAY.packets_per_second
+    relay_burst: Rate = RELAY.burst
+    relay_in_flight: Count = RELAY.in_flight
+    in_flight: Count = _SWITCH.in_flight
+    queued_bytes_per_peer: Count = _SWITCH.queued_bytes_per_peer
+    queued_bytes: Count = _SWITCH.queued_bytes
+    handshake_s: Seconds = 10.0
+    connect_s: Seconds = 10.0
+    frame_s: Seconds = _SWITCH.frame_timeout_s
+    stall_s: Seconds = _SWITCH.stall_timeout_s
+    idle_s: Seconds = _SWITCH.idle_timeout_s
+    service_s: Seconds = _SWITCH.service_timeout_s
+    hop_margin_s: Seconds = _SWITCH.hop_margin_s
+    replay_entries: Annotated[int, Meta(ge=1024, le=2**28)] = 2_097_152
+
+    def switch_limits(self) -> SwitchLimits:
+        """These numbers as the switch takes them; whatever isn't a setting has the switch's default."""
+        return SwitchLimits(
+            client=PeerLimits(self.client_packets_per_second, self.client_burst, self.client_in_flight),
+            relay=PeerLimits(self.relay_packets_per_second, self.relay_burst, self.relay_in_flight),
+            in_flight=self.in_flight,
+            queued_bytes_per_peer=self.queued_bytes_per_peer,
+            queued_bytes=self.queued_bytes,
+            service_timeout_s=self.service_s,
+            hop_margin_s=self.hop_margin_s,
+            frame_timeout_s=self.frame_s,
+            stall_timeout_s=self.stall_s,
+            idle_timeout_s=self.idle_s,
+        )
+
+
+class LogSection(Section, frozen=True):
+    """What it says on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class SimulationSection(Section, frozen=True):
+    """For experiments only."""
+
+    record_frames: str | None = None
+
+
+class AuthoritySection(Section, frozen=True):
+    """Who this authority is, and the parameters that it signs."""
+
+    state: str = "state"
+    listen: tuple[str, ...] = (f"127.0.0.1:{DEFAULT_PORT}",)
+    period_s: Annotated[int, Meta(ge=1, le=86_400)] = 3600
+    first_document_relays: Annotated[int, Meta(ge=1, le=20_000)] = 3
+    private_addresses: bool = False
+    hops: Annotated[int, Meta(ge=2, le=5)] = 3
+    small: Annotated[int, Meta(ge=4096, le=2**24)] = 8 * 1024
+    large: Annotated[int, Meta(ge=4096, le=2**24)] = 128 * 1024
+    distinct_subnets: bool = True
+
+
+class RelaySettings(Section, frozen=True):
+    """Everything that a relay is told; paths are absolute once loaded."""
+
+    relay: RelaySection = RelaySection()
+    network: NetworkSection = NetworkSection()
+    exit: ExitSection = ExitSection()
+    limits: LimitsSection = LimitsSection()
+    log: LogSection = LogSection()
+    simulation: SimulationSection = SimulationSection()
+
+    @property
+    def state(self) -> Path:
+        """The state folder."""
+        return Path(self.relay.state)
+
+    @property
+    def trust_root(self) -> Path:
+        """The trust root's file."""
+        return Path(self.network.trust_root)
+
+    @property
+    def listen(self) -> tuple[Endpoint, ...]:
+        """Where it listens."""
+        return _endpoints(self.relay.listen, "relay.listen")
+
+    @property
+    def published(self) -> tuple[Endpoint, ...]:
+        """What its descriptor says; ports that were 0 are known only once it listens."""
+        return _endpoints(self.relay.advertise, "relay.advertise") or self.listen
+
+    def check(self) -> None:
+        """Refuse values that are impossible together.
+
+        Raises:
+            SettingsError: names the key.
+        """
+        check_listen(self.relay.listen, "relay.listen")
+        check_published(self.published, "relay.advertise")
+        _check_family(self.relay.family)
+        _check_exit(self.exit)
+        _check_limits(self.limits)
+        if self.network.slot_s > 100 * self.network.epoch_s:
+            raise SettingsError("expected at least a hundredth of slot_s", key="network.epoch_s")
+        if self.simulation.record_frames is not None and not all(each.is_loopback for each in self.listen):
+            raise SettingsError(
+                "recording frames is for experiments: expected only loopback addresses in relay.listen",
+                key="simulation.record_frames",
+            )
+
+
+class AuthoritySettings(Section, frozen=True):
+    """Everything that an authority is told; paths are absolute once loaded."""
+
+    authority: AuthoritySection = AuthoritySection()
+    network: NetworkSection = NetworkSection()
+    limits: LimitsSection = LimitsSection()
+    log: LogSection = LogSection()
+
+    @property
+    def state(self) -> Path:
+        """The state folder."""
+        return Path(self.authority.state)
+
+    @property
+    def trust_root(self) -> Path:
+        """The trust root's file."""
+        return Path(self.network.trust_root)
+
+    @property
+    def listen(self) -> tuple[Endpoint, ...]:
+        """Where it listens; the trust root says where others reach it."""
+        return _endpoints(self.authority.listen, "authority.listen")
+
+    def check(self) -> None:
+        """Refuse values that are impossible together.
+
+        Raises:
+            SettingsError: names the key.
+        """
+        check_listen(self.authority.listen, "authority.listen")
+        _check_limits(self.limits)
+        try:
+            self.parameters  # noqa: B018  # building them is the check
+        except OnionPathError as error:
+            raise SettingsError(str(error), key="authority") from error
+
+    @property
+    def parameters(self) -> Parameters:
+        """What it signs as the network's parameters."""
+        from onionpath.directory.document import Parameters
+
+        ours, network = self.authority, self.network
+        return Parameters(
+            ours.hops, ours.small, ours.large, network.slot_s, network.epoch_s, ours.distinct_subnets
+        )
+
+
+def _endpoints(texts: Sequence[str], key: str) -> tuple[Endpoint, ...]:
+    return tuple(parse_endpoint(text, key=f"{key}[{index}]") for index, text in enumerate(texts))
+
+
+def check_listen(texts: Sequence[str], key: str) -> None:
+    """Refuse an empty or repeating list of addresses, and port 0 where others should find it.
+
+    Raises:
+        SettingsError: names ``key``.
+    """
+    endpoints = _endpoints(texts, key)
+    if not endpoints:
+        raise SettingsError("expected at least one address", key=key)
+    for index, endpoint in enumerate(endpoints):
+        if endpoint in endpoints[:index] and endpoint.port:
+            raise SettingsError(f"{endpoint} is listed twice", key=f"{key}[{index}]")
+        if endpoint.port == 0 and not endpoint.is_loopback:
+            raise SettingsError("expected a port from 1 to 65535", key=f"{key}[{index}]")
+
+
+def check_published(endpoints: Sequence[Endpoint], key: str) -> None:
+    """Refuse to publish what nobody can dial.
+
+    Raises:
+        SettingsError: names ``key``.
+    """
+    if any(each.is_unspecified for each in endpoints):
+        raise SettingsError("listening on all interfaces: expected the addresses to publish", key=key)
+    # A descriptor has at most four.
+    if len(endpoints) > 4:
+        raise SettingsError(f"expected at most 4 addresses to publish, not {len(endpoints)}", key=key)
+
+
+def _check_family(members: Sequence[str]) -> None:
+    from onionpath.crypto.identity import parse_relay_id
+
+    for index, member in enumerate(members):
+        try:
+            known = parse_relay_id(bytes.fromhex(member)).hex() == member
+        except (ValueError, MalformedError):
+            known = False
+        if not known or member in members[:index]:
+            raise SettingsError(
+                f"expected a relay's identity, 64 hex digits, once, not {member!r}",
+                key=f"relay.family[{index}]",
+            )
+
+
+def _check_exit(section: ExitSection) -> None:
+    from onionpath.service.exit_policy import ExitPolicy
+
+    try:
+        ExitPolicy.parse(section.policy)
+    except UsageError as error:
+        raise SettingsError(str(error), key="exit.policy") from error
+    if section.enabled and not section.policy:
+        raise SettingsError("expected at least one rule when the exit is enabled", key="exit.policy")
+    for index, text in enumerate(section.reach_private):
+        try:
+            ipaddress.ip_network(text)
+        except ValueError as error:
+            raise SettingsError(f"expected a network: {error}", key=f"exit.reach_private[{index}]") from error
+
+
+def _check_limits(limits: LimitsSection) -> None:
+    if limits.replay_entries & (limits.replay_entries - 1):
+        raise SettingsError(
+            f"expected a power of two, not {limits.replay_entries}", key="limits.replay_entries"
+        )
+    if limits.queued_bytes < limits.queued_bytes_per_peer:
+        raise SettingsError("expected at least queued_bytes_per_peer", key="limits.queued_bytes")

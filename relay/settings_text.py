@@ -1,0 +1,94 @@
+"""The text of a settings file: every setting with what it is for and its default."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from onionpath.errors import UsageError
+from relay.settings import AuthoritySettings, RelaySettings
+
+ABOUT = {
+    "relay.state": "Folder of keys and replay memory, as seen from this file. Nobody else may read it.",
+    "relay.listen": "Addresses to listen on, IP:PORT or [IPv6]:PORT.",
+    "relay.advertise": "Addresses to publish, if others: behind NAT, or listening on 0.0.0.0.",
+    "relay.family": "Identities (64 hex digits) of your other relays. No path uses two of one family.",
+    "network.trust_root": "The network's trust root, as given out by its authorities.",
+    "network.slot_s": "Seconds per replay slot, the same in the whole network.",
+    "network.epoch_s": "Seconds per packet key, the same in the whole network.",
+    "exit.enabled": "An exit is what websites see. Read docs/guides/operator.md before you enable it.",
+    "exit.policy": "First match wins, nothing listed means denied: accept|reject NETWORK:PORTS.",
+    "exit.reach_private": "Networks to reach although they aren't public. Meant for test networks.",
+    "limits.client_packets_per_second": "Requests from one client; beyond it we read more slowly.",
+    "limits.client_burst": "Requests that one client may send at once.",
+    "limits.client_in_flight": "Requests of one client that are under way; beyond it they're refused.",
+    "limits.relay_packets_per_second": "The same for another relay, which speaks for many clients.",
+    "limits.relay_burst": "Requests that one relay may send at once.",
+    "limits.relay_in_flight": "Requests of one relay that are under way.",
+    "limits.in_flight": "Requests under way in all.",
+    "limits.queued_bytes_per_peer": "Bytes that wait for one slow reader.",
+    "limits.queued_bytes": "Bytes that wait for all; beyond it whoever holds most is closed.",
+    "limits.handshake_s": "For TLS, from the first byte.",
+    "limits.connect_s": "For reaching another relay.",
+    "limits.frame_s": "For one frame, from its first byte to its last.",
+    "limits.stall_s": "For a peer that reads nothing while bytes wait for it.",
+    "limits.idle_s": "For a link that carries nothing.",
+    "limits.service_s": "For the last hop's service. Clients wait 40 s in all.",
+    "limits.hop_margin_s": "How much longer each hop waits than the one after it.",
+    "limits.replay_entries": "Packets remembered per slot, a power of two; each is 24 bytes of disk.",
+    "log.level": "debug, info, warning or error.",
+    "log.format": "text or json.",
+    "simulation.record_frames": "File for every frame's size and time. Refused unless all is loopback.",
+    "authority.state": "Folder of keys and of what was signed, as seen from this file.",
+    "authority.listen": "Addresses to listen on, IP:PORT or [IPv6]:PORT.",
+    "authority.period_s": "Seconds between documents; each is valid for three.",
+    "authority.first_document_relays": "Sign the first document as soon as so many relays have published.",
+    "authority.private_addresses": "List relays whose addresses aren't public. Meant for test networks.",
+    "authority.hops": "Relays on every path of this network.",
+    "authority.small": "Bytes of a small frame.",
+    "authority.large": "Bytes of a large frame.",
+    "authority.distinct_subnets": "Whether a path's relays lie in different networks; false on one machine.",
+}
+
+
+def example_settings(
+    kind: type[RelaySettings | AuthoritySettings], values: Mapping[str, Any] | None = None
+) -> str:
+    """A commented settings file with every default, or what ``values`` has for a ``section.key`` instead."""
+    given = dict(values or {})
+    parts = [_HEADER]
+    for section in msgspec.structs.fields(kind):
+        parts.append(f"\n# {section.type.__doc__}\n[{section.name}]\n")
+        for field in msgspec.structs.fields(section.type):
+            value = given.pop(f"{section.name}.{field.name}", field.default)
+            parts.append(_setting(field.name, ABOUT[f"{section.name}.{field.name}"], value))
+    if given:
+        raise UsageError(f"no such setting: {min(given)}")
+    return "".join(parts)
+
+
+_HEADER = """\
+# Every setting with its default. Each can also be given as ONIONPATH_RELAY_SECTION_KEY in the environment,
+# lists separated by commas, or as --set section.key=value, which wins over both.
+"""
+
+
+def _setting(name: str, description: str, value: Any) -> str:
+    comment = textwrap.fill(description, 110, initial_indent="# ", subsequent_indent="# ")
+    return f'{comment}\n# {name} = ""\n' if value is None else f"{comment}\n{name} = {_toml(value)}\n"
+
+
+def _toml(value: Any) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            # JSON's strings are TOML's, but for DEL, which no setting holds.
+            return msgspec.json.encode(value).decode()
+        case tuple() | list():
+            return f"[{', '.join(_toml(each) for each in value)}]"
+        case _:
+            return str(value)
