@@ -39,6 +39,11 @@ class Upstream:
         return len(self._held)
 
     @property
+    def ended(self) -> bool:
+        """Whether the end, and every byte before it, has arrived."""
+        return self._end is not None
+
+    @property
     def finished(self) -> bool:
         """Whether the end has arrived and every byte before it was taken."""
         return self._end == self._received and not self._held
@@ -57,7 +62,7 @@ class Upstream:
 
     def wanted(self, offset: int, length: int) -> int:
         """How many bytes of such a piece ``accept`` would take now; 0 for a repetition and for a gap."""
-        if offset > self._received:
+        if offset > self._received or self._end is not None:
             return 0
         return max(0, min(offset + length - self._received, self._limit - len(self._held)))
 
@@ -72,9 +77,9 @@ class Upstream:
 
     def end_at(self, offset: int) -> bool:
         """Note the end once every byte before it has arrived, and say whether they have."""
-        if self._received >= offset:
+        if self._end is None and self._received == offset:
             self._end = offset
-        return self._end is not None
+        return self._end == offset
 
     def take(self, at_most: int) -> bytes:
         """Remove the next bytes for the server."""

@@ -1,0 +1,299 @@
+"""One stream of an exit: a TCP connection, the buffers on both sides of it, and the calls that wait for them.
+
+State      next               when
+CONNECTING OPEN, REFUSED      the dial ended
+OPEN       ENDED, BROKEN      the server ended its side; an error on the connection
+any        FORGOTTEN          CLOSE came, or no call for a while, or the exit closes
+
+Only this stream's own task touches the connection. Every change wakes everybody who waits, and each looks
+again whether it was what they wait for. Spec: docs/specs/stream.md §5, §6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+import trio
+from onionpath.service.calls import Reason
+from onionpath.service.stream import ReplyFlags, RequestFlags, StreamReply, StreamRequest
+from onionpath.service.stream_buffers import DOWNSTREAM_LIMIT, UPSTREAM_LIMIT, Downstream, Upstream
+
+from relay.exit.hosts import Host
+from relay.exit.memory import Account, Budget
+
+Dial = Callable[[Host, int], Awaitable[trio.SocketStream | Reason]]
+
+CHUNK = 64 * 1024  # bytes read or written at once; half a large packet, so that one fills in two steps
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLimits:
+    """What streams may take; sizes in bytes.
+
+    Args:
+        streams: open at once. Each has a socket, and a relay's process has a few thousand.
+        streams_per_link: of one caller's link, which carries many clients but must not take all.
+        idle_s: a stream without a call for so long is forgotten; a live client polls every 20 s.
+        longest_wait_s: no call waits longer, whatever it asks for; below the 25 s of a service.
+        linger_s: how long bytes that came before CLOSE may still be written.
+        write_timeout_s: a server that takes nothing for so long is given up.
+        upstream, downstream: held for one stream.
+        total: held for all; twice ``floor`` of it for each stream is certain.
+        floor: what a stream may always hold in each direction.
+    """
+
+    streams: int = 1024
+    streams_per_link: int = 512
+    idle_s: float = 60.0
+    longest_wait_s: float = 20.0
+    linger_s: float = 10.0
+    write_timeout_s: float = 300.0
+    upstream: int = UPSTREAM_LIMIT
+    downstream: int = DOWNSTREAM_LIMIT
+    total: int = 64 * 1024 * 1024
+    floor: int = 16 * 1024
+
+    @property
+    def shared(self) -> int:
+        """What of ``total`` the streams share."""
+        return max(0, self.total - 2 * self.floor * self.streams)
+
+
+class State(Enum):
+    """Where a stream's life stands; see the table above."""
+
+    CONNECTING = auto()
+    OPEN = auto()
+    REFUSED = auto()
+    ENDED = auto()
+    BROKEN = auto()
+    FORGOTTEN = auto()
+
+
+class ExitStream:
+    """One stream; ``run`` is its task, ``answer`` is called for each of its calls.
+
+    Args:
+        name: the bytes of the host and the port that it was opened with.
+        host: the same host, read.
+        caller: the link that opened it, for accounting.
+    """
+
+    def __init__(
+        self, name: tuple[bytes, int], host: Host, *, caller: int, budget: Budget, limits: StreamLimits
+    ) -> None:
+        self.name = name
+        self.caller = caller
+        self.refusal = Reason.STREAM_UNKNOWN  # What its token is answered once it is over.
+        self.bytes_up = 0
+        self.bytes_down = 0
+        self._host = host
+        self._limits = limits
+        self._budget = budget
+        self._state = State.CONNECTING
+        self._upstream = Upstream(limits.upstream)
+        self._downstream = Downstream(limits.downstream)
+        self._up_account = Account(budget, limits.floor)
+        self._down_account = Account(budget, limits.floor)
+        self._changed = trio.lowlevel.ParkingLot()
+        self._life = trio.CancelScope()
+        self._reading = trio.CancelScope()
+        self._connected = trio.CancelScope()
+        self._touch()
+
+    @property
+    def state(self) -> State:
+        """Where its life stands."""
+        return self._state
+
+    @property
+    def held(self) -> int:
+        """Bytes in both buffers."""
+        return self._up_account.held + self._down_account.held
+
+    async def run(self, dial: Dial) -> None:
+        """Dial, carry bytes both ways, and stay until closed or idle."""
+        try:
+            with self._life:
+                connection = await dial(self._host, self.name[1])
+                if isinstance(connection, Reason):
+                    self.refusal = connection
+                    self._become(State.REFUSED)
+                    return
+                async with connection:
+                    self._become(State.OPEN)
+                    await self._carry(connection)
+                await trio.sleep_forever()  # The replies to come are answered from the buffers.
+        finally:
+            if self._state is not State.REFUSED:
+                self._become(State.FORGOTTEN)
+            self._up_account.close()
+            self._down_account.close()
+
+    async def answer(self, request: StreamRequest, *, capacity: int) -> StreamReply | Reason:
+        """Take the call's bytes, wait for what it wants, and answer it.
+
+        Args:
+            capacity: downstream bytes that fit the reply.
+
+        Raises:
+            MalformedError: its offsets contradict what came before.
+        """
+        self._touch()
+        latest = trio.current_time() + self._limits.longest_wait_s
+        with trio.move_on_at(latest):
+            while self._state is State.CONNECTING:
+                await self._changed.park()
+        if self._is_over():
+            return self.refusal
+        if self._state is State.CONNECTING:
+            return StreamReply(downstream_offset=request.read_at)
+        self._upstream.check(
+            request.upstream_offset, len(request.data), ends=RequestFlags.END in request.flags
+        )
+        self._acknowledge(request.acknowledged)
+        with trio.move_on_at(min(latest, trio.current_time() + request.wait_ms / 1000)):
+            while not self._satisfied(request, min(request.at_least, capacity)):
+                await self._changed.park()
+        return self.refusal if self._is_over() else self._reply(request, capacity)
+
+    def close(self) -> None:
+        """Forget the stream once what has arrived is written, and read no more."""
+        self._become(State.FORGOTTEN)
+        self._reading.cancel()
+        self._down_account.free(self._downstream.forget())
+        if self._upstream.held:
+            self._life.deadline = trio.current_time() + self._limits.linger_s
+        else:
+            self._life.cancel()
+
+    def abort(self) -> None:
+        """Forget the stream and close its connection now."""
+        self._life.cancel()
+
+    # What a call sees.
+
+    def _is_over(self) -> bool:
+        return self._state in (State.REFUSED, State.FORGOTTEN)
+
+    def _satisfied(self, request: StreamRequest, at_least: int) -> bool:
+        """Take what can be taken of the call's bytes, and say whether it can be answered (§6.2)."""
+        taken = self._accept(request)
+        if self._state in (State.BROKEN, State.FORGOTTEN):
+            return True
+        if not at_least:
+            return taken
+        if self._state is State.ENDED:
+            return True
+        is_head = request.read_at == self._downstream.acknowledged
+        if request.read_at < self._downstream.acknowledged:
+            return True
+        return self._downstream.available(request.read_at) >= (1 if is_head else at_least)
+
+    def _accept(self, request: StreamRequest) -> bool:
+        """Take the call's upstream bytes as far as they fit; whether all of them, and its END, are in."""
+        upstream, stop = self._upstream, request.upstream_offset + len(request.data)
+        before = (upstream.received, upstream.ended)
+        granted = self._up_account.hold(upstream.wanted(request.upstream_offset, len(request.data)))
+        upstream.accept(request.upstream_offset, request.data, at_most=granted)
+        ended = RequestFlags.END not in request.flags or upstream.end_at(stop)
+        # Waking the others for nothing would have two calls wake each other for ever.
+        if before != (upstream.received, upstream.ended):
+            self._changed.unpark_all()
+        return ended and upstream.received >= stop
+
+    def _acknowledge(self, offset: int) -> None:
+        forgotten = self._downstream.acknowledge(offset)
+        if forgotten:
+            self._down_account.free(forgotten)
+            self._changed.unpark_all()
+
+    def _reply(self, request: StreamRequest, capacity: int) -> StreamReply:
+        received, read_at, end = self._upstream.received, request.read_at, self._downstream.end
+        if read_at < self._downstream.acknowledged:
+            return StreamReply(received, read_at, b"", ReplyFlags.RESET)
+        data = self._downstream.read(read_at, min(request.at_most, capacity))
+        if self._state is State.OPEN or read_at + len(data) < end:
+            return StreamReply(received, read_at, data)
+        flags = ReplyFlags.END if self._state is State.ENDED else ReplyFlags.RESET
+        return StreamReply(received, min(read_at, end), data, flags)
+
+    # The stream's own task.
+
+    async def _carry(self, connection: trio.SocketStream) -> None:
+        async with trio.open_nursery() as nursery:
+            self._connected = nursery.cancel_scope
+            nursery.start_soon(self._read, connection)
+            nursery.start_soon(self._write, connection)
+
+    async def _read(self, connection: trio.SocketStream) -> None:
+        with self._reading:
+            try:
+                while await self._read_once(connection):
+                    self._changed.unpark_all()
+            except trio.BrokenResourceError:
+                self._break()
+            else:
+                self._become(State.ENDED)
+
+    async def _read_once(self, connection: trio.SocketStream) -> bool:
+        """Read one chunk when there is room for it; False at the end."""
+        while not self._downstream.room:
+            await self._changed.park()
+        # Memory is held only for bytes that are there: an idle stream holds none.
+        await trio.lowlevel.wait_readable(connection.socket)
+        granted = self._down_account.hold(min(CHUNK, self._downstream.room))
+        if not granted:
+            await self._budget.freed.park()
+            return True
+        data = await connection.receive_some(granted)
+        self._downstream.append(data)
+        self._down_account.free(granted - len(data))
+        self.bytes_down += len(data)
+        return bool(data)
+
+    async def _write(self, connection: trio.SocketStream) -> None:
+        while not self._upstream.finished and not (
+            self._state is State.FORGOTTEN and not self._upstream.held
+        ):
+            data = self._upstream.take(CHUNK)
+            if not data:
+                await self._changed.park()
+                continue
+            await self._send(connection.send_all(data))
+            self._up_account.free(len(data))
+            self.bytes_up += len(data)
+            self._changed.unpark_all()
+        if self._upstream.finished:
+            await self._send(connection.send_eof())
+        if self._state is State.FORGOTTEN:
+            self._life.cancel()
+
+    async def _send(self, sending: Awaitable[None]) -> None:
+        """Wait until the kernel has taken it; a server that takes nothing for long breaks the stream."""
+        try:
+            with trio.fail_after(self._limits.write_timeout_s):
+                await sending
+        except trio.TooSlowError:
+            self._break()
+            await trio.lowlevel.checkpoint()
+        except trio.BrokenResourceError:
+            # What the server sent before is still in the kernel: the reader takes it and then meets the same
+            # error. Until then upstream bytes go nowhere, as they would behind a socket.
+            return
+
+    # Transitions.
+
+    def _touch(self) -> None:
+        self._life.deadline = trio.current_time() + self._limits.idle_s
+
+    def _become(self, state: State) -> None:
+        if self._state is not State.FORGOTTEN:
+            self._state = state
+        self._changed.unpark_all()
+
+    def _break(self) -> None:
+        self._become(State.BROKEN)
+        self._connected.cancel()
