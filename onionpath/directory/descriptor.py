@@ -13,7 +13,7 @@ from onionpath.crypto.tags import digest
 from onionpath.directory.address import Address, AddressForm
 from onionpath.directory.canonical import Count, Form, Time, check_text, decode_canonical, encode_canonical
 from onionpath.directory.envelope import open_self_signed, sign
-from onionpath.errors import MalformedError, StaleDirectoryError
+from onionpath.errors import MalformedError, StaleDirectoryError, UsageError
 from onionpath.injected import UnixTime
 
 PAYLOAD_TYPE = "application/vnd.onionpath.descriptor.v1+json"
@@ -25,7 +25,7 @@ MAX_ADDRESSES = 4
 MAX_PACKET_KEYS = 3
 MAX_FAMILY = 64
 MAX_SERVICES = 32
-MAX_RULES = 64
+MAX_RULES = 256
 MAX_KEY_LIFETIME_S = 2 * 86_400
 MAX_AGE_S = 24 * 3_600  # a relay publishes several times a day, so an older descriptor is a replayed one
 # Wider than the clock tolerance of documents: a relay's clock may be worse than an authority's.
@@ -114,8 +114,17 @@ class Descriptor:
 
 
 def sign_descriptor(descriptor: Descriptor, key: IdentityKey) -> bytes:
-    """The envelope that a relay publishes; times are cut to whole seconds."""
-    return sign(PAYLOAD_TYPE, encode_canonical(_form(descriptor)), [key])
+    """The envelope that a relay publishes; times are cut to whole seconds.
+
+    Raises:
+        UsageError: it would be longer than 16 KiB; a long family or exit policy can do that.
+    """
+    envelope = sign(PAYLOAD_TYPE, encode_canonical(_form(descriptor)), [key])
+    if len(envelope) > MAX_DESCRIPTOR_SIZE:
+        raise UsageError(
+            f"the descriptor has {len(envelope)} bytes, more than the {MAX_DESCRIPTOR_SIZE} allowed"
+        )
+    return envelope
 
 
 def descriptor_digest(envelope: bytes) -> bytes:

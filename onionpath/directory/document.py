@@ -19,10 +19,10 @@ from onionpath.crypto.tags import digest
 from onionpath.directory.canonical import Count, Form, Time, decode_canonical, encode_canonical
 from onionpath.directory.descriptor import NETWORK_ID_SIZE
 from onionpath.directory.envelope import open_signed, sign
+from onionpath.directory.parameters import Parameters, ParametersForm
 from onionpath.directory.trust import TrustRoot
-from onionpath.errors import MalformedError, RollbackError, StaleDirectoryError, UsageError, WrongNetworkError
+from onionpath.errors import MalformedError, RollbackError, StaleDirectoryError, WrongNetworkError
 from onionpath.injected import UnixTime
-from onionpath.onion.geometry import Geometry
 
 PAYLOAD_TYPE = "application/vnd.onionpath.document.v1+json"
 
@@ -34,41 +34,6 @@ MAX_NUMBER = 2**53
 MAX_WEIGHT = 1_000_000
 CLOCK_TOLERANCE_S = 30  # clocks that follow NTP differ by less than a second; this also forgives a bad one
 NO_PREVIOUS = bytes(DIGEST_SIZE)
-
-
-@dataclass(frozen=True, slots=True)
-class Parameters:
-    """What is the same for everybody in a network.
-
-    Args:
-        hops, small, large: see ``Geometry``.
-        slot_s: length of a replay slot, 1 to 3,600 s.
-        epoch_s: length of a packet key's epoch, 1 to 86,400 s.
-        distinct_subnets: whether the relays of a path need different networks; false only on one machine.
-
-    Raises:
-        MalformedError: a value is out of range, or frames of these sizes cannot carry so many layers.
-    """
-
-    hops: int = 3
-    small: int = 8 * 1024
-    large: int = 128 * 1024
-    slot_s: int = 300
-    epoch_s: int = 6 * 3_600
-    distinct_subnets: bool = True
-
-    def __post_init__(self) -> None:
-        if not (1 <= self.slot_s <= 3_600 and 1 <= self.epoch_s <= 86_400 and self.large <= 2**24):
-            raise MalformedError("a parameter of the network is out of range")
-        try:
-            self.geometry  # noqa: B018  # building it is the check
-        except UsageError as error:
-            raise MalformedError(f"the network's parameters are impossible: {error}") from error
-
-    @property
-    def geometry(self) -> Geometry:
-        """The sizes that follow from the parameters."""
-        return Geometry(self.hops, self.small, self.large)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +164,8 @@ class UnverifiedDocument:
         document = decode_document(payload)
         if document.network_id != root.network_id:
             raise WrongNetworkError(f"the document is not of the network {root.name}")
+        if document.parameters != root.parameters:
+            raise WrongNetworkError(f"the document has other parameters than the trust root of {root.name}")
         return replace(document, envelope=self.envelope)
 
 
@@ -209,7 +176,6 @@ def sign_document(document: Document, keys: Sequence[IdentityKey]) -> bytes:
 
 def encode_document(document: Document) -> bytes:
     """The exact bytes that are signed; times are cut to whole seconds."""
-    parameters = document.parameters
     form = _DocumentForm(
         network_id=document.network_id,
         number=document.number,
@@ -217,14 +183,7 @@ def encode_document(document: Document) -> bytes:
         valid_from=int(document.valid_from),
         fresh_until=int(document.fresh_until),
         valid_until=int(document.valid_until),
-        parameters=_ParametersForm(
-            parameters.hops,
-            parameters.small,
-            parameters.large,
-            parameters.slot_s,
-            parameters.epoch_s,
-            parameters.distinct_subnets,
-        ),
+        parameters=ParametersForm.of(document.parameters),
         relays=tuple(_ListingForm(one.relay_id, one.descriptor, one.weight) for one in document.relays),
     )
     return encode_canonical(form)
@@ -269,18 +228,6 @@ def _utc(time: UnixTime) -> str:
     return datetime.fromtimestamp(int(time), UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-class _ParametersForm(Form, frozen=True):
-    hops: Count
-    small: Count
-    large: Count
-    slot_s: Count
-    epoch_s: Count
-    distinct_subnets: bool
-
-    def parse(self) -> Parameters:
-        return Parameters(self.hops, self.small, self.large, self.slot_s, self.epoch_s, self.distinct_subnets)
-
-
 class _ListingForm(Form, frozen=True):
     relay_id: bytes
     descriptor: bytes
@@ -297,7 +244,7 @@ class _DocumentForm(Form, frozen=True):
     valid_from: Time
     fresh_until: Time
     valid_until: Time
-    parameters: _ParametersForm
+    parameters: ParametersForm
     relays: Annotated[tuple[_ListingForm, ...], msgspec.Meta(max_length=MAX_RELAYS)]
 
     def parse(self) -> Document:

@@ -19,6 +19,7 @@ from onionpath.directory.canonical import (
     without_white_space,
 )
 from onionpath.directory.descriptor import NETWORK_ID_SIZE
+from onionpath.directory.parameters import Parameters, ParametersForm
 from onionpath.errors import MalformedError
 
 MAX_AUTHORITIES = 32
@@ -41,7 +42,7 @@ class Authority:
 
 @dataclass(frozen=True, slots=True)
 class TrustRoot:
-    """A network's id (32 bytes) and name, its authorities, and how many of them must sign.
+    """A network's id (32 bytes) and name, its authorities, how many of them must sign, and its parameters.
 
     Raises:
         MalformedError: two authorities share something, or the threshold is no majority of them.
@@ -51,6 +52,7 @@ class TrustRoot:
     name: str
     authorities: tuple[Authority, ...]
     threshold: int
+    parameters: Parameters = Parameters()
 
     def __post_init__(self) -> None:
         count = len(self.authorities)
@@ -77,7 +79,9 @@ class TrustRoot:
             _AuthorityForm(one.identity.hex(), AddressForm.of(one.address), one.link_key_hash.hex())
             for one in self.authorities
         )
-        form = _RootForm(self.network_id.hex(), self.name, self.threshold, authorities)
+        form = _RootForm(
+            self.network_id.hex(), self.name, self.threshold, authorities, ParametersForm.of(self.parameters)
+        )
         return msgspec.json.format(encode_canonical(form), indent=2) + b"\n"
 
     @classmethod
@@ -93,7 +97,8 @@ class TrustRoot:
             Authority(_unhex(one.identity), one.address.parse(), _unhex(one.link_key_hash))
             for one in form.authorities
         )
-        return cls(_unhex(form.network_id), form.name, authorities, form.threshold)
+        parameters = form.parameters.parse()
+        return cls(_unhex(form.network_id), form.name, authorities, form.threshold, parameters)
 
 
 class _AuthorityForm(Form, frozen=True):
@@ -107,6 +112,7 @@ class _RootForm(Form, frozen=True):
     name: str
     threshold: Count
     authorities: tuple[_AuthorityForm, ...]
+    parameters: ParametersForm
 
 
 def _unhex(text: str) -> bytes:

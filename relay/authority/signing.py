@@ -35,10 +35,10 @@ from onionpath.directory.document import (
     NO_PREVIOUS,
     Document,
     Listing,
-    Parameters,
     UnverifiedDocument,
     sign_document,
 )
+from onionpath.directory.parameters import Parameters
 from onionpath.directory.trust import TrustRoot
 from onionpath.errors import MalformedError, RefusedError, StaleDirectoryError, UsageError
 from onionpath.injected import UnixTime

@@ -16,10 +16,10 @@ from onionpath.directory.document import (
     NO_PREVIOUS,
     Document,
     Listing,
-    Parameters,
     UnverifiedDocument,
     sign_document,
 )
+from onionpath.directory.parameters import Parameters
 from onionpath.directory.trust import Authority, TrustRoot
 from onionpath.injected import UnixTime
 

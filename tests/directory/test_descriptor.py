@@ -14,7 +14,13 @@ from onionpath.directory.descriptor import (
     verify_descriptor,
 )
 from onionpath.directory.envelope import sign
-from onionpath.errors import MalformedError, OnionPathError, SignatureThresholdError, StaleDirectoryError
+from onionpath.errors import (
+    MalformedError,
+    OnionPathError,
+    SignatureThresholdError,
+    StaleDirectoryError,
+    UsageError,
+)
 from onionpath.injected import UnixTime
 from tests.directory.networks import EPOCH_S, NOW, descriptor, identity, packet_key
 
@@ -31,7 +37,7 @@ def test_a_descriptor_survives_signing_and_verifying() -> None:
             min(identity(2).relay_id, identity(3).relay_id),
             max(identity(2).relay_id, identity(3).relay_id),
         ),
-        exit_policy=("allow *:443",),
+        exit_policy=("accept *:443",),
     )
 
     assert ours == verify_descriptor(sign_descriptor(ours, KEY), now=NOW)
@@ -105,8 +111,8 @@ FIRST, SECOND = packet_key(1, EPOCH), packet_key(1, EPOCH + 1)
         {"services": (0,)},
         {"services": (65_536,)},
         {"exit_policy": ("",)},
-        {"exit_policy": ("allow *:1",) * 65},
-        {"exit_policy": ("allow\n*:1",)},
+        {"exit_policy": ("accept *:1",) * 257},
+        {"exit_policy": ("accept\n*:1",)},
         {"version": ""},
         {"version": 'a"b'},
         {"relay_id": RelayId(bytes(32))},
@@ -158,3 +164,10 @@ def test_a_descriptor_with_any_byte_changed_is_refused(data: st.DataObject) -> N
 
     with pytest.raises((MalformedError, SignatureThresholdError)):
         parse_descriptor(bytes(envelope))
+
+
+def test_a_descriptor_that_nobody_would_accept_is_not_signed() -> None:
+    rules = tuple(f"accept [2001:db8:aaaa:bbbb:cccc:dddd:eeee:{n:x}/128]:{n + 1}" for n in range(256))
+
+    with pytest.raises(UsageError, match="bytes"):
+        sign_descriptor(descriptor(1, exit_policy=rules), KEY)

@@ -11,13 +11,13 @@ from onionpath.directory.document import (
     PAYLOAD_TYPE,
     Document,
     EquivocationError,
-    Parameters,
     SeenDocument,
     UnverifiedDocument,
     encode_document,
     sign_document,
 )
 from onionpath.directory.envelope import sign
+from onionpath.directory.parameters import Parameters
 from onionpath.directory.trust import TrustRoot
 from onionpath.errors import (
     MalformedError,
