@@ -1,7 +1,7 @@
 """What is the same for everybody in a network, and known before the first document.
 
-Links need the sizes of frames to fetch that document, therefore the parameters stand in the trust root, and each
-document repeats them. Spec: docs/specs/directory.md §5.2.
+Links need the sizes of frames to fetch that document, therefore the parameters stand in the trust root, and
+each document repeats them. Spec: docs/specs/directory.md §5.2.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -52,7 +52,7 @@ class TrustRoot:
     name: str
     authorities: tuple[Authority, ...]
     threshold: int
-    parameters: Parameters = Parameters()
+    parameters: Parameters = field(default_factory=Parameters)
 
     def __post_init__(self) -> None:
         count = len(self.authorities)

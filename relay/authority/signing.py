@@ -76,13 +76,15 @@ class Authority:
 
     Args:
         root: must name this identity, with a threshold of 1.
+        parameters: those of the root.
         period_s: whole seconds; a network keeps its period for ever, because numbers come from it.
         first_document_relays: how many descriptors to wait for while no document is valid.
         private_addresses: list relays at addresses that aren't public; for test networks.
         state: ``Signed.state`` as it was stored last.
 
     Raises:
-        UsageError: the root doesn't make this identity a signer on its own, or the state has another period.
+        UsageError: the root doesn't let this identity sign alone or has other parameters, or the state has
+            another period.
         MalformedError: the state is damaged. Don't start without it: it prevents two documents of one number.
     """
 
@@ -99,6 +101,10 @@ class Authority:
     ) -> None:
         if identity.public not in root.signers or root.threshold != 1:
             raise UsageError("this identity alone cannot sign for the trust root")
+        if parameters != root.parameters:
+            raise UsageError(
+                "these are not the parameters of the trust root, so nobody would accept the documents"
+            )
         if period_s < 1 or first_document_relays < 1:
             raise UsageError("an authority's period and first relays are at least 1")
         self._identity, self._root, self._parameters = identity, root, parameters

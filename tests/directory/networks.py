@@ -138,4 +138,5 @@ def network(
     )
     document = replace(document, **changes)  # type: ignore[arg-type]
     envelope = sign_document(document, list(keys) or authority_keys(1))
-    return Network(trust or root(), document, envelope, tuple(envelopes))
+    trust = replace(trust or root(), parameters=document.parameters)
+    return Network(trust, document, envelope, tuple(envelopes))

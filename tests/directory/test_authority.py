@@ -253,3 +253,11 @@ def test_capping_one_group_can_bring_another_over_the_cap() -> None:
 
     assert all(10 * weight <= total for weight in capped.values())
     assert 99 == capped[names[-1]]
+
+
+def test_other_parameters_than_the_trust_roots_are_refused_at_the_start() -> None:
+    """Every reader would refuse such documents, and the network would stand still without a hint why."""
+    with pytest.raises(UsageError):
+        Authority(
+            identity=identity("authority", 0), root=root(), parameters=Parameters(hops=2), period_s=PERIOD_S
+        )

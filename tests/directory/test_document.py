@@ -76,6 +76,12 @@ def test_a_document_of_another_network_is_refused() -> None:
         verify(network(network_id=bytes(32)).envelope)
 
 
+def test_a_document_with_other_parameters_than_the_trust_root_is_refused() -> None:
+    """Links are already set up with the root's sizes, and nobody may be given a shorter path."""
+    with pytest.raises(WrongNetworkError, match="parameters"):
+        verify(network(parameters=Parameters(hops=2)).envelope)
+
+
 def test_an_expired_document_is_refused_with_both_times() -> None:
     late = GOOD.document.valid_until + 30
 

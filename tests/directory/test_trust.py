@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onionpath.directory.parameters import Parameters
 from onionpath.directory.trust import Authority, TrustRoot
 from onionpath.errors import MalformedError, OnionPathError
 from tests.directory.networks import NETWORK_ID, root
@@ -9,6 +12,12 @@ from tests.directory.networks import NETWORK_ID, root
 
 def test_a_trust_root_survives_its_file() -> None:
     assert root(5, 3) == TrustRoot.decode(root(5, 3).encode())
+
+
+def test_the_parameters_stand_in_the_file() -> None:
+    ours = replace(root(), parameters=Parameters(hops=2, distinct_subnets=False))
+
+    assert ours == TrustRoot.decode(ours.encode())
 
 
 def test_the_layout_of_the_file_is_free() -> None:
