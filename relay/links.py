@@ -20,6 +20,7 @@ from onionpath.injected import UnixTime
 from onionpath.link.tls import TlsSession
 from onionpath.service.calls import Reason, Reply
 from onionpath.service.registry import Registry
+from relay.recorder import FrameRecorder
 from relay.switch import Actions, Serving, Switch
 from relay.wire import Wire
 
@@ -54,6 +55,7 @@ class Links:
         nursery: where links, dials and calls run; cancelling it closes them.
         server_tls, client_tls: contexts of ``onionpath.link.tls``.
         clock: Unix time that never goes back.
+        recorder: only in experiments.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Links:
         client_tls: ssl.SSLContext,
         clock: Callable[[], UnixTime],
         timeouts: Timeouts = Timeouts(),
+        recorder: FrameRecorder | None = None,
     ) -> None:
         self._switch = switch
         self._registry = registry
@@ -74,6 +77,7 @@ class Links:
         self._client_tls = client_tls
         self._clock = clock
         self._timeouts = timeouts
+        self._recorder = recorder
         self._neighbours: Mapping[RelayId, Neighbour] = {}
         self._wires: dict[int, Wire] = {}
         self._next_link_id = 1
@@ -107,6 +111,11 @@ class Links:
             self._flush_wanted = trio.Event()
             self._flush()
 
+    def drain(self) -> None:
+        """Take nothing new and let every neighbour know."""
+        self.carry_out(self._switch.drain(now=self._clock()))
+        self._flush()
+
     # Connections.
 
     async def accepted(self, sock: socket.socket) -> None:
@@ -118,7 +127,7 @@ class Links:
         sock = None
         if neighbour is not None:
             with trio.move_on_after(self._timeouts.connect_s):
-                sock = await _connect(neighbour)
+                sock = await connect(neighbour)
         if sock is None:
             self.carry_out(self._switch.dial_failed(relay_id, now=self._clock()))
             self._flush()
@@ -156,6 +165,9 @@ class Links:
     async def _carry(self, wire: Wire, peer: RelayId | None) -> None:
         self._wires[wire.link_id] = wire
         reason = "peer_closed"
+        if self._recorder is not None:
+            host, port = wire.sock.getpeername()[:2]
+            self._recorder.linked(wire.link_id, address=f"{host}:{port}", called=peer)
         self.carry_out(self._switch.opened(wire.link_id, peer=peer, now=self._clock()))
         try:
             with wire.scope:
@@ -177,12 +189,15 @@ class Links:
             self._flush()
 
     async def _read(self, wire: Wire) -> None:
+        # The last bytes of the handshake may have brought the first frame with them.
+        self._take_plaintext(wire)
         while True:
+            while wire.paused_until:
+                await self._resume(wire)
             count = await wire.receive(self._received)
             wire.tls.feed(self._received[:count])
             self._take_plaintext(wire)
-            while wire.paused_until:
-                await self._resume(wire)
+            # The next read may not have to wait; the other links have their turn all the same.
             await trio.lowlevel.checkpoint()
 
     def _take_plaintext(self, wire: Wire) -> None:
@@ -244,7 +259,8 @@ class Links:
         self._flush_wanted.set()
 
 
-async def _connect(neighbour: Neighbour) -> socket.socket | None:
+async def connect(neighbour: Neighbour) -> socket.socket | None:
+    """A TCP connection, or None; the caller sets the deadline."""
     family = socket.AF_INET6 if ":" in neighbour.host else socket.AF_INET
     sock = trio.socket.socket(family, socket.SOCK_STREAM)
     try:

@@ -49,6 +49,8 @@ class Watch(Protocol):
 
     def saw(self, link_id: int, *, sent: bool, kind: Kind, size: int) -> None: ...
 
+    def proven(self, link_id: int, peer: RelayId) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Serving:
@@ -482,6 +484,8 @@ class Switch:
 
     def _proven(self, actions: Actions, link: Link, peer: RelayId, now: UnixTime) -> None:
         link.peer, link.state = peer, LinkState.PROVEN
+        if self._watch:
+            self._watch.proven(link.link_id, peer)
         limits = self._limits.relay
         link.rate = PacketRate.full(limits.packets_per_second, limits.burst, now)
         link.in_flight_limit = limits.in_flight

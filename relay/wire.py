@@ -98,13 +98,11 @@ class Wire:
 
     async def receive(self, buffer: memoryview) -> int:
         """Read from the socket into a buffer that others use too; nothing may be awaited before it is consumed."""
-        try:
-            count = self.sock.recv_into(buffer)
-        except BlockingIOError:
-            await trio.lowlevel.wait_readable(self.sock)
-            return self.sock.recv_into(buffer)
-        # The socket had bytes already: let the other links run before these are handled.
-        return count
+        while True:
+            try:
+                return self.sock.recv_into(buffer)
+            except BlockingIOError:
+                await trio.lowlevel.wait_readable(self.sock)
 
     def close(self) -> None:
         """Close the socket; idempotent."""

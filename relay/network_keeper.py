@@ -1,0 +1,214 @@
+"""Keeps a relay in its network: publishes its descriptor, fetches documents, and tells the switch who is there."""
+
+from __future__ import annotations
+
+import random
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import structlog
+import trio
+
+from onionpath.crypto.identity import IdentityKey
+from onionpath.directory.descriptor import Descriptor, sign_descriptor
+from onionpath.directory.directory import Directory, decode_directory, decode_seen
+from onionpath.directory.document import SeenDocument
+from onionpath.directory.trust import Authority, TrustRoot
+from onionpath.errors import KeyFileError, OnionPathError, RefusedError, UnreachableError
+from onionpath.injected import UnixTime
+from onionpath.link.frames import CallBody, call_capacity
+from onionpath.onion.geometry import SizeClass
+from onionpath.service.calls import ServiceId, Status
+from onionpath.service.directory import DirectoryService, Publication
+from onionpath.service.directory_fetch import DirectoryFetch
+from onionpath.service.directory_wire import check_published, publish_calls
+from relay.caller import calling
+from relay.files import read_secret, replace_secret
+from relay.links import Links, Neighbour
+
+log = structlog.get_logger(__name__)
+
+CALL_TIMEOUT_S = 30.0
+# Without a directory a relay is of no use, so it asks often; a second is nothing to an authority.
+FIRST_RETRY_S = 0.25
+RETRY_S = 20.0
+# A quarter of the age at which a descriptor is refused.
+PUBLISH_EVERY_S = 6 * 3_600.0
+
+
+class NetworkKeeper:
+    """One relay's tie to its network.
+
+    Args:
+        describe: our descriptor as it is now, unsigned.
+        file: the directory's snapshot on disk.
+        service: what hands the directory on.
+    """
+
+    def __init__(
+        self,
+        root: TrustRoot,
+        identity: IdentityKey,
+        *,
+        describe: Callable[[], Descriptor],
+        file: Path,
+        links: Links,
+        service: DirectoryService,
+        client_tls: ssl.SSLContext,
+        clock: Callable[[], UnixTime],
+        choice: random.Random,
+    ) -> None:
+        self._root = root
+        self._identity = identity
+        self._describe = describe
+        self._file = file
+        self._links = links
+        self._service = service
+        self._client_tls = client_tls
+        self._clock = clock
+        self._choice = choice
+        self._geometry = root.parameters.geometry
+        self._directory: Directory | None = None
+        self._seen: SeenDocument | None = None
+        self._described_anew = trio.Event()
+
+    @property
+    def directory(self) -> Directory | None:
+        """The newest verified directory."""
+        return self._directory
+
+    def load(self) -> None:
+        """Take the snapshot from disk, so that a relay works again although no authority answers."""
+        if not self._file.exists():
+            return
+        try:
+            snapshot = read_secret(self._file)
+            self._seen = decode_seen(snapshot, self._root)
+            self._use(decode_directory(snapshot, self._root, now=self._clock(), seen=self._seen))
+        except KeyFileError:
+            raise
+        except OnionPathError as error:
+            log.warning("directory_on_disk_ignored", reason=str(error))
+
+    def publish_soon(self) -> None:
+        """The descriptor has changed: our keys, for example."""
+        self._described_anew.set()
+
+    async def run(self) -> None:
+        """Publish and fetch until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._publish_forever)
+            nursery.start_soon(self._fetch_forever)
+
+    # Publishing.
+
+    async def _publish_forever(self) -> None:
+        while True:
+            self._described_anew = trio.Event()
+            envelope = sign_descriptor(self._describe(), self._identity)
+            missing = set(self._root.authorities)
+            retry_s = FIRST_RETRY_S
+            while missing:
+                for authority in list(missing):
+                    if await self._publish(envelope, _neighbour(authority)):
+                        missing.discard(authority)
+                if missing:
+                    await trio.sleep(retry_s)
+                    retry_s = min(RETRY_S, 2 * retry_s)
+            with trio.move_on_after(PUBLISH_EVERY_S):
+                await self._described_anew.wait()
+
+    async def _publish(self, envelope: bytes, authority: Neighbour) -> bool:
+        capacity = call_capacity(self._geometry, SizeClass.SMALL)
+        try:
+            with trio.fail_after(CALL_TIMEOUT_S):
+                async with calling(authority, self._geometry, self._client_tls) as caller:
+                    for body in publish_calls(envelope, capacity=capacity):
+                        answer = await caller.call(CallBody(ServiceId.DIRECTORY, SizeClass.SMALL, body))
+                        check_published(answer.body)
+        except (UnreachableError, trio.TooSlowError):
+            log.warning("authority_unreachable", authority=f"{authority.host}:{authority.port}")
+            return False
+        except RefusedError as error:
+            log.error("descriptor_refused", authority=f"{authority.host}:{authority.port}", reason=error.reason)
+            return False
+        except OnionPathError as error:
+            log.error("authority_broke_protocol", kind=type(error).__name__)
+            return False
+        log.info("descriptor_published", authority=f"{authority.host}:{authority.port}")
+        return True
+
+    # Fetching.
+
+    async def _fetch_forever(self) -> None:
+        while True:
+            for neighbour in self._sources():
+                if await self._fetch(neighbour):
+                    break
+            await trio.sleep(self._pause_s())
+
+    def _sources(self) -> Iterator[Neighbour]:
+        authorities = [_neighbour(authority) for authority in self._root.authorities]
+        yield from self._choice.sample(authorities, len(authorities))
+        if self._directory is not None:
+            relays = [r for r in self._directory.relays.values() if r.relay_id != self._identity.relay_id]
+            for relay in self._choice.sample(relays, min(3, len(relays))):
+                address = relay.descriptor.addresses[0]
+                yield Neighbour(address.host, address.port, relay.descriptor.link_key_hash)
+
+    async def _fetch(self, neighbour: Neighbour) -> bool:
+        try:
+            with trio.fail_after(CALL_TIMEOUT_S):
+                directory = await self._fetch_from(neighbour)
+        except trio.TooSlowError:
+            log.warning("directory_fetch_failed", reason="too slow")
+            return False
+        except OnionPathError as error:
+            # Before the first document of a new network this is what every relay hears.
+            log.debug("directory_fetch_failed", reason=str(error))
+            return False
+        if directory is not self._directory:
+            self._use(directory)
+            replace_secret(self._file, directory.encode())
+        return directory.is_fresh(self._clock())
+
+    async def _fetch_from(self, neighbour: Neighbour) -> Directory:
+        fetch = DirectoryFetch(self._root, known=self._directory, seen=self._seen)
+        async with calling(neighbour, self._geometry, self._client_tls) as caller:
+            while True:
+                answer = await caller.call(CallBody(ServiceId.DIRECTORY, SizeClass.LARGE, fetch.next_call()))
+                if answer.status != Status.ANSWERED:
+                    raise UnreachableError("the directory is not served there now")
+                directory = fetch.take(answer.body, now=self._clock())
+                if directory is not None:
+                    return directory
+
+    def _pause_s(self) -> float:
+        now = self._clock()
+        if self._directory is None:
+            return FIRST_RETRY_S
+        document = self._directory.document
+        period_s = document.fresh_until - document.valid_from
+        if document.is_fresh(now):
+            # A little after the end, each relay at its own time.
+            return document.fresh_until - now + self._choice.random() * min(30.0, period_s / 20)
+        return min(RETRY_S, period_s / 10)
+
+    def _use(self, directory: Directory) -> None:
+        neighbours = {
+            relay_id: Neighbour(
+                relay.descriptor.addresses[0].host,
+                relay.descriptor.addresses[0].port,
+                relay.descriptor.link_key_hash,
+            )
+            for relay_id, relay in directory.relays.items()
+        }
+        self._links.use_network(neighbours)
+        self._service.replace(Publication.of(directory, before=self._directory))
+        self._directory, self._seen = directory, directory.seen
+        log.info("directory_refreshed", number=directory.document.number, relays=len(directory.relays))
+
+
+def _neighbour(authority: Authority) -> Neighbour:
+    return Neighbour(authority.address.host, authority.address.port, authority.link_key_hash)
