@@ -187,10 +187,11 @@ class ExitStream:
             return taken
         if self._state is State.ENDED:
             return True
-        is_head = request.read_at == self._downstream.acknowledged
         if request.read_at < self._downstream.acknowledged:
             return True
-        return self._downstream.available(request.read_at) >= (1 if is_head else at_least)
+        # A call that stood behind others is the head once the client has all before it: it may wait no more.
+        became_head = request.acknowledged < request.read_at == self._downstream.acknowledged
+        return self._downstream.available(request.read_at) >= (1 if became_head else at_least)
 
     def _accept(self, request: StreamRequest) -> bool:
         """Take the call's upstream bytes as far as they fit; whether all of them, and its END, are in."""

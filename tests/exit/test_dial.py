@@ -1,0 +1,160 @@
+"""What must not be reached is never even connected to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+
+from onionpath.service.calls import Reason
+from onionpath.service.exit_policy import DEFAULT_RULES, ExitPolicy, IPAddress
+from relay.exit.addresses import SPECIAL
+from relay.exit.dial import Dialer
+from relay.exit.hosts import DnsName, parse_host
+from relay.exit.interfaces import own_addresses, parse_fib_trie, parse_if_inet6
+
+V4, OTHER_V4, V6, OTHER_V6 = "93.184.216.34", "93.184.216.35", "2606:4700::1", "2606:4700::2"
+
+
+class World:
+    """A resolver with one answer for every name, and connections that end as told, each after its delay."""
+
+    def __init__(
+        self,
+        *answers: str,
+        ends: Sequence[float | OSError] = (),
+        resolve_s: float = 0,
+        rules: Sequence[str] = (),
+    ) -> None:
+        self.answers = [ip_address(answer) for answer in answers]
+        self.ends = list(ends)
+        self.resolve_s = resolve_s
+        self.asked: list[str] = []
+        self.dialled: list[tuple[str, int]] = []
+        self.dialer = Dialer(
+            ExitPolicy.parse(rules or DEFAULT_RULES), own=(), resolver=self.resolve, connect=self.connect
+        )
+
+    async def resolve(self, name: DnsName) -> Sequence[IPAddress]:
+        self.asked.append(name.text)
+        await trio.sleep(self.resolve_s)
+        return self.answers
+
+    async def connect(self, address: IPAddress, port: int) -> trio.SocketStream:
+        self.dialled.append((str(address), port))
+        end = self.ends.pop(0) if self.ends else 0
+        if isinstance(end, OSError):
+            raise end
+        await trio.sleep(end)
+        ours, theirs = trio.socket.socketpair()
+        theirs.close()
+        return trio.SocketStream(ours)
+
+    def dial(self, host: str = "example.com", port: int = 443) -> Reason | None:
+        async def main() -> Reason | None:
+            result = await self.dialer.dial(parse_host(host.encode()), port)
+            if isinstance(result, Reason):
+                return result
+            await result.aclose()
+            return None
+
+        return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_a_name_is_resolved_once_and_its_first_address_is_dialled() -> None:
+    world = World(V4, V6)
+
+    assert None is world.dial()
+    assert ["example.com"] == world.asked
+    assert [(V4, 443)] == world.dialled
+
+
+@pytest.mark.parametrize("special", [entry[0] for entry in SPECIAL])
+def test_no_registered_address_is_dialled_even_beside_a_public_one(special: str) -> None:
+    """One forbidden answer refuses all: who mixes them in is probing the operator's network."""
+    world = World(V4, special.partition("/")[0])
+
+    assert Reason.ADDRESS_FORBIDDEN == world.dial()
+    assert [] == world.dialled
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "fe80::1", "localhost"])
+def test_forbidden_hosts_are_neither_resolved_nor_dialled(host: str) -> None:
+    world = World(V4)
+
+    assert Reason.ADDRESS_FORBIDDEN == world.dial(host)
+    assert ([], []) == (world.asked, world.dialled)
+
+
+@pytest.mark.parametrize(
+    "port", [22, 25, 119, 135, 139, 445, 465, 563, 587, 1214, 4662, 6346, 6699, 6881, 8080]
+)
+def test_a_port_that_is_not_listed_is_refused_before_resolving(port: int) -> None:
+    world = World(V4)
+
+    assert Reason.PORT_REFUSED == world.dial(port=port)
+    assert ([], []) == (world.asked, world.dialled)
+
+
+def test_a_network_that_the_policy_rejects_is_refused_also_when_it_is_translated() -> None:
+    rules = ["reject 93.184.216.0/24:*", "accept *:443"]
+    for answer in (V4, "64:ff9b::" + V4):
+        world = World(answer, rules=rules)
+        assert Reason.PORT_REFUSED == world.dial()
+        assert [] == world.dialled
+
+
+def test_addresses_that_the_policy_rejects_are_left_out() -> None:
+    world = World(V6, V4, rules=["accept 0.0.0.0/0:443"])
+
+    assert None is world.dial()
+    assert [(V4, 443)] == world.dialled
+
+
+def test_at_most_two_addresses_are_tried_and_one_of_each_family() -> None:
+    world = World(V6, OTHER_V6, V4, OTHER_V4, ends=[OSError(), OSError()])
+
+    assert Reason.CONNECTION_REFUSED == world.dial()
+    assert [(V6, 443), (V4, 443)] == world.dialled
+
+
+def test_the_second_address_is_tried_after_half_of_the_time() -> None:
+    assert None is World(V6, V4, ends=[60, 4.9]).dial()
+    assert Reason.CONNECTION_TIMED_OUT == World(V6, V4, ends=[60, 5.1]).dial()
+    assert Reason.CONNECTION_TIMED_OUT == World(V4, ends=[10.1]).dial()
+    assert None is World(V4, ends=[9.9]).dial()
+
+
+def test_a_kernel_that_gives_up_is_a_timeout() -> None:
+    assert Reason.CONNECTION_TIMED_OUT == World(V4, ends=[TimeoutError()]).dial()
+
+
+def test_a_name_without_addresses_and_names_of_local_networks_are_not_found() -> None:
+    assert Reason.NAME_NOT_FOUND == World().dial()
+    world = World(V4)
+    assert Reason.NAME_NOT_FOUND == world.dial("printer.local")
+    assert [] == world.asked
+
+
+def test_a_name_with_an_absurd_number_of_addresses_is_not_found() -> None:
+    assert Reason.NAME_NOT_FOUND == World(*[V4] * 65).dial()
+
+
+def test_a_resolver_that_takes_long_is_given_up_after_five_seconds() -> None:
+    assert Reason.NAME_TIMED_OUT == World(V4, resolve_s=5.1).dial()
+    assert None is World(V4, resolve_s=4.9).dial()
+
+
+def test_own_addresses_are_read_from_the_kernels_tables(tmp_path: Path) -> None:
+    trie = "Local:\n  |-- 192.0.2.0\n     /24 link UNICAST\n  |-- 192.0.2.7\n     /32 host LOCAL\n"
+    table = "00000000000000000000000000000001 01 80 10 80       lo\n"
+    (tmp_path / "fib_trie").write_text(trie)
+    (tmp_path / "if_inet6").write_text(table)
+
+    assert {ip_address("192.0.2.7")} == parse_fib_trie(trie)
+    assert {ip_address("::1")} == parse_if_inet6(table)
+    assert {ip_address("192.0.2.7"), ip_address("::1")} == own_addresses(tmp_path)
