@@ -114,7 +114,7 @@ def _place(traceback: TracebackType | None) -> str:
 
 def as_json(logger: object, method: str, event: Event) -> str:
     """One JSON object with ``event``, ``level`` and ``timestamp``."""
-    return msgspec.json.encode(dict(event), enc_hook=str).decode() + "\n"
+    return msgspec.json.encode(dict(event), enc_hook=str).decode()
 
 
 def as_text(logger: object, method: str, event: Event) -> str:
@@ -122,7 +122,7 @@ def as_text(logger: object, method: str, event: Event) -> str:
     fields = dict(event)
     head = f"{fields.pop('timestamp')} {fields.pop('level'):7} {fields.pop('event')}"
     # repr keeps line breaks and control characters of values from making lines of their own.
-    return " ".join([head, *(f"{name}={_shown(value)}" for name, value in fields.items())]) + "\n"
+    return " ".join([head, *(f"{name}={_shown(value)}" for name, value in fields.items())])
 
 
 def _shown(value: object) -> str:

@@ -1,0 +1,277 @@
+"""The program: what it writes, what it says when something is wrong, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import pytest
+
+from onionpath.directory.trust import TrustRoot
+from onionpath.errors import DeadlineError, DirectoryError, KeyFileError, RefusedError, SettingsError
+from relay import cli
+from relay.keys import load_relay_keys
+from relay.settings import AuthoritySettings, RelaySettings
+from relay.settings_files import load_settings
+
+ROOT = Path(__file__).parents[2]
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """The program in this process: exit code, standard output, standard error."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as caught:
+            cli.main([str(each) for each in arguments])
+        said = capsys.readouterr()
+        assert isinstance(caught.value.code, int)
+        return caught.value.code, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def network(tmp_path: Path, run: Run) -> Path:
+    folder = tmp_path / "authority"
+    assert 0 == run("authority", "init", folder, "--listen", "127.0.0.1:9100", "--private-addresses")[0]
+    return folder
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+@pytest.fixture
+def relay(tmp_path: Path, network: Path, run: Run) -> Path:
+    """A relay's settings file."""
+    listen = f"127.0.0.1:{free_port()}"
+    code, _, err = run(
+        "init", tmp_path / "relay", "--listen", listen, "--trust-root", network / "network.json"
+    )
+    assert (0, "") == (code, err)
+    return tmp_path / "relay" / "relay.toml"
+
+
+def test_founding_a_network_gives_a_trust_root_with_the_authoritys_keys(network: Path) -> None:
+    settings = load_settings(network / "authority.toml", AuthoritySettings, environment={})
+    root = TrustRoot.decode((network / "network.json").read_bytes())
+    keys = load_relay_keys(settings.state)
+
+    assert (keys.identity.public, keys.link.key_hash) == (
+        root.authorities[0].identity,
+        root.authorities[0].link_key_hash,
+    )
+    assert (1, "127.0.0.1:9100") == (root.threshold, str(root.authorities[0].address))
+    assert (3600, 3, False) == (
+        settings.authority.period_s,
+        settings.parameters.hops,
+        settings.parameters.distinct_subnets,
+    )
+
+
+def test_a_network_is_founded_once(network: Path, run: Run) -> None:
+    before = (network / "network.json").read_bytes()
+
+    code, _, err = run("authority", "init", network, "--listen", "127.0.0.1:9100")
+
+    assert (3, before) == (code, (network / "network.json").read_bytes())
+    assert "founded once" in err
+
+
+def test_init_writes_what_check_accepts(relay: Path, run: Run) -> None:
+    code, out, err = run("check", relay)
+
+    assert (0, "") == (code, err)
+    assert load_relay_keys(relay.parent / "state").identity.public.hex() in out
+    assert "WRONG" not in out
+
+
+def test_init_changes_no_settings_that_exist(relay: Path, run: Run) -> None:
+    before = relay.read_bytes()
+
+    assert 0 == run("init", relay.parent)[0]
+    code, _, err = run("init", relay.parent, "--exit")
+
+    assert (3, before) == (code, relay.read_bytes())
+    assert "exists already; edit exit.enabled there" in err
+
+
+def test_init_with_an_impossible_setting_writes_nothing(tmp_path: Path, run: Run) -> None:
+    assert 3 == run("init", tmp_path / "relay", "--listen", "0.0.0.0:77")[0]
+    assert [] == list((tmp_path / "relay").iterdir())
+
+
+def test_check_tells_a_program_the_same(relay: Path, run: Run) -> None:
+    report = json.loads(run("check", relay, "--json")[1])
+
+    assert report["ok"]
+    names = {check["name"].split()[0] for check in report["checks"]}
+    assert {"trust", "keys", "packet", "state", "exit", "listen"} == names
+
+
+def _widen(relay: Path) -> None:
+    (relay.parent / "state" / "identity.key").chmod(0o644)
+
+
+def _lose_root(relay: Path) -> None:
+    (relay.parent / "network.json").unlink()
+
+
+def _spoil_root(relay: Path) -> None:
+    (relay.parent / "network.json").write_text("{}")
+
+
+def _misspell(relay: Path) -> None:
+    relay.write_text(relay.read_text() + "\n[lgo]\n")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "said"),
+    [
+        (_widen, 6, "chmod 600"),
+        (_lose_root, 3, "trust_root|trust root"),
+        (_spoil_root, 3, ""),
+        (_misspell, 3, "lgo"),
+    ],
+    ids=["key mode", "no root", "bad root", "misspelt"],
+)
+def test_check_ends_with_the_code_and_one_line(
+    relay: Path, run: Run, spoil: Callable[[Path], None], code: int, said: str
+) -> None:
+    spoil(relay)
+
+    found, _, err = run("check", relay)
+
+    assert code == found
+    assert 1 == len(err.splitlines())
+    assert err.startswith("error: ")
+    assert re.search(said, err)
+
+
+def test_check_finds_a_port_that_is_taken_and_checks_the_rest(relay: Path, run: Run) -> None:
+    endpoint = load_settings(relay, RelaySettings, environment={}).listen[0]
+    with socket.socket() as sock:
+        sock.bind(tuple(endpoint))
+        sock.listen()
+        code, out, _ = run("check", relay)
+
+    assert 3 == code
+    assert f"WRONG listen {endpoint}" in out
+    assert 1 == out.count("WRONG")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("frob",),
+        ("run",),
+        ("check", "--frob", "x"),
+        ("authority", "init", "x", "--listen", "1", "--period", "1"),
+    ],
+)
+def test_a_wrong_command_line_is_code_2(run: Run, arguments: tuple[str, ...]) -> None:
+    code, out, err = run(*arguments)
+
+    assert (2, "") == (code, out)
+    assert "Traceback" not in err
+
+
+@dataclass
+class Ready:
+    identity: bytes
+    listen: tuple[str, ...]
+
+
+def test_the_ready_line_goes_to_both_places(capsys: pytest.CaptureFixture[str]) -> None:
+    reader, writer = os.pipe()
+    cli._announcer(writer, True)(Ready(b"\1\2", ("127.0.0.1:1",)))
+    with os.fdopen(reader) as file:
+        line = file.read()
+
+    assert {"event": "ready", "identity": "0102", "listen": ["127.0.0.1:1"]} == json.loads(line)
+    assert line == capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (SettingsError("fix\nit"), 3, "error: fix it"),
+        (KeyFileError("x"), 6, "error: x"),
+        (ExceptionGroup("", [ExceptionGroup("", [DirectoryError("old")])]), 7, "error: old"),
+        (RefusedError("no", reason="r"), 8, "error: no"),
+        (DeadlineError("late"), 5, "error: late"),
+        (KeyboardInterrupt(), 130, ""),
+        (BaseExceptionGroup("", [KeyboardInterrupt()]), 130, ""),
+        (click.Abort(), 130, ""),
+        (OSError(28, "No space left on device", "a.key"), 1, "error: a.key: No space left on device"),
+        (ValueError("secret"), 1, "error: a fault of ours: ValueError"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_every_error_is_one_line_and_its_code(
+    error: BaseException, code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert code == cli._code_of(error)
+    err = capsys.readouterr().err
+    assert err.startswith(said)
+    assert len(err.splitlines()) == (1 if said else 0)
+    assert "secret" not in err
+
+
+def program(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "relay", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.processes
+def test_the_program_exists_and_answers() -> None:
+    assert (0, True) == (
+        (done := program("--version")).returncode,
+        done.stdout.startswith("onionpath-relay "),
+    )
+
+
+@pytest.mark.processes
+def test_help_imports_nothing_heavy() -> None:
+    """Otherwise it would not answer at once."""
+    heavy = {"trio", "cryptography", "msgspec", "structlog"}
+    code = f"import sys, relay.cli; print(sorted({heavy!r} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert "[]\n" == done.stdout
+
+
+HARDENED = """
+import os, resource
+from relay.hygiene import harden_process
+harden_process()
+print(resource.getrlimit(resource.RLIMIT_CORE), os.umask(0))
+"""
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux")
+def test_a_hardened_process_leaves_no_core_and_lets_nobody_attach() -> None:
+    code = HARDENED + "import ctypes; print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert f"(0, 0) {0o077}\n0\n" == done.stdout
