@@ -88,9 +88,11 @@ def found_authority(
     if os.path.lexists(folder / ROOT_FILE):
         raise SettingsError(f"{folder / ROOT_FILE} exists already: a network is founded once")
     file = _write_settings(folder / AUTHORITY_FILE, AuthoritySettings, values)
-    keys = ensure_relay_keys(load_settings(file, AuthoritySettings, environment={}).state, entropy)
+    settings = load_settings(file, AuthoritySettings, environment={})
+    keys = ensure_relay_keys(settings.state, entropy)
     authority = Authority(keys.identity.public, Address(address.host, address.port), keys.link.key_hash)
-    _write_new(folder / ROOT_FILE, TrustRoot(entropy(32), name, (authority,), threshold=1).encode())
+    root = TrustRoot(entropy(32), name, (authority,), threshold=1, parameters=settings.parameters)
+    _write_new(folder / ROOT_FILE, root.encode())
     return Founded(file, keys)
 
 
