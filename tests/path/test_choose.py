@@ -123,12 +123,25 @@ def test_one_network_for_all_relays_leaves_no_path_unless_the_document_allows_it
     assert choose(network(relays, parameters=Parameters(distinct_subnets=False)).directory())
 
 
-def test_a_search_without_success_ends() -> None:
-    """Sixty relays in one /16: every first choice is a dead end."""
-    relays = [descriptor(name, addresses=(Address(f"1.2.3.{name}", 443),)) for name in range(60)]
+class CountingRandom(random.Random):
+    """Counts the draws."""
+
+    draws = 0
+
+    def randrange(self, *args: int) -> int:  # type: ignore[override]
+        self.draws += 1
+        return super().randrange(*args)
+
+
+def test_a_search_without_success_ends_soon() -> None:
+    """Four networks for five hops: 240,000 orders of four are dead ends, and nobody should wait for them."""
+    relays = [descriptor(name, addresses=(Address(f"1.{name % 4}.3.{name}", 443),)) for name in range(40)]
+    directory = network(relays, parameters=Parameters(hops=5)).directory()
+    dice = CountingRandom(1)
 
     with pytest.raises(NoPathError):
-        choose(network(relays).directory())
+        choose_path(directory, serves=None, port=None, required_exit=None, excluded=(), choice=dice, now=NOW)
+    assert dice.draws < 1000
 
 
 def random_relays(count: int, dice: random.Random) -> list[Descriptor]:
