@@ -60,7 +60,8 @@ def _keys(settings: RelaySettings) -> str:
 def _packet_keys(settings: RelaySettings) -> str:
     if not has_packet_keys(settings.state):
         return "made at the first run"
-    schedule = KeySchedule(settings.network.epoch_s, settings.network.slot_s)
+    parameters = read_trust_root(settings.trust_root).parameters
+    schedule = KeySchedule(parameters.epoch_s, parameters.slot_s)
     # Reading draws nothing; keys are made by rotation alone.
     keys = PacketKeyFiles(settings.state, schedule, entropy=bytes).keys
     return f"epochs {', '.join(str(epoch) for epoch in sorted(keys.by_epoch))}"

@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from relay.checkup import Finding
     from relay.founding import Founded
     from relay.settings import AuthoritySettings, LogSection, RelaySettings
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 PROGRAM = "onionpath-relay"
 INTERRUPTED = 130
@@ -35,6 +37,13 @@ def _seconds(context: click.Context, parameter: click.Parameter, value: str) -> 
     if found is None:
         raise click.BadParameter(f"expected a number and s, m, h or d, such as 1h, not {value!r}")
     return int(found["count"]) * _UNIT_S[found["unit"]]
+
+
+def duration_option(name: str, *, default: str, help: str) -> Callable[[Command], Command]:
+    """An option that is given with its unit and arrives in seconds."""
+    return click.option(
+        name, metavar="DURATION", callback=_seconds, default=default, show_default=True, help=help
+    )
 
 
 SETTINGS_FILE = click.Path(path_type=Path)
@@ -143,15 +152,12 @@ def authority() -> None:
 )
 @click.option("--advertise", metavar="IP:PORT", help="published instead, if it listens behind NAT")
 @click.option("--name", default="onionpath", show_default=True, help="the network's name")
-@click.option(
-    "--period",
-    metavar="DURATION",
-    callback=_seconds,
-    default="1h",
-    show_default=True,
-    help="between documents",
-)
+@duration_option("--period", default="1h", help="between documents")
 @click.option("--hops", type=click.IntRange(2, 5), default=3, show_default=True, help="relays on every path")
+@click.option("--small", type=int, default=8192, show_default=True, help="bytes of a small frame")
+@click.option("--large", type=int, default=131_072, show_default=True, help="bytes of a large frame")
+@duration_option("--slot", default="5m", help="of the replay memory")
+@duration_option("--epoch", default="6h", help="of a packet key")
 @click.option("--first-document-relays", type=click.IntRange(1, 20_000), default=3, show_default=True)
 @click.option(
     "--private-addresses", is_flag=True, help="a test network: private addresses, all in one subnet"
@@ -164,24 +170,37 @@ def authority_init(
     name: str,
     period: int,
     hops: int,
+    small: int,
+    large: int,
+    slot: int,
+    epoch: int,
     first_document_relays: int,
     private_addresses: bool,
     sets: tuple[str, ...],
 ) -> None:
-    """Found a network: keys, FOLDER/authority.toml, and FOLDER/network.json, the trust root to give out."""
+    """Found a network: keys, FOLDER/authority.toml, and FOLDER/network.json, the trust root to give out.
+
+    Hops, sizes, slot and epoch stand in the trust root, and stay as they are.
+    """
+    from onionpath.directory.parameters import Parameters
     from relay.founding import found_authority
     from relay.settings import AuthoritySettings, parse_endpoint
+
+    try:
+        parameters = Parameters(hops, small, large, slot, epoch, distinct_subnets=not private_addresses)
+    except OnionPathError as error:
+        raise click.UsageError(str(error)) from error
 
     values = {
         "authority.listen": listens,
         "authority.period_s": period,
-        "authority.hops": hops,
         "authority.first_document_relays": first_document_relays,
         "authority.private_addresses": private_addresses,
-        "authority.distinct_subnets": not private_addresses,
     } | _typed(_pairs(sets), AuthoritySettings)
     address = parse_endpoint(advertise or listens[0], key="authority.listen")
-    founded = found_authority(folder, values, name=name, address=address, entropy=os.urandom)
+    founded = found_authority(
+        folder, values, name=name, address=address, parameters=parameters, entropy=os.urandom
+    )
     _print_founded(founded, "authority", f"{PROGRAM} authority run {founded.settings_file}")
 
 

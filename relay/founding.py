@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from onionpath.directory.address import Address
+from onionpath.directory.parameters import Parameters
 from onionpath.directory.trust import Authority, TrustRoot
 from onionpath.errors import OnionPathError, SettingsError
 from onionpath.injected import Entropy
 from relay.files import sync_dir
-from relay.keys import NodeKeys, ensure_relay_keys
+from relay.keys import KeySchedule, NodeKeys, ensure_relay_keys
 from relay.settings import AuthoritySettings, Endpoint, RelaySettings
 from relay.settings_files import load_settings
 from relay.settings_text import example_settings
@@ -71,7 +72,13 @@ def found_relay(
 
 
 def found_authority(
-    folder: Path, values: Mapping[str, Any], *, name: str, address: Endpoint, entropy: Entropy
+    folder: Path,
+    values: Mapping[str, Any],
+    *,
+    name: str,
+    address: Endpoint,
+    parameters: Parameters,
+    entropy: Entropy,
 ) -> Founded:
     """Make the folder of a network's only authority, and with it the network: a new id and its trust root.
 
@@ -79,19 +86,21 @@ def found_authority(
         values: as in ``found_relay``.
         name: the network's name, for people.
         address: where relays and clients reach the authority.
+        parameters: what is the same for everybody in the network, for ever.
 
     Raises:
         SettingsError, KeyFileError: as in ``found_relay``; also if there is a trust root already.
     """
     if address.port == 0 or address.is_unspecified:
         raise SettingsError(f"{address} is no address that others can reach", key="authority.listen")
+    # Built only to be refused here rather than by every relay.
+    KeySchedule(parameters.epoch_s, parameters.slot_s)
     if os.path.lexists(folder / ROOT_FILE):
         raise SettingsError(f"{folder / ROOT_FILE} exists already: a network is founded once")
     file = _write_settings(folder / AUTHORITY_FILE, AuthoritySettings, values)
-    settings = load_settings(file, AuthoritySettings, environment={})
-    keys = ensure_relay_keys(settings.state, entropy)
+    keys = ensure_relay_keys(load_settings(file, AuthoritySettings, environment={}).state, entropy)
     authority = Authority(keys.identity.public, Address(address.host, address.port), keys.link.key_hash)
-    root = TrustRoot(entropy(32), name, (authority,), threshold=1, parameters=settings.parameters)
+    root = TrustRoot(entropy(32), name, (authority,), threshold=1, parameters=parameters)
     _write_new(folder / ROOT_FILE, root.encode())
     return Founded(file, keys)
 

@@ -90,7 +90,7 @@ class KeySchedule:
         if not 0 < self.slot_s <= 100 * self.epoch_s:
             raise SettingsError(
                 f"an epoch of {self.epoch_s} s is shorter than a hundredth of a slot of {self.slot_s} s",
-                key="network.epoch_s",
+                key="network.trust_root",
             )
 
     def epoch(self, now: UnixTime) -> int:
@@ -127,11 +127,14 @@ class KeySchedule:
 def rotate(epochs: Collection[int], now: UnixTime, schedule: KeySchedule) -> Rotation:
     """Decide: the current epoch and the next have a key, those accepted no more have none.
 
-    Keys of later epochs stay: a clock that was set back a little must not break what is published.
+    Keys of slightly later epochs stay: a clock that was set back must not break what is published. Those of a
+    far future were made by a wrong clock, or for a network with other epochs, and would lie here for ever.
     """
     current = schedule.epoch(now)
     create = tuple(each for each in (current, current + 1) if each not in epochs)
-    return Rotation(create, tuple(each for each in sorted(epochs) if schedule.accepted_until(each) <= now))
+    far = current + GENERATIONS // 2
+    erase = tuple(each for each in sorted(epochs) if each > far or schedule.accepted_until(each) <= now)
+    return Rotation(create, erase)
 
 
 @dataclass(frozen=True, slots=True)

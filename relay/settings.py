@@ -1,5 +1,7 @@
 """The settings of a relay and of an authority: what may stand in their files, and what it means.
 
+What is the same for a whole network (hops, sizes, slots, epochs) is no setting: it stands in the trust root.
+
 One frozen tree per program. A value comes from the first of: flag, ``ONIONPATH_RELAY_SECTION_KEY`` in the
 environment, file, default. Nothing unknown, doubled or out of range is passed over in silence, and every
 error names the file and the key. ``settings_files`` reads a file, ``settings_text`` writes one and says what
@@ -11,15 +13,12 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta, Struct
 
-from onionpath.errors import MalformedError, OnionPathError, SettingsError, UsageError
+from onionpath.errors import MalformedError, SettingsError, UsageError
 from relay.limits import CLIENT, RELAY, PeerLimits, SwitchLimits
-
-if TYPE_CHECKING:
-    from onionpath.directory.document import Parameters
 
 DEFAULT_PORT = 7740  # unassigned by IANA, and above what only root may take
 
@@ -89,8 +88,6 @@ class NetworkSection(Section, frozen=True):
     """Which network it serves."""
 
     trust_root: str = "network.json"
-    slot_s: Annotated[int, Meta(ge=1, le=3_600)] = 300
-    epoch_s: Annotated[int, Meta(ge=1, le=86_400)] = 21_600
 
 
 class ExitSection(Section, frozen=True):
@@ -152,17 +149,13 @@ class SimulationSection(Section, frozen=True):
 
 
 class AuthoritySection(Section, frozen=True):
-    """Who this authority is, and the parameters that it signs."""
+    """Who this authority is, and when it signs."""
 
     state: str = "state"
     listen: tuple[str, ...] = (f"127.0.0.1:{DEFAULT_PORT}",)
     period_s: Annotated[int, Meta(ge=1, le=86_400)] = 3600
     first_document_relays: Annotated[int, Meta(ge=1, le=20_000)] = 3
     private_addresses: bool = False
-    hops: Annotated[int, Meta(ge=2, le=5)] = 3
-    small: Annotated[int, Meta(ge=4096, le=2**24)] = 8 * 1024
-    large: Annotated[int, Meta(ge=4096, le=2**24)] = 128 * 1024
-    distinct_subnets: bool = True
 
 
 class RelaySettings(Section, frozen=True):
@@ -206,8 +199,6 @@ class RelaySettings(Section, frozen=True):
         _check_family(self.relay.family)
         _check_exit(self.exit)
         _check_limits(self.limits)
-        if self.network.slot_s > 100 * self.network.epoch_s:
-            raise SettingsError("expected at least a hundredth of slot_s", key="network.epoch_s")
         if self.simulation.record_frames is not None and not all(each.is_loopback for each in self.listen):
             raise SettingsError(
                 "recording frames is for experiments: expected only loopback addresses in relay.listen",
@@ -246,20 +237,6 @@ class AuthoritySettings(Section, frozen=True):
         """
         check_listen(self.authority.listen, "authority.listen")
         _check_limits(self.limits)
-        try:
-            self.parameters  # noqa: B018  # building them is the check
-        except OnionPathError as error:
-            raise SettingsError(str(error), key="authority") from error
-
-    @property
-    def parameters(self) -> Parameters:
-        """What it signs as the network's parameters."""
-        from onionpath.directory.document import Parameters
-
-        ours, network = self.authority, self.network
-        return Parameters(
-            ours.hops, ours.small, ours.large, network.slot_s, network.epoch_s, ours.distinct_subnets
-        )
 
 
 def _endpoints(texts: Sequence[str], key: str) -> tuple[Endpoint, ...]:

@@ -17,8 +17,6 @@ ABOUT = {
     "relay.advertise": "Addresses to publish, if others: behind NAT, or listening on 0.0.0.0.",
     "relay.family": "Identities (64 hex digits) of your other relays. No path uses two of one family.",
     "network.trust_root": "The network's trust root, as given out by its authorities.",
-    "network.slot_s": "Seconds per replay slot, the same in the whole network.",
-    "network.epoch_s": "Seconds per packet key, the same in the whole network.",
     "exit.enabled": "An exit is what websites see. Read docs/guides/operator.md before you enable it.",
     "exit.policy": "First match wins, nothing listed means denied: accept|reject NETWORK:PORTS.",
     "exit.reach_private": "Networks to reach although they aren't public. Meant for test networks.",
@@ -47,10 +45,6 @@ ABOUT = {
     "authority.period_s": "Seconds between documents; each is valid for three.",
     "authority.first_document_relays": "Sign the first document as soon as so many relays have published.",
     "authority.private_addresses": "List relays whose addresses aren't public. Meant for test networks.",
-    "authority.hops": "Relays on every path of this network.",
-    "authority.small": "Bytes of a small frame.",
-    "authority.large": "Bytes of a large frame.",
-    "authority.distinct_subnets": "Whether a path's relays lie in different networks; false on one machine.",
 }
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 import pytest
 
+from onionpath.directory.parameters import Parameters
 from onionpath.directory.trust import TrustRoot
 from onionpath.errors import DeadlineError, DirectoryError, KeyFileError, RefusedError, SettingsError
 from relay import cli
@@ -76,9 +77,36 @@ def test_founding_a_network_gives_a_trust_root_with_the_authoritys_keys(network:
     assert (1, "127.0.0.1:9100") == (root.threshold, str(root.authorities[0].address))
     assert (3600, 3, False) == (
         settings.authority.period_s,
-        settings.parameters.hops,
-        settings.parameters.distinct_subnets,
+        root.parameters.hops,
+        root.parameters.distinct_subnets,
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (("--hops", "5", "--small", "4096"), 2, "cannot carry 5 layers"),
+        (("--epoch", "1s"), 3, "shorter than a hundredth of a slot"),
+        (("--slot", "2h"), 2, "out of range"),
+        (("--period", "60"), 2, "expected a number and s, m, h or d"),
+        (("--period", "0s"), 2, "expected a number and s, m, h or d"),
+    ],
+)
+def test_a_network_with_impossible_parameters_is_not_founded(
+    tmp_path: Path, run: Run, options: tuple[str, ...], code: int, said: str
+) -> None:
+    found, _, err = run("authority", "init", tmp_path / "a", "--listen", "127.0.0.1:9100", *options)
+
+    assert (code, False) == (found, (tmp_path / "a").exists())
+    assert said in err
+
+
+def test_the_parameters_of_a_network_stand_in_its_trust_root(tmp_path: Path, run: Run) -> None:
+    options = "--listen 127.0.0.1:9100 --hops 2 --slot 10s --epoch 1m --small 4096 --large 65536".split()
+    assert 0 == run("authority", "init", tmp_path / "a", *options)[0]
+
+    root = TrustRoot.decode((tmp_path / "a" / "network.json").read_bytes())
+    assert Parameters(2, 4096, 65_536, 10, 60, True) == root.parameters
 
 
 def test_a_network_is_founded_once(network: Path, run: Run) -> None:

@@ -62,6 +62,13 @@ def test_a_clock_set_back_keeps_keys_that_are_published() -> None:
     assert Rotation((EPOCH - 1,), ()) == rotate((EPOCH, EPOCH + 1), after(-1), SCHEDULE)
 
 
+def test_keys_of_a_far_future_go() -> None:
+    """A clock that was years ahead, or a network with shorter epochs, must leave no key for ever."""
+    assert Rotation((), (EPOCH + 129,)) == rotate(
+        (EPOCH, EPOCH + 1, EPOCH + 128, EPOCH + 129), START, SCHEDULE
+    )
+
+
 def test_over_ten_years_there_are_two_keys_or_three_and_each_lives_its_time_once() -> None:
     epochs: set[int] = set()
     born: dict[int, float] = {}
