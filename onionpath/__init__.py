@@ -1,3 +1,34 @@
-"""Send requests so that nobody learns both who asks and what is asked."""
+"""Send requests so that nobody learns both who asks and what is asked.
 
-__version__ = "0.1.0"
+Enter through ``Client``, or ``OnionTransport`` for programs that speak HTTP through httpx. Names are loaded when they
+are first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from onionpath.client.client import Client
+    from onionpath.client.httpx_transport import OnionTransport
+    from onionpath.client.status import Status
+    from onionpath.client.stream import OnionStream
+    from onionpath.directory.trust import TrustRoot
+    from onionpath.service.calls import ServiceId
+
+__all__ = ["Client", "OnionStream", "OnionTransport", "ServiceId", "Status", "TrustRoot"]
+
+
+def __getattr__(name: str) -> Any:
+    match name:
+        case "Client" | "OnionStream" | "Status":
+            from onionpath.client import client as home
+        case "OnionTransport":
+            from onionpath.client import httpx_transport as home
+        case "ServiceId":
+            from onionpath.service import calls as home
+        case "TrustRoot":
+            from onionpath.directory import trust as home
+        case _:
+            raise AttributeError(f"module 'onionpath' has no attribute {name!r}")
+    return getattr(home, name)

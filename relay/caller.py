@@ -9,7 +9,16 @@ from contextlib import asynccontextmanager
 import trio
 
 from onionpath.errors import MalformedError, PeerError, UnreachableError
-from onionpath.link.frames import AnswerBody, CallBody, Frame, FrameReader, Kind, decode_answer, encode_call, encode_frame
+from onionpath.link.frames import (
+    AnswerBody,
+    CallBody,
+    Frame,
+    FrameReader,
+    Kind,
+    decode_answer,
+    encode_call,
+    encode_frame,
+)
 from onionpath.link.tls import TlsSession
 from onionpath.onion.geometry import Geometry
 from relay.links import Neighbour, connect

@@ -56,13 +56,9 @@ ready_option = click.option(
 
 def _version(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
     if wanted and not context.resilient_parsing:
-        from importlib import metadata
+        from onionpath.version import VERSION
 
-        try:
-            version = metadata.version("onionpath")
-        except metadata.PackageNotFoundError:
-            version = "from a checkout"
-        click.echo(f"{PROGRAM} {version}")
+        click.echo(f"{PROGRAM} {VERSION}")
         context.exit()
 
 

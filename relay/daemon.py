@@ -13,14 +13,16 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 import trio
 
-from onionpath import __version__
+from onionpath.crypto.identity import RelayId
+from onionpath.crypto.tags import TagKey
 from onionpath.directory.address import Address
 from onionpath.directory.descriptor import Descriptor
 from onionpath.directory.trust import TrustRoot
@@ -29,13 +31,12 @@ from onionpath.injected import SteadyClock, UnixTime
 from onionpath.link.tls import client_context, server_context
 from onionpath.onion.native import NativeOnion
 from onionpath.onion.replay import MemoryTables, ReplayMemory
-from onionpath.crypto.identity import RelayId
-from onionpath.crypto.tags import TagKey
 from onionpath.service.calls import Reply, Service, ServiceId
 from onionpath.service.directory import DirectoryService, Publication
 from onionpath.service.echo import EchoService
 from onionpath.service.exit_policy import ExitPolicy
 from onionpath.service.registry import Registry
+from onionpath.version import VERSION
 from relay.authority.signing import Authority
 from relay.checkup import REPLAY_NAME
 from relay.exit.dial import Dialer, SystemResolver, connect
@@ -151,9 +152,7 @@ async def run_authority(settings: AuthoritySettings, *, ready: Announce) -> None
         replay = ReplayMemory(MemoryTables(), TagKey(os.urandom(32)))
         switch = _switch(root, keys, replay, settings.limits, None)
         directory = DirectoryService(collector=collect)
-        registry = Registry(
-            {ServiceId.ECHO: EchoService(), ServiceId.DIRECTORY: directory}, _with_deadline
-        )
+        registry = Registry({ServiceId.ECHO: EchoService(), ServiceId.DIRECTORY: directory}, _with_deadline)
         async with trio.open_nursery() as nursery:
             links = _links(settings.state, switch, registry, nursery, clock, settings.limits, None)
             nursery.start_soon(_sign_forever, authority, directory, settings, clock)
@@ -179,7 +178,11 @@ def _open_replay(settings: RelaySettings, root: TrustRoot, now: UnixTime) -> Rep
 
 
 def _switch(
-    root: TrustRoot, keys: NodeKeys, replay: ReplayMemory, limits: LimitsSection, recorder: FrameRecorder | None
+    root: TrustRoot,
+    keys: NodeKeys,
+    replay: ReplayMemory,
+    limits: LimitsSection,
+    recorder: FrameRecorder | None,
 ) -> Switch:
     return Switch(
         NativeOnion(root.parameters.geometry, root.network_id),
@@ -194,7 +197,7 @@ def _switch(
 
 
 def _links(
-    state: os.PathLike[str],
+    state: Path,
     switch: Switch,
     registry: Registry,
     nursery: trio.Nursery,
@@ -214,10 +217,8 @@ def _links(
     )
 
 
-def _server_tls(state: os.PathLike[str]) -> ssl.SSLContext:
-    from pathlib import Path
-
-    return server_context(Path(state) / CERTIFICATE_NAME, Path(state) / LINK_KEY_NAME)
+def _server_tls(state: Path) -> ssl.SSLContext:
+    return server_context(state / CERTIFICATE_NAME, state / LINK_KEY_NAME)
 
 
 def _services(settings: RelaySettings, nursery: trio.Nursery) -> tuple[dict[int, Service], DirectoryService]:
@@ -275,7 +276,7 @@ def _describe(
         family=tuple(sorted(RelayId(bytes.fromhex(member)) for member in settings.relay.family)),
         services=tuple(sorted(services)),
         exit_policy=ExitPolicy.parse(settings.exit.policy).rules if settings.exit.enabled else (),
-        version=f"onionpath {__version__}",
+        version=f"onionpath {VERSION}",
         published_at=UnixTime(int(now)),
         network_id=root.network_id,
     )
@@ -349,8 +350,7 @@ async def _serve(
         raise KeyboardInterrupt
 
 
-async def _cancel_at_signal(signals: object, scope: trio.CancelScope) -> None:
-    assert hasattr(signals, "__aiter__")
+async def _cancel_at_signal(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
     async for number in signals:
         if number != signal.SIGUSR1:
             scope.cancel()
@@ -359,7 +359,8 @@ async def _cancel_at_signal(signals: object, scope: trio.CancelScope) -> None:
 async def _drain(links: Links, switch: Switch, clock: Callable[[], UnixTime]) -> None:
     links.drain()
     with trio.move_on_after(DRAIN_S):
-        while not switch.is_idle:
+        # The switch has nothing to wait on, and this looks at most two hundred times.
+        while not switch.is_idle:  # noqa: ASYNC110
             await trio.sleep(0.05)
 
 

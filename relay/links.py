@@ -46,6 +46,9 @@ class Timeouts(NamedTuple):
     handshake_s: float = 10.0
 
 
+DEFAULT_TIMEOUTS = Timeouts()
+
+
 class Links:
     """All connections of one switch.
 
@@ -67,7 +70,7 @@ class Links:
         server_tls: ssl.SSLContext,
         client_tls: ssl.SSLContext,
         clock: Callable[[], UnixTime],
-        timeouts: Timeouts = Timeouts(),
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
         recorder: FrameRecorder | None = None,
     ) -> None:
         self._switch = switch

@@ -106,10 +106,11 @@ class NetworkKeeper:
     async def _publish_forever(self) -> None:
         while True:
             self._described_anew = trio.Event()
-            envelope = sign_descriptor(self._describe(), self._identity)
             missing = set(self._root.authorities)
             retry_s = FIRST_RETRY_S
             while missing:
+                # Signed anew for each try: an authority takes only what is newer than what it has.
+                envelope = sign_descriptor(self._describe(), self._identity)
                 for authority in list(missing):
                     if await self._publish(envelope, _neighbour(authority)):
                         missing.discard(authority)
@@ -131,7 +132,9 @@ class NetworkKeeper:
             log.warning("authority_unreachable", authority=f"{authority.host}:{authority.port}")
             return False
         except RefusedError as error:
-            log.error("descriptor_refused", authority=f"{authority.host}:{authority.port}", reason=error.reason)
+            log.error(
+                "descriptor_refused", authority=f"{authority.host}:{authority.port}", reason=error.reason
+            )
             return False
         except OnionPathError as error:
             log.error("authority_broke_protocol", kind=type(error).__name__)

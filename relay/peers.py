@@ -64,7 +64,7 @@ class Backlog:
     # A mark a second is enough to cut off a peer within a second of its time.
     MARK_EVERY_S = 1.0
 
-    __slots__ = ("_marks", "_written", "_queued")
+    __slots__ = ("_marks", "_queued", "_written")
 
     def __init__(self) -> None:
         self._queued = 0

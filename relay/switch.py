@@ -347,7 +347,9 @@ class Switch:
         else:
             queue.append((packet, origin))
 
-    def _send_packet(self, actions: Actions, link: Link, packet: Packet, origin: Origin, now: UnixTime) -> None:
+    def _send_packet(
+        self, actions: Actions, link: Link, packet: Packet, origin: Origin, now: UnixTime
+    ) -> None:
         if link.backlog.size >= self._limits.queued_bytes_per_peer:
             self._fail_edge(actions, origin, Reason.NEXT_CONGESTED, now)
             return
@@ -439,7 +441,13 @@ class Switch:
             )  # fmt: skip
 
     def _seal(
-        self, actions: Actions, origin: Origin, status: Status, reason: Reason, inner: bytes | memoryview, now: UnixTime
+        self,
+        actions: Actions,
+        origin: Origin,
+        status: Status,
+        reason: Reason,
+        inner: bytes | memoryview,
+        now: UnixTime,
     ) -> None:
         link = self._links.get(origin.link_id)
         if link is None or origin.reply_key is None:
@@ -465,7 +473,12 @@ class Switch:
             case (Kind.CHALLENGE, LinkState.CLAIMING) if link.peer is not None:
                 key_hash = self._key_hashes.get(link.peer, b"")
                 parties = Parties(
-                    self._network_id, self._identity.relay_id, link.peer, key_hash, link.our_nonce, bytes(frame.body)
+                    self._network_id,
+                    self._identity.relay_id,
+                    link.peer,
+                    key_hash,
+                    link.our_nonce,
+                    bytes(frame.body),
                 )
                 self._write(actions, link, Kind.PROOF, now, body=sign_proof(parties, self._identity))
                 self._proven(actions, link, link.peer, now)
@@ -586,9 +599,9 @@ class Switch:
                 self._fail_edge(actions, origin, Reason.NEXT_UNREACHABLE, now)
         lost = [key for waiting in self._waiting for key in waiting if key[0] == link_id]
         for key in lost:
-            origin = self._no_longer_waiting(key)
-            if origin is not None:
-                self._fail_edge(actions, origin, Reason.NEXT_CLOSED, now)
+            unanswered = self._no_longer_waiting(key)
+            if unanswered is not None:
+                self._fail_edge(actions, unanswered, Reason.NEXT_CLOSED, now)
 
 
 # Frames that cost work, and therefore draw from the link's rate.

@@ -48,6 +48,7 @@ from onionpath.service.calls import Status as ReplyStatus
 
 MAX_ATTEMPTS = 3
 DEFAULT_DEADLINE_S = 40.0
+NOT_ENTERED = "use the client inside of 'async with client:'"
 # Saying goodbye to an exit is a courtesy; it may not hold up a program that ends.
 GOODBYE_S = 1.0
 
@@ -157,6 +158,7 @@ class Client:
         to: RelayId | None = None,
         deadline_s: float = DEFAULT_DEADLINE_S,
         isolation: str | None = None,
+        large_reply: bool = False,
     ) -> Answer:
         """Ask a service of the last hop, over up to three paths, and give its answer.
 
@@ -165,6 +167,7 @@ class Client:
             to: the relay that must answer; None for any that offers the service.
             deadline_s: for everything together.
             isolation: calls with different keys never share a path.
+            large_reply: make room for 127 KiB instead of 8 KiB in the reply; it costs 16 times the bytes.
 
         Raises:
             DeadlineError: no answer in time. UnreachableError: three paths failed.
@@ -175,13 +178,16 @@ class Client:
         need = Need(service, exit=to)
         size_class = self._class_for(len(body))
         key = os.urandom(16)
-        onion_call = OnionCall(service, body, key, size_class, SizeClass.LARGE)
+        reply_class = SizeClass.LARGE if large_reply else SizeClass.SMALL
+        onion_call = OnionCall(service, body, key, size_class, reply_class)
         ends_at = anyio.current_time() + deadline_s
         for attempt in range(1, MAX_ATTEMPTS + 1):
             ready = self._ready_path(need, isolation or f"service {service}")
             left_s = ends_at - anyio.current_time()
             try:
-                answer = await self.exchange(ready, onion_call, timeout_s=left_s / (MAX_ATTEMPTS + 1 - attempt))
+                answer = await self.exchange(
+                    ready, onion_call, timeout_s=left_s / (MAX_ATTEMPTS + 1 - attempt)
+                )
             except UnreachableError as error:
                 self._paths.retire(ready, error.edge, now=self._clock())
                 if service not in _REPEATABLE and not _was_never_sent(error):
@@ -264,7 +270,8 @@ class Client:
         return answer
 
     async def _exchange(self, ready: ReadyPath, call: OnionCall) -> Answer:
-        assert self._connections is not None
+        if self._connections is None:
+            raise UsageError(NOT_ENTERED)
         first = ready.path.relays[0].descriptor
         endpoint = Endpoint(first.addresses[0].host, first.addresses[0].port, first.link_key_hash)
         try:
@@ -282,13 +289,20 @@ class Client:
             answer = self._onion.open_reply(wrapped.opener, frame.body)
         except PeerError as error:
             hop = int(error.peer.removeprefix("hop ") or 1) - 1
-            raise UnreachableError(f"the reply of hop {hop + 1} was forged or damaged", edge=Edge(hop - 1, hop)) from error
+            raise UnreachableError(
+                f"the reply of hop {hop + 1} was forged or damaged", edge=Edge(hop - 1, hop)
+            ) from error
         if answer.head.status is ReplyStatus.EDGE_FAILED:
             edge = Edge(answer.hop, answer.hop + 1)
             raise UnreachableError(f"{edge}: {_EDGE_WORDS[answer.head.reason]}", edge=edge)
         return answer
 
     # What it says of itself.
+
+    @property
+    def trust_root(self) -> TrustRoot:
+        """The network that this client is for."""
+        return self._root
 
     @property
     def directory(self) -> Directory:
@@ -311,7 +325,7 @@ class Client:
 
     def _entered(self) -> TaskGroup:
         if self._tasks is None or self._board.status.state is State.CLOSED:
-            raise UsageError("use the client inside of 'async with client:'")
+            raise UsageError(NOT_ENTERED)
         return self._tasks
 
     def ready_path(self, need: Need, isolation: str) -> ReadyPath:
@@ -333,7 +347,9 @@ class Client:
             return SizeClass.SMALL
         if size <= self._geometry.request_capacity(SizeClass.LARGE, last):
             return SizeClass.LARGE
-        raise UsageError(f"a call carries at most {self._geometry.request_capacity(SizeClass.LARGE, last)} bytes")
+        raise UsageError(
+            f"a call carries at most {self._geometry.request_capacity(SizeClass.LARGE, last)} bytes"
+        )
 
     def _note(self, state: State, error: OnionPathError | None) -> None:
         _, success_at, failure = self._last

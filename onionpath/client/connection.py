@@ -10,7 +10,16 @@ import anyio
 from anyio.abc import SocketStream
 
 from onionpath.errors import Edge, MalformedError, PeerError, UnreachableError
-from onionpath.link.frames import AnswerBody, CallBody, Frame, FrameReader, Kind, decode_answer, encode_call, encode_frame
+from onionpath.link.frames import (
+    AnswerBody,
+    CallBody,
+    Frame,
+    FrameReader,
+    Kind,
+    decode_answer,
+    encode_call,
+    encode_frame,
+)
 from onionpath.link.tls import TlsSession
 from onionpath.onion.geometry import Geometry, SizeClass
 from onionpath.onion.packets import Packet
@@ -91,7 +100,13 @@ class Connection:
         return decode_answer(frame.body)
 
     async def _exchange(
-        self, kind: Kind, body: bytes | memoryview, *, size_class: SizeClass, generation: int = 0, slot: int = 0
+        self,
+        kind: Kind,
+        body: bytes | memoryview,
+        *,
+        size_class: SizeClass,
+        generation: int = 0,
+        slot: int = 0,
     ) -> Frame:
         exchange_id = self._next_exchange_id
         self._next_exchange_id += 1
@@ -191,7 +206,9 @@ async def connect(endpoint: Endpoint, geometry: Geometry, context: ssl.SSLContex
                     await stream.aclose()
                 raise
     except TimeoutError as error:
-        raise UnreachableError(f"{endpoint} did not answer in {CONNECT_TIMEOUT_S:.0f} s", edge=FIRST_HOP) from error
+        raise UnreachableError(
+            f"{endpoint} did not answer in {CONNECT_TIMEOUT_S:.0f} s", edge=FIRST_HOP
+        ) from error
     except (OSError, anyio.EndOfStream, anyio.BrokenResourceError) as error:
         raise UnreachableError(f"{endpoint} could not be reached", edge=FIRST_HOP) from error
     return Connection(stream, tls, geometry)

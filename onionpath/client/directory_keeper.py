@@ -109,7 +109,9 @@ class DirectoryKeeper:
             except OnionPathError as error:
                 failures.append(error)
             except TimeoutError:
-                failures.append(UnreachableError(f"{endpoint} did not deliver the directory in {FETCH_TIMEOUT_S:.0f} s"))
+                failures.append(
+                    UnreachableError(f"{endpoint} did not deliver the directory in {FETCH_TIMEOUT_S:.0f} s")
+                )
             else:
                 await self._keep(directory)
                 if directory.is_fresh(self._clock()):

@@ -7,7 +7,7 @@ httpcore does the HTTP, with our streams as its network; only public names of ht
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
@@ -19,7 +19,8 @@ from anyio.abc import ByteStream
 from anyio.streams.tls import TLSAttribute, TLSStream
 
 from onionpath.client.client import Client
-from onionpath.errors import DeadlineError, OnionPathError
+from onionpath.client.stream import StreamAttribute
+from onionpath.errors import DeadlineError, OnionPathError, UsageError
 
 DEFAULT_CONNECT_TIMEOUT_S = 40.0
 
@@ -27,6 +28,7 @@ DEFAULT_CONNECT_TIMEOUT_S = 40.0
 class OnionTransport(httpx.AsyncBaseTransport):
     """A transport for ``httpx.AsyncClient`` whose every connection goes through the client's paths.
 
+    A response tells its way in ``response.extensions["onionpath"]["path"]``: the relays' ids in hex, first hop first.
     Give it as ``transport=``, never through ``mounts``: with mounts, proxies from the environment may win.
 
     Args:
@@ -51,7 +53,8 @@ class OnionTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Carry one request; httpx calls this."""
-        assert isinstance(request.stream, httpx.AsyncByteStream)
+        if not isinstance(request.stream, httpx.AsyncByteStream):
+            raise UsageError("OnionTransport is for httpx.AsyncClient")
         inner = httpcore.Request(
             method=request.method,
             url=httpcore.URL(
@@ -66,12 +69,13 @@ class OnionTransport(httpx.AsyncBaseTransport):
         )
         with _as_httpx_errors(request):
             response = await self._pool.handle_async_request(inner)
-        assert isinstance(response.stream, AsyncIterable)
+        network = response.extensions["network_stream"]
+        path = [relay.hex() for relay in network.get_extra_info("onionpath") or ()]
         return httpx.Response(
             status_code=response.status,
             headers=response.headers,
             stream=_ResponseStream(response.stream, request),
-            extensions=response.extensions,
+            extensions={**response.extensions, "onionpath": {"path": path}},
         )
 
     async def aclose(self) -> None:
@@ -181,6 +185,8 @@ class _Stream(httpcore.AsyncNetworkStream):
     def get_extra_info(self, info: str) -> Any:
         if info == "ssl_object":
             return self._stream.extra(TLSAttribute.ssl_object, None)
+        if info == "onionpath":
+            return self._stream.extra(StreamAttribute.path, ())
         return None
 
 
@@ -229,4 +235,12 @@ def _as_httpx_errors(request: httpx.Request) -> Iterator[None]:
         twin = next((theirs for ours, theirs in _TWINS if isinstance(error, ours)), None)
         if twin is None:
             raise
-        raise twin(str(error), request=request) from (error.__cause__ or error)
+        raise twin(str(error), request=request) from _reason(error)
+
+
+def _reason(error: BaseException) -> BaseException:
+    """What really happened: httpcore raises our errors on with ``from None``, which leaves them as context only."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, OnionPathError | ssl.SSLError):
+        found = found.__cause__ or found.__context__
+    return found or error

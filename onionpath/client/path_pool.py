@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from onionpath.crypto.identity import RelayId
 from onionpath.directory.directory import Directory
-from onionpath.errors import Edge, MissingDirectoryError
+from onionpath.errors import Edge, MissingDirectoryError, NoPathError
 from onionpath.injected import UnixTime
 from onionpath.onion.packets import Hop
 from onionpath.path.choose import Path, choose_path
@@ -101,9 +101,7 @@ class PathPool:
     ) -> bool:
         if now - ready.made_at >= PATH_LIFETIME_S:
             return False
-        return all(
-            hop.relay_id not in excluded and _has_key(directory, hop, now) for hop in ready.hops
-        )
+        return all(hop.relay_id not in excluded and _has_key(directory, hop, now) for hop in ready.hops)
 
     def _choose(
         self, directory: Directory, need: Need, excluded: Collection[RelayId], now: UnixTime
@@ -122,7 +120,8 @@ class PathPool:
         hops = []
         for relay in path.relays:
             key = relay.descriptor.packet_key(now)
-            assert key is not None, "choose_path takes only relays with a valid packet key"
+            if key is None:
+                raise NoPathError("a relay was chosen that has no packet key for the present")
             hops.append(Hop(relay.relay_id, key.public, key.generation))
         return ReadyPath(path, tuple(hops), now)
 

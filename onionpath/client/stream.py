@@ -9,13 +9,16 @@ Spec: docs/specs/stream.md. When a path breaks, its calls are made again over an
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import anyio
 import anyio.lowlevel
+from anyio import TypedAttributeSet, typed_attribute
 from anyio.abc import ByteStream, TaskGroup
 
 from onionpath.client.path_pool import ReadyPath
+from onionpath.crypto.identity import RelayId
 from onionpath.errors import (
     Edge,
     MalformedError,
@@ -121,6 +124,13 @@ class Outgoing:
             self._again.sort()
 
 
+class StreamAttribute(TypedAttributeSet):
+    """What ``stream.extra(...)`` can be asked, also through TLS on top of it."""
+
+    path: tuple[RelayId, ...] = typed_attribute()
+    """The relays that carry the stream now, first hop first."""
+
+
 class OnionStream(ByteStream):
     """Bytes to and from one host and port. Made by ``Client.open_stream``.
 
@@ -149,6 +159,16 @@ class OnionStream(ByteStream):
         self._closed = False
         self._changed = anyio.Event()
         self._scope = anyio.CancelScope()
+
+    @property
+    def path(self) -> tuple[RelayId, ...]:
+        """The relays that carry the stream now, first hop first; none while it moves to others."""
+        return tuple(hop.relay_id for hop in self._ready.hops) if self._ready else ()
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        """For ``extra``; see ``StreamAttribute``."""
+        return {StreamAttribute.path: lambda: self.path}
 
     @property
     def continuations(self) -> int:
@@ -307,7 +327,11 @@ class OnionStream(ByteStream):
         self._carrier.retire(ready, error.edge)
         self._continuations += 1
         if self._continuations > MAX_CONTINUATIONS:
-            self._fail(StreamError(f"{MAX_CONTINUATIONS + 1} paths broke under one stream: {error}", reason="paths_broken"))
+            self._fail(
+                StreamError(
+                    f"{MAX_CONTINUATIONS + 1} paths broke under one stream: {error}", reason="paths_broken"
+                )
+            )
 
     def _fail(self, error: OnionPathError) -> None:
         if self._failure is None:
@@ -393,4 +417,3 @@ def refusal(answer: Answer, host: str, port: int) -> RefusedError:
     reason = answer.head.reason
     explanation = _EXPLANATIONS.get(reason, f"refused ({reason.name.lower()})").format(host=host, port=port)
     return RefusedError(f"hop {answer.hop + 1}: {explanation}", reason=reason.name.lower(), hop=answer.hop)
-

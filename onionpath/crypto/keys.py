@@ -26,7 +26,7 @@ class SecretBytes:
         return f"<{type(self).__name__} {fingerprint(self._secret, type(self).__name__)}>"
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and hmac.compare_digest(self._secret, other._secret)  # type: ignore[attr-defined]
+        return type(other) is type(self) and hmac.compare_digest(self._secret, other._secret)
 
     def __hash__(self) -> int:
         return hash((type(self), hashlib.sha256(self._secret).digest()))

@@ -42,7 +42,6 @@ from onionpath.directory.parameters import Parameters
 from onionpath.directory.trust import TrustRoot
 from onionpath.errors import MalformedError, RefusedError, StaleDirectoryError, UsageError
 from onionpath.injected import UnixTime
-
 from relay.authority.public import is_public
 from relay.authority.weights import weigh
 

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import trio
+
 from onionpath.errors import MalformedError
 from onionpath.service.calls import Call, Limits, Reason, Reply
 from onionpath.service.stream import REPLY_OVERHEAD, RequestFlags, StreamReply, StreamRequest
-
 from relay.exit.dial import Dialer
 from relay.exit.forgotten import Forgotten
 from relay.exit.hosts import parse_host
