@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from itertools import pairwise
 from pathlib import Path
@@ -98,9 +99,9 @@ def test_the_next_change_is_ahead_and_misses_nothing(time: float, epoch_s: int, 
         return [each for each in epochs if schedule.accepted_from(each) <= at < schedule.accepted_until(each)]
 
     assert now < change <= schedule.valid_until(schedule.epoch(now))
-    middle = (now + change) / 2
-    assert accepted(now) == accepted(middle)
-    assert schedule.epoch(now) == schedule.epoch(UnixTime(middle))
+    just_before = math.nextafter(change, 0)
+    assert accepted(now) == accepted(just_before)
+    assert schedule.epoch(now) == schedule.epoch(UnixTime(just_before))
 
 
 def test_epochs_so_short_that_generations_repeat_are_refused() -> None:

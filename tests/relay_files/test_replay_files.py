@@ -260,6 +260,7 @@ def test_a_table_left_by_a_kill_between_two_steps_does_no_harm(tmp_path: Path) -
     files = open_files(tmp_path / "replay")
 
     assert files.loss is None
+    assert not (tmp_path / "replay" / f"{SLOT - 7}.tags").exists()
     assert Remembered.REPLAYED is result_of_replay(files)
     assert Remembered.FRESH is result_of_replay(files, now=NOW + SLOT_S, slot=SLOT + 2)
 
