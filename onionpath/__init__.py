@@ -20,15 +20,17 @@ __all__ = ["Client", "OnionStream", "OnionTransport", "ServiceId", "Status", "Tr
 
 
 def __getattr__(name: str) -> Any:
-    match name:
-        case "Client" | "OnionStream" | "Status":
-            from onionpath.client import client as home
-        case "OnionTransport":
-            from onionpath.client import httpx_transport as home
-        case "ServiceId":
-            from onionpath.service import calls as home
-        case "TrustRoot":
-            from onionpath.directory import trust as home
-        case _:
-            raise AttributeError(f"module 'onionpath' has no attribute {name!r}")
-    return getattr(home, name)
+    if name not in __all__:
+        raise AttributeError(f"module 'onionpath' has no attribute {name!r}")
+    if name == "OnionTransport":
+        from onionpath.client.httpx_transport import OnionTransport
+
+        return OnionTransport
+    if name in ("ServiceId", "TrustRoot"):
+        from onionpath.directory.trust import TrustRoot
+        from onionpath.service.calls import ServiceId
+
+        return ServiceId if name == "ServiceId" else TrustRoot
+    from onionpath.client import client
+
+    return getattr(client, name)
