@@ -1,0 +1,338 @@
+"""``LocalNetwork``: an authority, relays and perhaps a website, each a process of its own, on loopback.
+
+Relay *i* listens on 127.(*i*+1).0.1, so that the rule of paths, no two relays in one /16, holds without an exception.
+All relays are exits for the servers of this machine and for nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import ssl
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from onionpath.directory.parameters import Parameters
+from onionpath.errors import UsageError
+from relay.founding import found_authority, found_relay
+from relay.settings import Endpoint
+from simulations.local.frame_records import FrameRecord, read_frames
+from simulations.local.processes import Processes
+from simulations.local.protocol import Program
+from simulations.local.website_settings import ADDRESS, HOST_NAME, WebsiteSettings, make_certificates
+
+MIN_RELAYS, MAX_RELAYS = 3, 200
+AUTHORITY, WEBSITE = "the authority", "the website"
+# Packets remembered per slot: more than one machine can send itself in five minutes' experiments, in 1.5 MB of disk
+# per slot and relay instead of 48 MB.
+REPLAY_ENTRIES = 65_536
+# The directory is there once all relays have published; 200 relays need a while for that.
+START_S = 60.0
+
+_RECORDS = "frames.jsonl"
+_EXIT = {
+    "exit.enabled": True,
+    "exit.policy": ("accept 127.0.0.0/8:*", "accept [::1/128]:*"),
+    "exit.reach_private": ("127.0.0.0/8", "::1/128"),
+}
+
+
+class Website(NamedTuple):
+    """The website's names.
+
+    Args:
+        url: ends with a slash.
+        wrong_url: shows a certificate that ``ca_file`` doesn't vouch for.
+        notes: what it wrote down, if frames are recorded.
+    """
+
+    host: str
+    port: int
+    url: str
+    wrong_url: str
+    ca_file: Path
+    notes: Path | None
+
+    def tls(self) -> ssl.SSLContext:
+        """A client's context that trusts this website's authority and no other."""
+        return ssl.create_default_context(cafile=str(self.ca_file))
+
+
+class LocalRelay:
+    """One relay of a running network."""
+
+    def __init__(
+        self, number: int, relay_id: bytes, endpoint: Endpoint, folder: Path, processes: Processes
+    ) -> None:
+        self.number = number
+        self.relay_id = relay_id
+        self.endpoint = endpoint
+        self.folder = folder
+        self._processes = processes
+
+    @property
+    def name(self) -> str:
+        """What people call it: "relay 1" is the first."""
+        return f"relay {self.number}"
+
+    @property
+    def pid(self) -> int:
+        """Its process.
+
+        Raises:
+            UsageError: it isn't running.
+        """
+        pid = self._processes.pids().get(self.name)
+        if pid is None:
+            raise UsageError(f"{self.name} is not running")
+        return pid
+
+    def kill(self) -> None:
+        """End it as power loss to its process would: SIGKILL."""
+        self._processes.end(self.name, signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it as its operator would: SIGTERM."""
+        self._processes.end(self.name, signal.SIGTERM)
+
+    def restart(self) -> None:
+        """Start it again, after ``kill`` or ``stop``, with the state that it left; returns once it serves."""
+        self.start()
+        self._processes.wait_ready(self.name, timeout_s=START_S)
+
+    def start(self) -> None:
+        """Have it started; the network waits for all of them together."""
+        self._processes.start(self.name, Program.RELAY, self.folder / "relay.toml", self.folder / "log")
+
+    def log(self) -> str:
+        """All that it has logged: one JSON object per line."""
+        return _text(self.folder / "log")
+
+    def statistics(self) -> str:
+        """Have it log its statistics, and give that line.
+
+        Raises:
+            DeadlineError: none came within 10 s.
+        """
+        before = self.log().count('"statistics"')
+        self._processes.signal(self.name, signal.SIGUSR1)
+        self._processes.wait_for(
+            lambda: self.log().count('"statistics"') > before, timeout_s=10, what=f"{self.name}'s statistics"
+        )
+        return next(line for line in reversed(self.log().splitlines()) if '"statistics"' in line)
+
+    def frames(self) -> list[FrameRecord]:
+        """What was recorded of its links, if the network records."""
+        file = self.folder / _RECORDS
+        return list(read_frames(file)) if file.exists() else []
+
+
+class LocalNetwork:
+    """Use it with ``with``: inside, all processes serve and every relay knows all the others.
+
+    Args:
+        folder: where everything lies; None for a temporary one that is removed at the end.
+        relays: how many; at least a path's three.
+        authority_period_s: seconds between directory documents.
+        website: whether there is one.
+        record: write down every link and the sizes of its frames, and what the website saw.
+        parameters: of the network.
+        tell: is given progress, a line at a time.
+
+    Raises:
+        UsageError: too few or too many relays, or a folder that isn't empty.
+        ProcessFailedError: a process ended; DeadlineError: they did not come up in a minute.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None = None,
+        *,
+        relays: int = 9,
+        authority_period_s: int = 60,
+        website: bool = True,
+        record: bool = False,
+        parameters: Parameters | None = None,
+        tell: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        if not MIN_RELAYS <= relays <= MAX_RELAYS:
+            raise UsageError(f"a local network has {MIN_RELAYS} to {MAX_RELAYS} relays, not {relays}")
+        self._wanted_folder = folder
+        self._count = relays
+        self._period_s = authority_period_s
+        self._with_website = website
+        self._record = record
+        self._parameters = parameters or Parameters()
+        self._tell = tell
+        self._stack = ExitStack()
+        self._website: Website | None = None
+        self.relays: Sequence[LocalRelay] = ()
+
+    def __enter__(self) -> LocalNetwork:
+        with ExitStack() as stack:
+            self.folder = stack.enter_context(_Folder(self._wanted_folder))
+            self._tell(f"starting an authority, {self._count} relays and their state in {self.folder}")
+            self.processes = stack.enter_context(Processes(self.folder / "forking.log"))
+            self._found()
+            self._start()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._tell("stopping all processes")
+        self._stack.close()
+
+    @property
+    def trust_root_file(self) -> Path:
+        """The file that clients are given."""
+        return self.folder / "network.json"
+
+    @property
+    def website(self) -> Website:
+        """Where the website is.
+
+        Raises:
+            UsageError: this network has none.
+        """
+        if self._website is None:
+            raise UsageError("this local network was started without a website")
+        return self._website
+
+    @property
+    def has_website(self) -> bool:
+        """Whether there is one."""
+        return self._website is not None
+
+    def pids(self) -> dict[str, int]:
+        """Every running process, the forking one among them."""
+        return {"the forking process": self.processes.pid} | self.processes.pids()
+
+    def relay(self, relay_id: bytes) -> LocalRelay:
+        """The relay of this identity."""
+        return next(relay for relay in self.relays if relay.relay_id == relay_id)
+
+    def log(self, index: int) -> str:
+        """What relay number ``index`` + 1 has logged."""
+        return self.relays[index].log()
+
+    # Making it.
+
+    def _found(self) -> None:
+        authority = self._found_authority()
+        shutil.copyfile(authority / "network.json", self.trust_root_file)
+        self.relays = [self._found_relay(number) for number in range(1, self._count + 1)]
+        if self._with_website:
+            self._website = self._found_website()
+
+    def _found_authority(self) -> Path:
+        folder = _private(self.folder / "authority")
+        (endpoint,) = _free("127.1.0.1")
+        values: dict[str, Any] = {
+            "authority.listen": (str(endpoint),),
+            "authority.period_s": self._period_s,
+            "authority.first_document_relays": self._count,
+            "authority.private_addresses": True,
+            "log.format": "json",
+        }
+        found_authority(
+            folder, values, name="local", address=endpoint, parameters=self._parameters, entropy=os.urandom
+        )
+        return folder
+
+    def _found_relay(self, number: int) -> LocalRelay:
+        folder = _private(self.folder / f"relay-{number}")
+        (endpoint,) = _free(f"127.{number + 1}.0.1")
+        values: dict[str, Any] = {
+            "relay.listen": (str(endpoint),),
+            "limits.replay_entries": REPLAY_ENTRIES,
+            "log.format": "json",
+        } | _EXIT
+        if self._record:
+            values["simulation.record_frames"] = _RECORDS
+        founded = found_relay(folder, values, trust_root=self.trust_root_file, entropy=os.urandom)
+        return LocalRelay(number, founded.keys.identity.relay_id, endpoint, folder, self.processes)
+
+    def _found_website(self) -> Website:
+        folder = _private(self.folder / "website")
+        right, wrong = _free(ADDRESS, ADDRESS)
+        ca_file, certificate, wrong_certificate = make_certificates(folder)
+        notes = folder / "notes.jsonl" if self._record else None
+        settings = WebsiteSettings(
+            right.port,
+            wrong.port,
+            str(certificate),
+            str(wrong_certificate),
+            None if notes is None else str(notes),
+        )
+        settings.write(folder / "website.json")
+        url, wrong_url = (f"https://{HOST_NAME}:{port}/" for port in (right.port, wrong.port))
+        return Website(HOST_NAME, right.port, url, wrong_url, ca_file, notes)
+
+    def _start(self) -> None:
+        names = [AUTHORITY, *(relay.name for relay in self.relays)]
+        folder = self.folder / "authority"
+        self.processes.start(AUTHORITY, Program.AUTHORITY, folder / "authority.toml", folder / "log")
+        for relay in self.relays:
+            relay.start()
+        if self._website is not None:
+            folder = self.folder / "website"
+            self.processes.start(WEBSITE, Program.WEBSITE, folder / "website.json", folder / "log")
+            names.append(WEBSITE)
+        self.processes.wait_ready(*names, timeout_s=START_S)
+        self._tell("all processes serve; waiting until every relay has the directory")
+        for relay in self.relays:
+            self.processes.wait_for(
+                lambda relay=relay: '"directory_refreshed"' in relay.log(),  # type: ignore[misc]
+                timeout_s=START_S,
+                what=f"{relay.name} to learn of the others",
+            )
+
+
+class _Folder:
+    """A folder of the network's own: made, found empty, or temporary."""
+
+    def __init__(self, wanted: Path | None) -> None:
+        self._wanted = wanted
+
+    def __enter__(self) -> Path:
+        if self._wanted is None:
+            self.folder = Path(tempfile.mkdtemp(prefix="onionpath-"))
+            return self.folder
+        self.folder = self._wanted.absolute()
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if any(self.folder.iterdir()):
+                raise UsageError(f"{self.folder} is not empty; a local network starts anew each time")
+        except OSError as error:
+            raise UsageError(f"{self.folder}: {error.strerror}") from error
+        return self.folder
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._wanted is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _private(folder: Path) -> Path:
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+def _free(*hosts: str) -> list[Endpoint]:
+    """A free port on each host; all are held until the last is found, so that no two are the same."""
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(socket.create_server((host, 0))) for host in hosts]
+        return [Endpoint(*listener.getsockname()) for listener in listeners]
+
+
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
