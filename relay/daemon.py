@@ -55,7 +55,7 @@ from relay.keys import (
 )
 from relay.links import Links, Timeouts
 from relay.listener import Gate, GateLimits, accept_forever, bind
-from relay.network_keeper import NetworkKeeper
+from relay.network_keeper import MAX_SNAPSHOT_SIZE, NetworkKeeper
 from relay.recorder import FrameRecorder
 from relay.replay_files import ReplayFiles, read_boot_id
 from relay.settings import AuthoritySettings, Endpoint, LimitsSection, RelaySettings
@@ -297,7 +297,7 @@ def _authority(settings: AuthoritySettings, root: TrustRoot, keys: NodeKeys) -> 
             period_s=section.period_s,
             first_document_relays=section.first_document_relays,
             private_addresses=section.private_addresses,
-            state=read_secret(file) if file.exists() else None,
+            state=read_secret(file, max_size=MAX_SNAPSHOT_SIZE) if file.exists() else None,
         )
     except MalformedError as error:
         raise SettingsError(
@@ -342,8 +342,10 @@ async def _serve(
             break
         accepting.cancel()
         log.info("draining", seconds=DRAIN_S)
-        nursery.start_soon(_cancel_at_signal, signals, nursery.cancel_scope)
-        await _drain(links, switch, clock)
+        async with trio.open_nursery() as impatience:
+            impatience.start_soon(_cancel_at_signal, signals, impatience.cancel_scope)
+            await _drain(links, switch)
+            impatience.cancel_scope.cancel()
         _log_statistics(switch, registry, gate)
         nursery.cancel_scope.cancel()
     if interrupted:
@@ -356,7 +358,7 @@ async def _cancel_at_signal(signals: AsyncIterator[int], scope: trio.CancelScope
             scope.cancel()
 
 
-async def _drain(links: Links, switch: Switch, clock: Callable[[], UnixTime]) -> None:
+async def _drain(links: Links, switch: Switch) -> None:
     links.drain()
     with trio.move_on_after(DRAIN_S):
         # The switch has nothing to wait on, and this looks at most two hundred times.

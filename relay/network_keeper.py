@@ -35,6 +35,7 @@ FIRST_RETRY_S = 0.25
 RETRY_S = 20.0
 # A quarter of the age at which a descriptor is refused.
 PUBLISH_EVERY_S = 6 * 3_600.0
+MAX_SNAPSHOT_SIZE = 512 * 1024 * 1024  # bytes: 20,000 relays with descriptors of 16 KiB, and the document
 
 
 class NetworkKeeper:
@@ -83,7 +84,7 @@ class NetworkKeeper:
         if not self._file.exists():
             return
         try:
-            snapshot = read_secret(self._file)
+            snapshot = read_secret(self._file, max_size=MAX_SNAPSHOT_SIZE)
             self._seen = decode_seen(snapshot, self._root)
             self._use(decode_directory(snapshot, self._root, now=self._clock(), seen=self._seen))
         except KeyFileError:
