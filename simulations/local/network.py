@@ -12,7 +12,7 @@ import signal
 import socket
 import ssl
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -143,6 +143,7 @@ class LocalNetwork:
         website: whether there is one.
         record: write down every link and the sizes of its frames, and what the website saw.
         parameters: of the network.
+        relay_settings: ``section.key`` to value, for every relay.
         tell: is given progress, a line at a time.
 
     Raises:
@@ -159,6 +160,7 @@ class LocalNetwork:
         website: bool = True,
         record: bool = False,
         parameters: Parameters | None = None,
+        relay_settings: Mapping[str, Any] | None = None,
         tell: Callable[[str], None] = lambda line: None,
     ) -> None:
         if not MIN_RELAYS <= relays <= MAX_RELAYS:
@@ -169,6 +171,7 @@ class LocalNetwork:
         self._with_website = website
         self._record = record
         self._parameters = parameters or Parameters()
+        self._relay_settings = dict(relay_settings or {})
         self._tell = tell
         self._stack = ExitStack()
         self._website: Website | None = None
@@ -250,11 +253,15 @@ class LocalNetwork:
     def _found_relay(self, number: int) -> LocalRelay:
         folder = _private(self.folder / f"relay-{number}")
         (endpoint,) = _free(f"127.{number + 1}.0.1")
-        values: dict[str, Any] = {
-            "relay.listen": (str(endpoint),),
-            "limits.replay_entries": REPLAY_ENTRIES,
-            "log.format": "json",
-        } | _EXIT
+        values: dict[str, Any] = (
+            {
+                "relay.listen": (str(endpoint),),
+                "limits.replay_entries": REPLAY_ENTRIES,
+                "log.format": "json",
+            }
+            | _EXIT
+            | self._relay_settings
+        )
         if self._record:
             values["simulation.record_frames"] = _RECORDS
         founded = found_relay(folder, values, trust_root=self.trust_root_file, entropy=os.urandom)

@@ -1,0 +1,126 @@
+"""The two commands over a local network: ``local`` keeps one up, ``demo`` sends a request through one."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from simulations.local.network import LocalNetwork
+
+relays_option = click.option(
+    "--relays", type=click.IntRange(3, 200), default=9, show_default=True, help="how many"
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="one JSON object on standard output")
+
+
+@click.command()
+@relays_option
+@click.option(
+    "--authority-period", "period_s", type=click.IntRange(1, 86_400), default=60, show_default=True,
+    metavar="SECONDS", help="between directory documents",
+)  # fmt: skip
+@click.option("--folder", type=click.Path(path_type=Path), help="keep everything there; must be new or empty")
+@click.option("--website", is_flag=True, help="with an HTTPS website, and a CA of its own")
+@json_option
+def local(relays: int, period_s: int, folder: Path | None, website: bool, as_json: bool) -> None:
+    """Run a whole network on this machine until Ctrl-C: an authority and relays, each a process of its own."""
+    from simulations.local.network import LocalNetwork
+
+    with _ended_by_sigterm():
+        started_at = time.monotonic()
+        network = LocalNetwork(
+            folder, relays=relays, authority_period_s=period_s, website=website, tell=_tell
+        )
+        with network:
+            _tell(f"up after {time.monotonic() - started_at:.1f} s")
+            click.echo(json.dumps(_facts(network)) if as_json else _usage(network))
+            _stay(network)
+
+
+@click.command()
+@relays_option
+@click.option("--keep", is_flag=True, help="leave the network up afterwards, until Ctrl-C")
+@json_option
+def demo(relays: int, keep: bool, as_json: bool) -> None:
+    """Fetch a page through three relays of a network on this machine, and show what each of them could know."""
+    from simulations.local.demo import show
+    from simulations.local.network import LocalNetwork
+
+    with _ended_by_sigterm():
+        started_at = time.monotonic()
+        with LocalNetwork(relays=relays, record=True, tell=_tell) as network:
+            _tell(f"up after {time.monotonic() - started_at:.1f} s")
+            shown = show(network)
+            click.echo(json.dumps(shown.as_json()) if as_json else shown.as_text())
+            if keep:
+                _tell(_usage(network))
+                _stay(network)
+    _tell(f"done after {time.monotonic() - started_at:.1f} s; nothing of it is left")
+
+
+def _stay(network: LocalNetwork) -> NoReturn:
+    """Until a signal, or until a process ends by itself, which is an error."""
+    sys.stdout.flush()
+    while True:
+        network.processes.check(timeout_s=1.0)
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends the command as a Ctrl-C does, but it is what an operator's tool sends, and no failure."""
+
+    def end(number: int, frame: object) -> NoReturn:
+        raise SystemExit(0)
+
+    before = signal.signal(signal.SIGTERM, end)
+    # A shell starts background jobs with SIGINT ignored; here it must end what was started.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _tell(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _command(network: LocalNetwork) -> str:
+    if not network.has_website:
+        return f"onionpath get --network {network.trust_root_file} URL"
+    website = network.website
+    return f"onionpath get --network {network.trust_root_file} --ca {website.ca_file} {website.url}"
+
+
+def _usage(network: LocalNetwork) -> str:
+    lines = [f"network file   {network.trust_root_file}"]
+    if network.has_website:
+        lines += [f"website        {network.website.url}", f"its CA         {network.website.ca_file}"]
+    lines += ["", "From another shell, until Ctrl-C here (exits reach this machine's servers only):", ""]
+    return "\n".join([*lines, f"  {_command(network)}"])
+
+
+def _facts(network: LocalNetwork) -> dict[str, object]:
+    relays = [
+        {"name": relay.name, "id": relay.relay_id.hex(), "address": str(relay.endpoint), "pid": relay.pid}
+        for relay in network.relays
+    ]
+    facts: dict[str, object] = {
+        "network": str(network.trust_root_file),
+        "command": _command(network),
+        "pids": network.pids(),
+        "relays": relays,
+    }
+    if network.has_website:
+        website = network.website
+        facts["website"] = {"url": website.url, "wrong_url": website.wrong_url, "ca": str(website.ca_file)}
+    return facts
