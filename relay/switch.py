@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from onionpath.crypto.identity import IdentityKey, RelayId
 from onionpath.errors import BadLayerError, MalformedError
@@ -73,8 +73,7 @@ class Actions:
     pauses: list[tuple[int, UnixTime]] = field(default_factory=list)  # read no more from it until then
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where an exchange came from and what its reply needs; ``reply_key`` is None for an unsealed call."""
 
     link_id: int
@@ -240,7 +239,7 @@ class Switch:
             frame = link.reader.next_frame()
             if frame is None:
                 break
-            if frame.kind in _LIMITED and not link.rate.take(now):
+            if _LIMITED[frame.kind] and not link.rate.take(now):
                 link.reader.unread(before)
                 self._counts["reading_paused"] += 1
                 actions.pauses.append((link.link_id, link.rate.next_at()))
@@ -605,4 +604,5 @@ class Switch:
 
 
 # Frames that cost work, and therefore draw from the link's rate.
-_LIMITED = frozenset({Kind.REQUEST, Kind.CALL, Kind.PING, Kind.PADDING, Kind.CLAIM})
+_COSTLY = {Kind.REQUEST, Kind.CALL, Kind.PING, Kind.PADDING, Kind.CLAIM}
+_LIMITED = [number in _COSTLY for number in range(max(Kind) + 1)]

@@ -5,7 +5,7 @@ Spec: docs/specs/onion-native.md §2.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from onionpath.crypto.hybrid import SEAL_OVERHEAD
@@ -41,32 +41,41 @@ class Geometry:
     hops: int = 3
     small: int = 8 * 1024
     large: int = 128 * 1024
+    # Every size by class and depth, worked out once: relays look several of them up for each packet.
+    _requests: tuple[tuple[int, ...], ...] = field(init=False, repr=False, compare=False)
+    _replies: tuple[tuple[int, ...], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not MIN_HOPS <= self.hops <= MAX_HOPS:
             raise UsageError(f"a path has {MIN_HOPS} to {MAX_HOPS} hops, not {self.hops}")
         if not FRAME_HEADER_SIZE + LAYER_OVERHEAD * self.hops < self.small < self.large:
             raise UsageError(f"frames of {self.small} and {self.large} bytes cannot carry {self.hops} layers")
+        bodies = [self.small - FRAME_HEADER_SIZE, self.large - FRAME_HEADER_SIZE]
+        depths = range(self.hops + 1)
+        requests = tuple(tuple(body - LAYER_OVERHEAD * depth for depth in depths) for body in bodies)
+        replies = tuple(tuple(body - REPLY_OVERHEAD * depth for depth in depths) for body in bodies)
+        object.__setattr__(self, "_requests", requests)
+        object.__setattr__(self, "_replies", replies)
 
     def frame_size(self, size_class: SizeClass) -> int:
         """The size of a frame on every link, header included."""
-        return self.small if size_class is SizeClass.SMALL else self.large
+        return self.large if size_class else self.small
 
     def request_layer_size(self, size_class: SizeClass, depth: int) -> int:
         """The sealed layer that the relay at ``depth`` (0 is the first) receives."""
-        return self.frame_size(size_class) - FRAME_HEADER_SIZE - LAYER_OVERHEAD * depth
+        return self._requests[size_class][depth]
 
     def request_capacity(self, size_class: SizeClass, depth: int) -> int:
         """The longest body for the service at ``depth``."""
-        return self.request_layer_size(size_class, depth + 1)
+        return self._requests[size_class][depth + 1]
 
     def reply_layer_size(self, size_class: SizeClass, depth: int) -> int:
         """The sealed reply that the relay at ``depth`` sends back."""
-        return self.frame_size(size_class) - FRAME_HEADER_SIZE - REPLY_OVERHEAD * depth
+        return self._replies[size_class][depth]
 
     def reply_capacity(self, size_class: SizeClass, depth: int) -> int:
         """The longest reply of the service at ``depth``."""
-        return self.reply_layer_size(size_class, depth + 1)
+        return self._replies[size_class][depth + 1]
 
     @property
     def last_depth(self) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from struct import Struct
 
 from onionpath.crypto.identity import RelayId
-from onionpath.crypto.reply_keys import ReplySecret, open_with, seal_with
+from onionpath.crypto.reply_keys import ReplySecret, derive_reply_key, open_with, seal_with
 from onionpath.errors import MalformedError, PeerError, UsageError
 from onionpath.injected import Entropy
 from onionpath.onion.geometry import HEAD_SIZE, REPLY_HEAD_SIZE, Geometry, SizeClass
@@ -43,7 +43,6 @@ _FORWARD_HEAD = Struct(">BBBB32s32s12s")  # next relay, zeros
 _SERVE_HEAD = Struct(">BBBB32sH2s16sI20s")  # service, zeros, idempotency key, body length, zeros
 _REPLY_HEAD = Struct(">BBHII8s")  # status, flags, reason, hold in ms, length, zeros
 
-_ZEROS = bytes(128 * 1024)
 _MAX_HOLD_MS = 2**32 - 1
 _CLASSES = tuple(SizeClass)
 _STATUSES = {int(status): status for status in Status}
@@ -87,7 +86,7 @@ class NativeOnion:
         seeds = [entropy(SEED_SIZE) for _ in hops]
         head = _SERVE_HEAD.pack(
             KIND_SERVE, 0, call.reply_class, 0, seeds[-1],
-            call.service, _ZEROS[:2], call.idempotency_key, len(call.body), _ZEROS[:20],
+            call.service, bytes(2), call.idempotency_key, len(call.body), bytes(20),
         )  # fmt: skip
         inner = call.body + bytes(capacity - len(call.body))
         for depth in reversed(range(len(hops))):
@@ -95,7 +94,13 @@ class NativeOnion:
             if depth < len(hops) - 1:
                 after = hops[depth + 1]
                 head = _FORWARD_HEAD.pack(
-                    KIND_FORWARD, 0, call.reply_class, after.generation, seeds[depth], after.relay_id, _ZEROS[:12]
+                    KIND_FORWARD,
+                    0,
+                    call.reply_class,
+                    after.generation,
+                    seeds[depth],
+                    after.relay_id,
+                    bytes(12),
                 )
             info = self._info(hop.relay_id, slot, hop.generation, call.request_class, depth)
             inner = hop.key.seal(head + inner, info=info)
@@ -131,7 +136,9 @@ class NativeOnion:
     def _forward(self, packet: Packet, opened: bytes) -> Forward:
         _, flags, reply_class, generation, seed, next_relay, zeros = _FORWARD_HEAD.unpack_from(opened)
         if flags or reply_class > 1 or any(zeros) or packet.depth + 1 >= self.geometry.hops:
-            raise MalformedError("a forward head has a set flag, an unknown class, a stray byte or no depth left")
+            raise MalformedError(
+                "a forward head has a set flag, an unknown class, a stray byte or no depth left"
+            )
         onward = Packet(
             packet.size_class, packet.depth + 1, generation, packet.slot, memoryview(opened)[HEAD_SIZE:]
         )
@@ -148,7 +155,9 @@ class NativeOnion:
         body = opened[HEAD_SIZE:end]
         return Serve(service, body, idempotency_key, seed, self._reply_key(seed, reply_class, packet.depth))
 
-    def seal_reply(self, key: ReplyKey, head: ReplyHead, inner: bytes | memoryview, *, entropy: Entropy) -> bytes:
+    def seal_reply(
+        self, key: ReplyKey, head: ReplyHead, inner: bytes | memoryview, *, entropy: Entropy
+    ) -> bytes:
         """Seal a reply of ours, or the next hop's sealed reply once more.
 
         Args:
@@ -166,9 +175,9 @@ class NativeOnion:
         if padding < 0 or (padding and head.status is Status.RELAYED):
             raise UsageError(f"{len(inner)} bytes don't fit a reply that carries {capacity}")
         hold_ms = min(head.hold_ms, _MAX_HOLD_MS)
-        packed = _REPLY_HEAD.pack(head.status, 0, head.reason, hold_ms, len(inner), _ZEROS[:8])
-        plaintext = b"".join((packed, inner, _ZEROS[:padding]))
-        return seal_with(key.use().reveal(), plaintext, entropy=entropy)
+        packed = _REPLY_HEAD.pack(head.status, 0, head.reason, hold_ms, len(inner), bytes(8))
+        plaintext = b"".join((packed, inner, bytes(padding)))
+        return seal_with(key.use(), plaintext, entropy=entropy)
 
     def open_reply(self, opener: ReplyOpener, layer: bytes | memoryview) -> Answer:
         """Open a reply, layer by layer, as far as the hop that spoke last.
@@ -211,13 +220,15 @@ class NativeOnion:
             raise MalformedError("a relayed reply does not fill its layer")
         return ReplyHead(status, reason, hold_ms), rest[:length]
 
-    def _info(self, relay_id: RelayId, slot: int, generation: int, size_class: SizeClass, depth: int) -> bytes:
+    def _info(
+        self, relay_id: RelayId, slot: int, generation: int, size_class: SizeClass, depth: int
+    ) -> bytes:
         return self._info_start + relay_id + _BOUND.pack(slot, generation, size_class, depth)
 
     def _reply_key(self, seed: bytes, reply_class: int, depth: int) -> ReplyKey:
-        return ReplyKey(ReplySecret.from_seed(seed), reply_class=_CLASSES[reply_class], depth=depth)
+        return ReplyKey(derive_reply_key(seed), _CLASSES[reply_class], depth)
 
 
 def _is_zero_from(opened: bytes, start: int) -> bool:
     # startswith compares at memory speed; comparing memoryviews goes byte by byte and takes 30 times as long.
-    return opened.startswith(_ZEROS[: len(opened) - start], start)
+    return opened.startswith(bytes(len(opened) - start), start)
