@@ -1,0 +1,483 @@
+"""Attacks on links and by neighbours: each is refused or accuses an edge, is counted, and hurts nobody else."""
+
+from __future__ import annotations
+
+import pytest
+
+from onionpath.errors import BadLayerError
+from onionpath.link.frames import Kind, encode_frame
+from onionpath.onion.geometry import FRAME_HEADER_SIZE, SizeClass
+from onionpath.onion.packets import Answer, OnionCall
+from onionpath.service.calls import Reason, Status
+from tests.network.memory import (
+    CLIENT,
+    MemoryClient,
+    MemoryNetwork,
+    Name,
+    RejectedError,
+    Tamper,
+    UnansweredError,
+    echo,
+    memory_network,
+)
+
+
+def flip(place: int) -> Tamper:
+    """Change one bit of requests and replies, and of nothing else."""
+
+    def change(data: bytes) -> tuple[bytes]:
+        if data[0] not in (Kind.REQUEST, Kind.REPLY):
+            return (data,)
+        changed = bytearray(data)
+        changed[place] ^= 1
+        return (bytes(changed),)
+
+    return change
+
+
+def edge(answer: Answer) -> tuple[int, Status, Reason]:
+    return answer.hop, answer.head.status, answer.head.reason
+
+
+def assert_others_are_unaffected(network: MemoryNetwork) -> None:
+    assert b"others" == network.client(name="others").request(echo(b"others"), path=[0, 3, 4]).body
+
+
+# Damage on a link.
+
+
+@pytest.mark.parametrize("place", [FRAME_HEADER_SIZE, 1000, 1150, 5000, FRAME_HEADER_SIZE + 5743])
+@pytest.mark.parametrize(
+    ("one", "other", "hop"), [(CLIENT, 0, None), (0, 1, 0), (1, 2, 1)], ids=["first", "second", "third"]
+)
+def test_a_flipped_bit_of_a_request_is_an_error_of_that_link(
+    one: Name, other: int, hop: int | None, place: int
+) -> None:
+    network = memory_network(relays=5)
+    network.tamper(one, other, flip(place))
+    client = network.client()
+
+    if hop is None:
+        with pytest.raises(RejectedError):
+            client.request(echo())
+    else:
+        assert (hop, Status.EDGE_FAILED, Reason.NEXT_REJECTED) == edge(client.request(echo()))
+
+    assert 1 == network.relays[other].counts["layer_bad"]
+    assert network.is_idle()
+    assert_others_are_unaffected(network)
+
+
+@pytest.mark.parametrize("place", [FRAME_HEADER_SIZE, 1000, 8000])
+@pytest.mark.parametrize(("one", "other", "hop"), [(2, 1, 3), (1, 0, 2), (0, CLIENT, 1)])
+def test_a_flipped_bit_of_a_reply_is_noticed_by_the_client_at_that_hop(
+    one: int, other: Name, hop: int, place: int
+) -> None:
+    network = memory_network(relays=5)
+    network.tamper(one, other, flip(place))
+
+    with pytest.raises(BadLayerError) as caught:
+        network.client().request(echo())
+
+    assert f"hop {hop}" == caught.value.peer
+    assert network.is_idle()
+    assert_others_are_unaffected(network)
+
+
+@pytest.mark.parametrize(("field", "reason"), [(3, "generation_unknown"), (7, "layer_bad"), (5, "slot_closed")])
+def test_header_fields_that_were_changed_do_not_open(field: int, reason: str) -> None:
+    """Generation, and the slot by one or by many: they are bound into the seal."""
+    network = memory_network()
+    network.tamper(0, 1, flip(field))
+
+    assert (0, Status.EDGE_FAILED, Reason.NEXT_REJECTED) == edge(network.client().request(echo()))
+    assert 1 == network.relays[1].counts[reason]
+
+
+def test_a_byte_in_the_padding_closes_the_link() -> None:
+    network = memory_network()
+    network.tamper(0, 1, flip(8191))
+
+    assert (0, Status.EDGE_FAILED, Reason.NEXT_CLOSED) == edge(network.client().request(echo()))
+    assert ["frame_padding"] == network.relays[1].closes
+
+
+def test_a_request_whose_exchange_id_was_changed_is_answered_to_nobody() -> None:
+    network = memory_network()
+    network.tamper(0, 1, flip(15))
+    pending = network.client().send(echo())
+    network.run()
+
+    assert 1 == network.relays[0].counts["reply_unexpected"]
+    network.advance(30)
+    assert (0, Status.EDGE_FAILED, Reason.NEXT_TIMED_OUT) == edge(pending.answer())
+    assert network.is_idle()
+
+
+# Replays.
+
+
+def test_a_packet_replayed_on_its_link_is_rejected_and_has_no_effect() -> None:
+    network = memory_network()
+    client = network.client()
+    packet = client.wrap(echo()).packet
+
+    client.send_packet(packet)
+    client.send_packet(packet)
+    network.run()
+
+    assert [Kind.REPLY, Kind.REJECT] == sorted(client.kinds)
+    assert 1 == network.relays[0].counts["replay_replayed"]
+    assert 1 == network.relays[2].counts["served"]
+
+
+def test_a_packet_replayed_by_somebody_else_is_rejected() -> None:
+    network = memory_network()
+    one, other = network.client(), network.client(name="other")
+    packet = one.wrap(echo()).packet
+    one.send_packet(packet)
+    network.run()
+
+    other.send_packet(packet)
+    network.run()
+
+    assert [Kind.REJECT] == other.kinds
+    assert 1 == network.relays[0].counts["replay_replayed"]
+
+
+def test_a_relay_that_sends_a_packet_twice_gets_a_reject_from_the_next() -> None:
+    network = memory_network()
+    network.tamper(1, 2, lambda data: (data, data) if data[0] == Kind.REQUEST else (data,))
+
+    assert b"hello" == network.client().request(echo(b"hello")).body
+
+    assert 1 == network.relays[2].counts["replay_replayed"]
+    assert 1 == network.relays[2].counts["served"]
+    assert 1 == network.relays[1].counts["reply_unexpected"]
+
+
+def test_a_packet_is_bound_to_its_relay() -> None:
+    network = memory_network()
+    client = network.client(1)
+    client.send_packet(client.wrap(echo(), path=[0, 1, 2]).packet)
+    network.run()
+
+    assert [Kind.REJECT] == client.kinds
+    assert 1 == network.relays[1].counts["layer_bad"]
+
+
+def test_a_packet_is_remembered_for_as_long_as_its_slot_is_open() -> None:
+    network = memory_network()
+    client = network.client()
+    packet = client.wrap(echo()).packet
+    for _ in range(8):
+        client.send_packet(packet)
+        network.advance(100)
+
+    assert [Kind.REPLY] + 7 * [Kind.REJECT] == client.kinds
+    counts = network.relays[0].counts
+    assert 7 == counts["replay_replayed"] + counts["slot_closed"]
+    assert 1 <= counts["slot_closed"]
+
+
+# Stale and misplaced packets.
+
+
+@pytest.mark.parametrize("slots", [-2, 2, 1000])
+def test_a_slot_that_is_not_near_the_present_is_rejected(slots: int) -> None:
+    network = memory_network()
+    client = network.client()
+    pending = client.send(echo(), slots=slots)
+    network.run()
+
+    with pytest.raises(RejectedError):
+        pending.answer()
+    assert 1 == network.relays[0].counts["slot_closed"]
+
+
+@pytest.mark.parametrize("slots", [-1, 0, 1])
+def test_clocks_may_differ_by_a_slot(slots: int) -> None:
+    network = memory_network()
+    pending = network.client().send(echo(), slots=slots)
+    network.run()
+
+    assert b"hello" == pending.answer().body
+
+
+def test_a_stale_key_costs_no_timeout() -> None:
+    network = memory_network()
+    client = network.client()
+    network.relays[1].switch.use_keys({})
+
+    assert (0, Status.EDGE_FAILED, Reason.NEXT_REJECTED) == edge(client.request(echo()))
+    assert 1 == network.relays[1].counts["generation_unknown"]
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_a_client_may_not_pretend_to_be_further_on_the_path(depth: int) -> None:
+    network = memory_network()
+    client = network.client()
+    geometry = network.geometry
+    body = network.entropy(geometry.request_layer_size(SizeClass.SMALL, depth))
+    client.send_frame(Kind.REQUEST, body, depth=depth, generation=7, slot=6_000_000, exchange_id=1)
+    network.run()
+
+    assert [Kind.REJECT] == client.kinds
+    assert 1 == network.relays[0].counts["depth_from_client"]
+
+
+def test_all_rejects_are_the_same_bytes() -> None:
+    network = memory_network()
+    answers = set()
+    for spoil in (
+        lambda client: client.send(echo(), slots=9),
+        lambda client: client.send_frame(Kind.REQUEST, bytes(8176), generation=9, exchange_id=1),
+        lambda client: client.send_frame(Kind.REQUEST, bytes(8176), generation=7, slot=6_000_000, exchange_id=1),
+        lambda client: client.send_frame(Kind.REQUEST, bytes(6960), depth=1, exchange_id=1),
+    ):
+        client = network.client()
+        before = len(network.written)
+        spoil(client)
+        network.run()
+        answers.update(data for one, other, data in network.written[before:] if (one, other) == (0, CLIENT))
+
+    assert {encode_frame(network.geometry, Kind.REJECT, exchange_id=1)} == answers
+
+
+# Next relays that are not there, or misbehave.
+
+
+def test_a_next_relay_that_is_not_in_the_directory_is_an_edge_error() -> None:
+    network = memory_network()
+    network.relays[1].switch.use_network({network.relays[0].relay_id: bytes(32)})
+
+    assert (1, Status.EDGE_FAILED, Reason.NEXT_UNKNOWN) == edge(network.client().request(echo()))
+
+
+def test_a_relay_does_not_send_to_itself() -> None:
+    network = memory_network()
+
+    answer = network.client().request(echo(), path=[0, 0, 1])
+
+    assert (0, Status.EDGE_FAILED, Reason.NEXT_UNKNOWN) == edge(answer)
+
+
+def test_a_dead_relay_is_reported_and_not_dialled_again_at_once() -> None:
+    network = memory_network()
+    client = network.client()
+    network.kill(2)
+    assert (1, Status.EDGE_FAILED, Reason.NEXT_UNREACHABLE) == edge(client.request(echo()))
+
+    network.relays[2].alive = True
+    assert Reason.NEXT_UNREACHABLE == client.request(echo()).head.reason
+    network.advance(3)
+    assert b"hello" == client.request(echo(b"hello")).body
+
+
+def test_a_relay_that_dies_with_a_request_under_way_is_reported_at_once() -> None:
+    network = memory_network()
+    network.relays[2].holding = True
+    pending = network.client().send(echo())
+    network.run()
+
+    network.kill(2)
+
+    assert (1, Status.EDGE_FAILED, Reason.NEXT_CLOSED) == edge(pending.answer())
+
+
+def test_a_relay_that_never_connects_is_reported_at_the_deadline() -> None:
+    network = memory_network()
+    network.relays[1].dials_hang = True
+    pending = network.client().send(echo())
+    network.advance(28)
+
+    answer = pending.answer()
+    assert (1, Status.EDGE_FAILED, Reason.NEXT_UNREACHABLE) == edge(answer)
+    assert 27_000 == answer.hold_ms[1]
+
+
+def test_the_time_that_a_dial_took_counts_towards_the_deadline() -> None:
+    """Otherwise the hop before would give up first, and blame the wrong pair."""
+    network = memory_network()
+    client = network.client()
+    second, third = network.relays[1], network.relays[2]
+    second.dials_hang = True
+    late = client.send(echo(b"waits for the link"))
+    network.advance(9)
+    # A packet to another relay overtakes it meanwhile, and gets no answer either.
+    second.dials_hang = False
+    network.relays[0].holding = third.holding = True
+    client.send(echo(b"overtakes"), path=[0, 1, 0])
+    network.run()
+    network.complete_dial(second, third.relay_id)
+    network.advance(18.5)
+
+    answer = late.answer()
+    assert (1, Status.EDGE_FAILED, Reason.NEXT_TIMED_OUT) == edge(answer)
+    assert 27_000 <= answer.hold_ms[1] <= 28_000
+
+
+@pytest.mark.parametrize("attack", ["reject", "class", "depth"])
+def test_a_next_relay_that_answers_wrongly_is_an_edge_error(attack: str) -> None:
+    network = memory_network()
+    geometry = network.geometry
+
+    def answer_wrongly(data: bytes) -> tuple[bytes]:
+        if data[0] != Kind.REPLY:
+            return (data,)
+        exchange_id = int.from_bytes(data[8:16], "big")
+        match attack:
+            case "reject":
+                return (encode_frame(geometry, Kind.REJECT, exchange_id=exchange_id),)
+            case "class":
+                size_class, depth = SizeClass.LARGE, 2
+            case _:
+                size_class, depth = SizeClass.SMALL, 1
+        body = bytes(geometry.reply_layer_size(size_class, depth))
+        frame = encode_frame(
+            geometry, Kind.REPLY, body, size_class=size_class, depth=depth, exchange_id=exchange_id
+        )
+        return (frame,)
+
+    network.tamper(2, 1, answer_wrongly)
+    answer = network.client().request(echo())
+
+    reason = Reason.NEXT_REJECTED if attack == "reject" else Reason.NEXT_MALFORMED
+    assert (1, Status.EDGE_FAILED, reason) == edge(answer)
+    assert network.is_idle()
+
+
+def test_a_next_relay_that_answers_with_noise_is_noticed_by_the_client() -> None:
+    network = memory_network()
+    size = network.geometry.reply_layer_size(SizeClass.SMALL, 2)
+
+    def noise(data: bytes) -> tuple[bytes]:
+        return (data[:16] + network.entropy(size) + data[16 + size :],) if data[0] == Kind.REPLY else (data,)
+
+    network.tamper(2, 1, noise)
+    with pytest.raises(BadLayerError) as caught:
+        network.client().request(echo())
+
+    assert "hop 3" == caught.value.peer
+
+
+def test_a_reply_after_the_deadline_is_dropped_and_counted() -> None:
+    network = memory_network()
+    network.relays[2].holding = True
+    client = network.client()
+    pending = client.send(echo())
+    network.advance(30)
+    assert (2, Status.REFUSED, Reason.SERVICE_TIMED_OUT) == edge(pending.answer())
+
+    network.answer_held(2)
+
+    assert 1 == network.relays[2].counts["answer_too_late"]
+    assert [Kind.REPLY] == client.kinds
+
+
+def test_a_second_reply_to_one_exchange_is_dropped_and_counted() -> None:
+    network = memory_network()
+    network.tamper(2, 1, lambda data: (data, data) if data[0] == Kind.REPLY else (data,))
+    client = network.client()
+
+    assert b"hello" == client.request(echo(b"hello")).body
+
+    assert [Kind.REPLY] == client.kinds
+    assert 1 == network.relays[1].counts["reply_unexpected"]
+
+
+def test_a_reply_that_nobody_asked_for_is_dropped_and_counted() -> None:
+    network = memory_network()
+    client = network.client()
+    body = bytes(network.geometry.reply_layer_size(SizeClass.SMALL, 1))
+    client.send_frame(Kind.REPLY, body, depth=1, exchange_id=1)
+    client.send_frame(Kind.REJECT, exchange_id=2)
+    network.run()
+
+    assert 2 == network.relays[0].counts["reply_unexpected"]
+
+
+def test_a_reply_over_another_link_than_the_request_went_is_dropped() -> None:
+    network = memory_network()
+    network.relays[2].holding = True
+    pending = network.client().send(echo())
+    network.run()
+    body = bytes(network.geometry.reply_layer_size(SizeClass.SMALL, 2))
+
+    liar = network.client(1, name="liar")
+    for exchange_id in range(10):
+        liar.send_frame(Kind.REPLY, body, depth=2, exchange_id=exchange_id)
+    network.run()
+    network.answer_held(2)
+
+    assert 10 == network.relays[1].counts["reply_unexpected"]
+    assert b"hello" == pending.answer().body
+
+
+def test_a_reply_for_a_client_that_has_left_is_counted_and_forgotten() -> None:
+    network = memory_network()
+    network.relays[2].holding = True
+    pending = network.client().send(echo())
+    network.run()
+    network.cut(CLIENT, 0)
+    network.answer_held(2)
+
+    assert 1 == network.relays[0].counts["reply_for_gone_link"]
+    assert network.is_idle()
+    with pytest.raises(UnansweredError):
+        pending.answer()
+
+
+def test_cutting_each_link_of_a_path_gives_an_answer_and_leaves_nothing() -> None:
+    for one, other, hop in ((0, 1, 0), (1, 2, 1)):
+        network = memory_network()
+        network.relays[2].holding = True
+        pending = network.client().send(echo())
+        network.run()
+
+        network.cut(one, other)
+
+        assert (hop, Status.EDGE_FAILED, Reason.NEXT_CLOSED) == edge(pending.answer())
+        network.answer_held(2)
+        assert network.is_idle()
+
+
+def crafted(network: MemoryNetwork, client: MemoryClient, head: bytes) -> None:
+    """A layer that opens at the first relay, with a head of our own."""
+    hop = network.relays[0].hop
+    geometry = network.geometry
+    slot = int(network.now // 300)
+    info = network.onion._info(hop.relay_id, slot, 7, SizeClass.SMALL, 0)
+    inner = head.ljust(80, b"\0") + bytes(geometry.request_capacity(SizeClass.SMALL, 0))
+    layer = hop.key.seal(inner, info=info)
+    client.send_frame(Kind.REQUEST, layer, generation=7, slot=slot, exchange_id=1)
+    network.run()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        bytes([3]),
+        bytes([1, 1]),
+        bytes([2, 0, 2]),
+        bytes([2, 0, 0, 1]),
+        bytes(4).replace(b"\0", b"\2", 1) + bytes(75) + b"\1",
+        bytes([2]) + bytes(53) + (2**32 - 1).to_bytes(4, "big"),
+    ],
+    ids=["kind", "flag", "class", "generation", "stray byte", "length"],
+)
+def test_a_layer_that_no_client_wraps_is_rejected(head: bytes) -> None:
+    network = memory_network()
+    client = network.client()
+
+    crafted(network, client, head)
+
+    assert [Kind.REJECT] == client.kinds
+    assert 1 == network.relays[0].counts["layer_malformed"]
+    assert network.is_idle()
+
+
+def test_a_service_number_that_nobody_has_is_refused_by_the_last_hop() -> None:
+    answer = memory_network().client().request(OnionCall(65_535, b"", bytes(16)))
+
+    assert (2, Status.REFUSED, Reason.SERVICE_UNKNOWN) == edge(answer)
