@@ -31,24 +31,25 @@ def report(url: str, body: str, seconds: float, relays: Sequence[Sight], outside
     """All of it, for a terminal of any width."""
     width = min(MAX_WIDTH, shutil.get_terminal_size((100, 24)).columns)
     lines = [
-        heading(f"{url} through {len(relays)} relays in {1000 * seconds:.0f} ms"),
+        *heading(f"{url} through {len(relays)} relays in {1000 * seconds:.0f} ms", width),
         *(f"  {line}"[:width] for line in body.splitlines()[:PAGE_LINES]),
         "",
-        heading("What each relay could know"),
+        *heading("What each relay could know", width),
         *table(rows(relays), width),
         "",
-        heading("What the exit carried between the onion and the website"),
+        *heading("What the exit carried between the onion and the website", width),
         *wrapped(proof(outside), width),
         "",
-        heading("What the website saw"),
+        *heading("What the website saw", width),
         *wrapped(website_view(outside), width),
     ]
     return "\n".join(lines)
 
 
-def heading(text: str) -> str:
-    """Bold on a terminal, unless NO_COLOR is set (no-color.org)."""
-    return f"\x1b[1m{text}\x1b[0m" if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text
+def heading(text: str, width: int) -> list[str]:
+    """Lines that are bold on a terminal, unless NO_COLOR is set (no-color.org)."""
+    bold = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    return [f"\x1b[1m{line}\x1b[0m" if bold else line for line in textwrap.wrap(text, width)]
 
 
 def rows(relays: Sequence[Sight]) -> list[Row]:
