@@ -120,9 +120,9 @@ class NativeOnion:
 
         Spec: docs/specs/onion-native.md §4.
         """
-        size = self.geometry.request_layer_size(packet.size_class, packet.depth)
-        if len(packet.layer) != size:
-            raise MalformedError("a layer has one legal length at each depth")
+        geometry, depth = self.geometry, packet.depth
+        if depth >= geometry.hops or len(packet.layer) != geometry.request_layer_size(packet.size_class, depth):
+            raise MalformedError("a layer has one legal length at each depth, and no path is longer")
         info = self._info(key.relay_id, packet.slot, packet.generation, packet.size_class, packet.depth)
         opened = key.private.open(packet.layer, info=info)
         match opened[0]:

@@ -98,6 +98,10 @@ class Forward(NamedTuple):
     seed: bytes
     reply_key: ReplyKey
 
+    def __repr__(self) -> str:
+        # A named tuple would print the seed, which is the reply key to whoever reads it.
+        return f"<Forward {self.reply_key!r}>"
+
 
 class Serve(NamedTuple):
     """This relay is asked to answer itself."""
@@ -107,6 +111,10 @@ class Serve(NamedTuple):
     idempotency_key: bytes
     seed: bytes
     reply_key: ReplyKey
+
+    def __repr__(self) -> str:
+        # Neither the seed nor what somebody asks belongs into a log.
+        return f"<Serve service={self.service} {self.reply_key!r}>"
 
 
 Peeled = Forward | Serve
