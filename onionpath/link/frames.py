@@ -189,6 +189,8 @@ def decode_call(body: bytes | memoryview) -> CallBody:
     Raises:
         MalformedError: stray bytes, or a length that isn't there.
     """
+    if len(body) < CALL_HEAD_SIZE:
+        raise MalformedError("call_length")
     service, reply_class, zero, length = _CALL_HEAD.unpack_from(body)
     if zero or reply_class > 1:
         raise MalformedError("call_head")
@@ -206,6 +208,8 @@ def decode_answer(body: bytes | memoryview) -> AnswerBody:
     Raises:
         MalformedError: stray bytes, or a length that isn't there.
     """
+    if len(body) < CALL_HEAD_SIZE:
+        raise MalformedError("call_length")
     status, zero, reason, length = _ANSWER_HEAD.unpack_from(body)
     if zero:
         raise MalformedError("answer_head")

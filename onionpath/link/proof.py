@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from onionpath.crypto.identity import IdentityKey, RelayId, is_signed_by, parse_relay_id
+from onionpath.crypto.identity import PUBLIC_SIZE, IdentityKey, RelayId, is_signed_by, parse_relay_id
 from onionpath.errors import MalformedError
 
 NONCE_SIZE = 32
+CLAIM_SIZE = PUBLIC_SIZE + NONCE_SIZE
 _LABEL = b"onionpath/1 link proof"
 
 
@@ -33,8 +34,11 @@ class Claim(NamedTuple):
         """Read a CLAIM frame's body.
 
         Raises:
-            MalformedError: the relay id is no usable key.
+            MalformedError: the relay id is no usable key, or the body has another length.
         """
+        # Only fixed lengths keep the fields of the signed message apart.
+        if len(body) != CLAIM_SIZE:
+            raise MalformedError("claim_length")
         return cls(parse_relay_id(bytes(body[:32])), bytes(body[32:]))
 
 
