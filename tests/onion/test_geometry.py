@@ -37,7 +37,7 @@ def test_the_capacities_are_those_of_the_specification(hops: int, capacities: tu
 def test_what_a_layer_lacks_is_what_the_removed_layers_had(
     hops: int, depth: int, size_class: SizeClass
 ) -> None:
-    sizes = Geometry(hops)
+    sizes, depth = Geometry(hops), min(depth, hops)
     frame = sizes.frame_size(size_class)
 
     assert frame == 16 + sizes.request_layer_size(size_class, depth) + 1216 * depth

@@ -12,7 +12,7 @@ import pytest
 
 from onionpath.crypto.hybrid import HybridPrivateKey
 from onionpath.crypto.identity import RelayId
-from onionpath.crypto.reply_keys import ReplySecret
+from onionpath.crypto.reply_keys import ReplySecret, derive_reply_key
 from onionpath.errors import BadLayerError, MalformedError, PeerError
 from onionpath.onion.geometry import Geometry, SizeClass
 from onionpath.onion.native import NativeOnion
@@ -144,7 +144,7 @@ def test_our_relays_seal_the_recorded_replies(pair: tuple[Sending, Answering]) -
     inner, head = answering.body, (Status(answering.status), Reason(answering.reason))
     made: list[bytes] = []
     for depth in reversed(range(answering.hop + 1)):
-        key = ReplyKey(ReplySecret.from_seed(sending.seed(depth)), reply_class=size_class, depth=depth)
+        key = ReplyKey(derive_reply_key(sending.seed(depth)), size_class, depth)
         nonce_here = nonce(sending, answering, depth)
         inner = onion.seal_reply(
             key, ReplyHead(*head, hold_ms(depth)), inner, entropy=lambda _, nonce_here=nonce_here: nonce_here
