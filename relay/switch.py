@@ -135,8 +135,7 @@ class Switch:
         self._key_hashes: Mapping[RelayId, bytes] = {}
         self._links: dict[int, Link] = {}
         self._relay_links: dict[RelayId, int] = {}
-        # By depth, because deadlines grow in the order of arrival only among equals; (link, exchange) -> origin.
-        self._waiting: list[dict[tuple[int, int], Origin]] = [{} for _ in range(self._geometry.hops)]
+        self._waiting: dict[tuple[int, int], Origin] = {}  # by link and exchange id, which are the next hop's
         self._dialling: dict[RelayId, list[tuple[Packet, Origin]]] = {}
         self._refused_until: dict[RelayId, UnixTime] = {}
         self._calls: dict[int, Origin] = {}
@@ -157,7 +156,7 @@ class Switch:
 
     def statistics(self) -> SwitchStatistics:
         """A snapshot."""
-        waiting = sum(map(len, self._waiting)) + sum(map(len, self._dialling.values()))
+        waiting = len(self._waiting) + self._queued_packets()
         return SwitchStatistics(
             dict(self._counts), len(self._links), waiting, len(self._calls), self._queued_bytes
         )
@@ -210,7 +209,7 @@ class Switch:
     @property
     def is_idle(self) -> bool:
         """True when nothing is under way and nothing waits to be written."""
-        return not (self._calls or any(self._waiting) or self._dialling or self._queued_bytes)
+        return not (self._calls or self._waiting or self._dialling or self._queued_bytes)
 
     # Bytes come in.
 
@@ -291,7 +290,7 @@ class Switch:
             return "draining"
         if link.in_flight >= link.in_flight_limit:
             return "peer_in_flight_full"
-        if len(self._calls) + sum(map(len, self._waiting)) >= self._limits.in_flight:
+        if len(self._calls) + len(self._waiting) + self._queued_packets() >= self._limits.in_flight:
             return "node_in_flight_full"
         if frame.generation not in self._keys:
             return "generation_unknown"
@@ -353,7 +352,7 @@ class Switch:
             self._fail_edge(actions, origin, Reason.NEXT_CONGESTED, now)
             return
         exchange_id = link.fresh_exchange_id()
-        self._waiting[origin.depth][link.link_id, exchange_id] = origin
+        self._waiting[link.link_id, exchange_id] = origin
         self._counts["forwarded"] += 1
         self._write(
             actions, link, Kind.REQUEST, now, body=packet.layer, size_class=packet.size_class,
@@ -404,7 +403,7 @@ class Switch:
         return actions
 
     def _reply(self, actions: Actions, link: Link, frame: Frame, now: UnixTime) -> None:
-        origin = self._no_longer_waiting((link.link_id, frame.exchange_id))
+        origin = self._waiting.pop((link.link_id, frame.exchange_id), None)
         if origin is None:
             self._counts["reply_unexpected"] += 1
         elif frame.kind is Kind.REJECT:
@@ -414,13 +413,6 @@ class Switch:
         else:
             self._counts["reply_relayed"] += 1
             self._seal(actions, origin, Status.RELAYED, Reason.NONE, frame.body, now)
-
-    def _no_longer_waiting(self, key: tuple[int, int]) -> Origin | None:
-        for waiting in self._waiting:
-            origin = waiting.pop(key, None)
-            if origin is not None:
-                return origin
-        return None
 
     def _fail_edge(self, actions: Actions, origin: Origin, reason: Reason, now: UnixTime) -> None:
         self._counts[f"edge_{reason.name.lower()}"] += 1
@@ -522,15 +514,15 @@ class Switch:
         return actions
 
     def _expire_waiting(self, actions: Actions, now: UnixTime) -> None:
-        for waiting in self._waiting:
-            while waiting:
-                key = next(iter(waiting))
-                if waiting[key].deadline > now:
-                    break
-                self._fail_edge(actions, waiting.pop(key), Reason.NEXT_TIMED_OUT, now)
-        for relay_id, queue in list(self._dialling.items()):
+        # All are looked at: a packet that waited for its link to be made stands behind later ones.
+        for key in [key for key, origin in self._waiting.items() if origin.deadline <= now]:
+            unanswered = self._waiting.pop(key, None)
+            if unanswered is not None:
+                self._fail_edge(actions, unanswered, Reason.NEXT_TIMED_OUT, now)
+        for relay_id in list(self._dialling):
+            queue = self._dialling.get(relay_id, [])  # failing the others may have ended this one
             late = [origin for _, origin in queue if origin.deadline <= now]
-            self._dialling[relay_id] = [entry for entry in queue if entry[1].deadline > now]
+            queue[:] = [entry for entry in queue if entry[1].deadline > now]
             for origin in late:
                 self._fail_edge(actions, origin, Reason.NEXT_UNREACHABLE, now)
 
@@ -548,9 +540,12 @@ class Switch:
         return None
 
     def _awaits(self, link: Link) -> bool:
-        return any(key[0] == link.link_id for waiting in self._waiting for key in waiting)
+        return any(link_id == link.link_id for link_id, _ in self._waiting)
 
     # The small common ends.
+
+    def _queued_packets(self) -> int:
+        return sum(map(len, self._dialling.values())) if self._dialling else 0
 
     def _write(
         self,
@@ -596,9 +591,9 @@ class Switch:
         if link.state is LinkState.CLAIMING and link.peer is not None:
             for _, origin in self._dialling.pop(link.peer, ()):
                 self._fail_edge(actions, origin, Reason.NEXT_UNREACHABLE, now)
-        lost = [key for waiting in self._waiting for key in waiting if key[0] == link_id]
+        lost = [key for key in self._waiting if key[0] == link_id]
         for key in lost:
-            unanswered = self._no_longer_waiting(key)
+            unanswered = self._waiting.pop(key, None)
             if unanswered is not None:
                 self._fail_edge(actions, unanswered, Reason.NEXT_CLOSED, now)
 
