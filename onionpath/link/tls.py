@@ -51,6 +51,7 @@ class TlsSession:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._session = context.wrap_bio(self._incoming, self._outgoing, server_side=server_side)
+        self._end: ssl.SSLError | None = None
 
     def feed(self, ciphertext: bytes | memoryview) -> None:
         """Hand over bytes from the socket; no bytes mean that the peer has closed."""
@@ -111,11 +112,13 @@ class TlsSession:
         except ssl.SSLWantReadError:
             return filled
         except ssl.SSLError as error:
+            # OpenSSL tells of damage once and calls it the end from then on, so it is kept for the next read.
+            self._end = self._end or error
             if filled:
-                return filled  # the same error comes back with the next read
-            if isinstance(error, ssl.SSLZeroReturnError | ssl.SSLEOFError):
+                return filled
+            if isinstance(self._end, ssl.SSLZeroReturnError | ssl.SSLEOFError):
                 raise EOFError from None  # noqa: TRY004  # an end, not a wrong type
-            raise PeerError(f"the TLS stream is damaged: {error.reason}") from error
+            raise PeerError(f"the TLS stream is damaged: {self._end.reason}") from self._end
         if not filled:
             raise EOFError
         return filled
