@@ -16,6 +16,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
@@ -201,8 +202,8 @@ def _serve(order: Start, ready: Callable[[object], None]) -> int:
 
 def _preload() -> None:
     """Import all that children need, and keep the collector from touching, and so copying, what they share."""
-    import simulations.local.website  # noqa: F401
-
+    for module in ("relay.daemon", "relay.settings_files", "simulations.local.website"):
+        import_module(module)
     gc.collect()
     gc.freeze()
 

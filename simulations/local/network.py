@@ -110,6 +110,10 @@ class LocalRelay:
         """Have it started; the network waits for all of them together."""
         self._processes.start(self.name, Program.RELAY, self.folder / "relay.toml", self.folder / "log")
 
+    def has_directory(self) -> bool:
+        """Whether it has ever had the network's directory, and so knows the others."""
+        return '"directory_refreshed"' in self.log()
+
     def log(self) -> str:
         """All that it has logged: one JSON object per line."""
         return _text(self.folder / "log")
@@ -284,22 +288,21 @@ class LocalNetwork:
         return Website(HOST_NAME, right.port, url, wrong_url, ca_file, notes)
 
     def _start(self) -> None:
-        names = [AUTHORITY, *(relay.name for relay in self.relays)]
         folder = self.folder / "authority"
         self.processes.start(AUTHORITY, Program.AUTHORITY, folder / "authority.toml", folder / "log")
-        for relay in self.relays:
-            relay.start()
         if self._website is not None:
             folder = self.folder / "website"
             self.processes.start(WEBSITE, Program.WEBSITE, folder / "website.json", folder / "log")
-            names.append(WEBSITE)
-        self.processes.wait_ready(*names, timeout_s=START_S)
+        # A relay whose authority doesn't answer tries again later and later, so the authority goes first.
+        self.processes.wait_ready(AUTHORITY, timeout_s=START_S)
+        for relay in self.relays:
+            relay.start()
+        serving = [relay.name for relay in self.relays] + ([WEBSITE] if self._website else [])
+        self.processes.wait_ready(*serving, timeout_s=START_S)
         self._tell("all processes serve; waiting until every relay has the directory")
         for relay in self.relays:
             self.processes.wait_for(
-                lambda relay=relay: '"directory_refreshed"' in relay.log(),  # type: ignore[misc]
-                timeout_s=START_S,
-                what=f"{relay.name} to learn of the others",
+                relay.has_directory, timeout_s=START_S, what=f"{relay.name} to learn of the others"
             )
 
 
