@@ -26,7 +26,7 @@ from relay.wire import Wire
 
 log = structlog.get_logger(__name__)
 
-# One system call brings at most 32 small packets, about 3 ms of work, after which other links have their turn.
+# One system call brings at most 32 small packets, two to six milliseconds of work, after which other links have their turn.
 RECEIVE_BUFFER_SIZE = 256 * 1024
 TICK_EVERY_S = 0.5
 

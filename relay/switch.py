@@ -348,6 +348,9 @@ class Switch:
     def _send_packet(
         self, actions: Actions, link: Link, packet: Packet, origin: Origin, now: UnixTime
     ) -> None:
+        if link.link_id not in self._links:
+            self._fail_edge(actions, origin, Reason.NEXT_CLOSED, now)
+            return
         if link.backlog.size >= self._limits.queued_bytes_per_peer:
             self._fail_edge(actions, origin, Reason.NEXT_CONGESTED, now)
             return
@@ -406,6 +409,9 @@ class Switch:
         origin = self._waiting.pop((link.link_id, frame.exchange_id), None)
         if origin is None:
             self._counts["reply_unexpected"] += 1
+            if link.is_client:
+                # Nobody ever asks a client, so this one is only making us work.
+                raise MalformedError("reply_from_client")
         elif frame.kind is Kind.REJECT:
             self._fail_edge(actions, origin, Reason.NEXT_REJECTED, now)
         elif frame.size_class is not origin.reply_class or frame.depth != origin.depth + 1:
@@ -487,13 +493,17 @@ class Switch:
                 raise MalformedError("proof_out_of_order")
 
     def _proven(self, actions: Actions, link: Link, peer: RelayId, now: UnixTime) -> None:
+        if link.link_id not in self._links:
+            return  # the queues were so full that writing the proof closed it
         link.peer, link.state = peer, LinkState.PROVEN
         if self._watch:
             self._watch.proven(link.link_id, peer)
         limits = self._limits.relay
         link.rate = PacketRate.full(limits.packets_per_second, limits.burst, now)
         link.in_flight_limit = limits.in_flight
-        self._relay_links.setdefault(peer, link.link_id)
+        known = self._links.get(self._relay_links.get(peer, 0))
+        if known is None or known.going_away:
+            self._relay_links[peer] = link.link_id
         for packet, origin in self._dialling.pop(peer, ()):
             self._send_packet(actions, link, packet, origin, now)
 
@@ -530,6 +540,8 @@ class Switch:
         limits = self._limits
         if link.incomplete_since is not None and now - link.incomplete_since > limits.frame_timeout_s:
             return "frame_too_slow"
+        if link.state is LinkState.PROVEN and link.peer not in self._key_hashes:
+            return "peer_left_network"
         if link.backlog.age(now) > limits.stall_timeout_s:
             return "peer_never_reads"
         unproven = link.state in (LinkState.CLAIMED, LinkState.CLAIMING)
@@ -561,6 +573,8 @@ class Switch:
         slot: int = 0,
         exchange_id: int = 0,
     ) -> None:
+        if link.link_id not in self._links:
+            return  # it was closed by an earlier write of this very step
         data = encode_frame(
             self._geometry, kind, body,
             size_class=size_class, depth=depth, generation=generation, slot=slot, exchange_id=exchange_id,
@@ -589,6 +603,7 @@ class Switch:
         if link.peer is not None and self._relay_links.get(link.peer) == link_id:
             del self._relay_links[link.peer]
         if link.state is LinkState.CLAIMING and link.peer is not None:
+            self._refused_until[link.peer] = UnixTime(now + self._limits.redial_after_s)
             for _, origin in self._dialling.pop(link.peer, ()):
                 self._fail_edge(actions, origin, Reason.NEXT_UNREACHABLE, now)
         lost = [key for key in self._waiting if key[0] == link_id]
@@ -598,6 +613,5 @@ class Switch:
                 self._fail_edge(actions, unanswered, Reason.NEXT_CLOSED, now)
 
 
-# Frames that cost work, and therefore draw from the link's rate.
-_COSTLY = {Kind.REQUEST, Kind.CALL, Kind.PING, Kind.PADDING, Kind.CLAIM}
-_LIMITED = [number in _COSTLY for number in range(max(Kind) + 1)]
+# Frames that draw from the link's rate. Replies cost work too, but each belongs to a request of ours; the ones that don't are handled in ``_reply``.
+_LIMITED = [number not in (Kind.REPLY, Kind.REJECT) for number in range(max(Kind) + 1)]

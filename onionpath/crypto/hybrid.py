@@ -1,7 +1,7 @@
 """Sealing to a relay's hybrid key: HPKE base mode over X-Wing (ML-KEM-768 and X25519 together).
 
 The suite is fixed and nothing is negotiated: KEM 0x647A (X-Wing), KDF HKDF-SHA256, AEAD AES-256-GCM.
-Source: RFC 9180; draft-connolly-cfrg-xwing-kem; decision record 0001.
+Source: RFC 9180; draft-connolly-cfrg-xwing-kem; decision record 0002.
 """
 
 from __future__ import annotations

@@ -386,27 +386,32 @@ def test_a_second_reply_to_one_exchange_is_dropped_and_counted() -> None:
     assert 1 == network.relays[1].counts["reply_unexpected"]
 
 
-def test_a_reply_that_nobody_asked_for_is_dropped_and_counted() -> None:
+@pytest.mark.parametrize("kind", [Kind.REPLY, Kind.REJECT])
+def test_a_client_that_replies_is_closed(kind: Kind) -> None:
+    """Nobody asks a client, so that its replies only make work."""
     network = memory_network()
     client = network.client()
-    body = bytes(network.geometry.reply_layer_size(SizeClass.SMALL, 1))
-    client.send_frame(Kind.REPLY, body, depth=1, exchange_id=1)
-    client.send_frame(Kind.REJECT, exchange_id=2)
+    body = bytes(network.geometry.reply_layer_size(SizeClass.SMALL, 1)) if kind is Kind.REPLY else b""
+    client.send_frame(kind, body, depth=len(body) and 1, exchange_id=1)
     network.run()
 
-    assert 2 == network.relays[0].counts["reply_unexpected"]
+    assert ["reply_from_client"] == network.relays[0].closes
+    assert 1 == network.relays[0].counts["reply_unexpected"]
 
 
 def test_a_reply_over_another_link_than_the_request_went_is_dropped() -> None:
-    network = memory_network()
+    network = memory_network(relays=4)
+    client = network.client()
+    client.request(echo(), path=[0, 1, 2])
+    network.client(3, name="other").request(echo(), path=[3, 1, 0])
     network.relays[2].holding = True
-    pending = network.client().send(echo())
+    pending = client.send(echo())
     network.run()
-    body = bytes(network.geometry.reply_layer_size(SizeClass.SMALL, 2))
 
-    liar = network.client(1, name="liar")
+    body = bytes(network.geometry.reply_layer_size(SizeClass.SMALL, 2))
     for exchange_id in range(10):
-        liar.send_frame(Kind.REPLY, body, depth=2, exchange_id=exchange_id)
+        lie = encode_frame(network.geometry, Kind.REPLY, body, depth=2, exchange_id=exchange_id)
+        network.transmit(network.link(3, 1), lie)
     network.run()
     network.answer_held(2)
 
