@@ -1,0 +1,217 @@
+"""Makes tests/fuzz/corpus/: for each target inputs that are read (``good-…``) and that are not (``bad-…``).
+
+Run it from the top of the checkout with ``python -m tests.fuzz.make_corpus``. Inputs that a fuzzer finds are added
+by hand, named for what was wrong. Certificates are drawn anew, so theirs are made only where none is.
+"""
+
+from __future__ import annotations
+
+import base64
+import ssl
+from pathlib import Path
+
+from onionpath.crypto.certificates import make_link_certificate
+from onionpath.crypto.reply_keys import seal_with
+from onionpath.directory.descriptor import sign_descriptor
+from onionpath.directory.directory import encode_parts
+from onionpath.directory.document import encode_document
+from onionpath.link.frames import AnswerBody, CallBody, Kind, encode_answer, encode_call, encode_frame
+from onionpath.link.proof import Claim
+from onionpath.onion.geometry import SizeClass
+from onionpath.service import directory_wire
+from onionpath.service.stream import ReplyFlags, RequestFlags, StreamReply, StreamRequest
+from tests.directory.networks import bytes_of, descriptor, network
+from tests.fuzz.targets import (
+    DEPTH,
+    GENERATION,
+    IDENTITY,
+    NETWORK_ID,
+    PLAIN_SIZE,
+    PRIVATE,
+    REPLY_PLAIN_SIZE,
+    SECRETS,
+    SIZES,
+    SLOT,
+)
+from tests.onion.independent import layers
+
+FOLDER = Path(__file__).parent / "corpus"
+
+
+def _payload(envelope: bytes) -> bytes:
+    """The payload of an envelope, without checking anything."""
+    return base64.b64decode(envelope.split(b'"payload":"')[1].split(b'"')[0])
+
+
+def _frames() -> dict[str, bytes]:
+    request = bytes(range(256)) * 32
+    layer = request[: SIZES.request_layer_size(SizeClass.SMALL, DEPTH)]
+    frame = encode_frame(SIZES, Kind.REQUEST, layer, depth=DEPTH, generation=9, slot=SLOT, exchange_id=7)
+    ping = encode_frame(SIZES, Kind.PING, exchange_id=2**64 - 1)
+    return {
+        "good-request": frame,
+        "good-ping-and-a-piece": ping + frame[:20],
+        "bad-padding": frame[:-1] + b"\1",
+        "bad-kind": b"\xff" + ping[1:],
+    }
+
+
+def _packets() -> dict[str, dict[str, bytes]]:
+    head = layers.serve_head(1, bytes_of("seed"), 3, bytes(16), 4)
+    plain = (head + b"body").ljust(PLAIN_SIZE, b"\0")
+    context = layers.Context(NETWORK_ID, IDENTITY.relay_id, SLOT, GENERATION, 0, DEPTH)
+    eseed = bytes_of("eseed") * 2
+    layer = layers.seal_layer(PRIVATE.public.encoded, context, plain[:80], plain[80:], eseed=eseed)
+    header = bytes([0, DEPTH, GENERATION]) + SLOT.to_bytes(4, "big")
+    return {
+        "packet": {"good-serve": header + layer, "bad-tag": header + layer[:-1] + b"\0"},
+        "layer-plain": {
+            "good-serve": head + b"body",
+            "good-empty-body": layers.serve_head(0, bytes(32), 65535, b"k" * 16, 0),
+            "bad-forward-at-the-end": layers.forward_head(0, 1, bytes(32), IDENTITY.relay_id),
+            "bad-kind": b"\3" + head[1:],
+            "bad-length": layers.serve_head(0, bytes(32), 1, bytes(16), 2**32 - 1),
+        },
+    }
+
+
+def _replies() -> dict[str, dict[str, bytes]]:
+    answered = layers.reply_plain(0, 0, 250, 6) + b"answer"
+    refused = layers.reply_plain(2, 22, 0, 0)
+    relayed = layers.reply_plain(1, 0, 250, REPLY_PLAIN_SIZE - 20)
+    whole = seal_with(SECRETS[0].reveal(), answered.ljust(REPLY_PLAIN_SIZE, b"\0"), entropy=bytes)
+    return {
+        "reply": {"good-answered": whole, "bad-nonce": b"\1" + whole[1:]},
+        "reply-plain": {
+            "good-answered": answered,
+            "good-refused": refused,
+            "good-edge-failed": layers.reply_plain(3, 4, 9000, 0),
+            "bad-relayed-junk": relayed,
+            "bad-status": b"\4" + refused[1:],
+            "bad-reason": layers.reply_plain(2, 8, 0, 0),
+        },
+    }
+
+
+def _keys() -> dict[str, dict[str, bytes]]:
+    public = PRIVATE.public.encoded
+    return {
+        "public-key": {
+            "good": public,
+            "bad-small-order": public[:1184] + bytes(32),
+            "bad-lattice": b"\xff" * 1216,
+        },
+        "claim": {
+            "good": Claim(IDENTITY.relay_id, bytes(32)).encode(),
+            "bad-small-order": bytes(64),
+            "bad-short": IDENTITY.relay_id,
+        },
+    }
+
+
+def _certificates() -> dict[str, bytes]:
+    pem = make_link_certificate().certificate_pem
+    return {"good-pem": pem, "good-der": ssl.PEM_cert_to_DER_cert(pem.decode()), "bad": b"0\x82\xff\xff"}
+
+
+def _calls() -> dict[str, dict[str, bytes]]:
+    call = encode_call(CallBody(2, SizeClass.LARGE, b"what is new?"))
+    answer = encode_answer(AnswerBody(0, 0, b"nothing"))
+    return {
+        "call": {"good": call + bytes(30), "bad-class": b"\0\1\2" + call[3:], "bad-length": call[:-1]},
+        "answer": {"good": answer + bytes(30), "bad-zero": b"\0\1" + answer[2:], "bad-length": answer[:-1]},
+    }
+
+
+def _directory() -> dict[str, dict[str, bytes]]:
+    # One packet key keeps the file small.
+    relay = descriptor(0)
+    small = network([descriptor(0, packet_keys=relay.packet_keys[:1]), descriptor(1)])
+    envelope, root = small.descriptors[0], small.root.encode()
+    ours = descriptor(0, relay_id=IDENTITY.relay_id, packet_keys=relay.packet_keys[:1])
+    signed = sign_descriptor(ours, IDENTITY)
+    return {
+        "descriptor": {"good": envelope, "bad-signature": envelope.replace(b'"sig":"', b'"sig":"AAAA', 1)},
+        "descriptor-payload": {
+            "good": _payload(signed),
+            "bad-other-relay": _payload(envelope),
+            "bad-empty": b"{}",
+        },
+        "document": {"good": small.envelope, "bad-cut": small.envelope[:-2]},
+        "document-payload": {
+            "good": encode_document(small.document),
+            "bad-nested": b'{"network_id":' + b"[" * 5000,
+        },
+        "trust-root": {"good": root, "bad-threshold": root.replace(b'"threshold": 1', b'"threshold": 2')},
+        "directory-parts": {"good": encode_parts([b"one", b"", b"three"]), "bad-length": b"\xff" * 8},
+    }
+
+
+def _wire() -> dict[str, dict[str, bytes]]:
+    document = directory_wire.DocumentCall(known=3, wanted=4, offset=1024).encode()
+    digests = directory_wire.DescriptorsCall((bytes(32), b"d" * 32)).encode()
+    publish = directory_wire.PublishCall(bytes(32), 4, 0, b"part").encode()
+    reply = directory_wire.part_of(b"c" * 1100, offset=0, capacity=1044, number=7).encode()
+    return {
+        "directory-call": {
+            "good-document": document,
+            "good-descriptors": digests,
+            "good-publish": publish,
+            "bad-kind": b"\x09" + document[1:],
+            "bad-count": digests[:1] + b"\xff" + digests[2:],
+        },
+        "directory-reply": {
+            "good": reply,
+            "bad-total": reply[:4] + bytes(4) + reply[8:],
+            "bad-short": reply[:19],
+        },
+    }
+
+
+def _streams() -> dict[str, dict[str, bytes]]:
+    token = bytes(range(16))
+    opening = StreamRequest(
+        token=token, flags=RequestFlags.OPEN, host=b"example.org", port=443, data=b"hello", at_most=100
+    )
+    reply = StreamReply(5, 7, b"data", ReplyFlags.END).encode()
+    return {
+        "stream-request": {
+            "good-open": opening.encode(),
+            "good-close": StreamRequest(token=token, flags=RequestFlags.CLOSE).encode(),
+            "bad-flags": b"\xff" + opening.encode()[1:],
+            "bad-short": opening.encode()[:63],
+        },
+        "stream-reply": {"good": reply, "bad-flags": b"\3" + reply[1:], "bad-short": reply[:23]},
+        "exit-policy": {
+            "good": b"accept *:443\nreject 10.0.0.0/8:*\naccept [2001:db8::/32]:1-1024",
+            "bad-port": b"accept *:99999",
+        },
+    }
+
+
+def corpus() -> dict[str, dict[str, bytes]]:
+    """Every input by target and name, but for the certificates."""
+    return {
+        "frames": _frames(),
+        **_packets(),
+        **_replies(),
+        **_keys(),
+        **_calls(),
+        **_directory(),
+        **_wire(),
+        **_streams(),
+    }
+
+
+def main() -> None:
+    made = corpus()
+    if not (FOLDER / "certificate").exists():
+        made["certificate"] = _certificates()
+    for target, inputs in made.items():
+        (FOLDER / target).mkdir(parents=True, exist_ok=True)
+        for name, data in inputs.items():
+            (FOLDER / target / name).write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,211 @@
+"""Every parser of bytes that come from somebody else, as a function that a fuzzer can call.
+
+A target returns what it read, encoded again, or None where there is nothing to compare; it may raise the errors
+that are declared beside it and no other. ``atheris`` and the tests of this folder use the same table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import cache
+from random import Random
+from typing import NamedTuple
+
+from onionpath.crypto.certificates import certificate_key_hash, pem_key_hash
+from onionpath.crypto.hybrid import HybridPrivateKey, HybridPublicKey
+from onionpath.crypto.identity import IdentityKey
+from onionpath.crypto.reply_keys import ReplySecret, seal_with
+from onionpath.directory.descriptor import (
+    MAX_DESCRIPTOR_SIZE,
+    PAYLOAD_TYPE,
+    parse_descriptor,
+)
+from onionpath.directory.directory import decode_parts, encode_parts
+from onionpath.directory.document import UnverifiedDocument, decode_document, encode_document
+from onionpath.directory.envelope import sign
+from onionpath.directory.trust import TrustRoot
+from onionpath.errors import BadLayerError, MalformedError, SignatureThresholdError, UsageError
+from onionpath.link.frames import (
+    FrameReader,
+    decode_answer,
+    decode_call,
+    encode_answer,
+    encode_call,
+    encode_frame,
+)
+from onionpath.link.proof import Claim
+from onionpath.onion.geometry import Geometry, SizeClass
+from onionpath.onion.native import NativeOnion
+from onionpath.onion.packets import HopKey, Packet, ReplyOpener
+from onionpath.service import directory_wire
+from onionpath.service.exit_policy import ExitPolicy
+from onionpath.service.stream import StreamReply, StreamRequest
+from tests.directory.networks import NOW, root
+
+# Five hops, because the last of their layers are the shortest.
+SIZES = Geometry(5)
+NETWORK_ID = hashlib.sha256(b"fuzzed network").digest()
+ONION = NativeOnion(SIZES, NETWORK_ID)
+SLOT, GENERATION, DEPTH = 5_000_000, 9, 4
+IDENTITY = IdentityKey(hashlib.sha256(b"fuzzed relay").digest())
+PRIVATE = HybridPrivateKey(hashlib.sha256(b"fuzzed packets").digest())
+KEY = HopKey(IDENTITY.relay_id, GENERATION, PRIVATE)
+SECRETS = tuple(ReplySecret(bytes([hop]) * 32) for hop in range(5))
+PLAIN_SIZE = SIZES.request_layer_size(SizeClass.SMALL, DEPTH) - 1136
+REPLY_PLAIN_SIZE = SIZES.reply_layer_size(SizeClass.SMALL, 0) - 28
+
+
+class Target(NamedTuple):
+    """A parser, and what it may raise."""
+
+    parse: Callable[[bytes], bytes | None]
+    errors: tuple[type[Exception], ...] = (MalformedError,)
+
+
+def _frames(data: bytes) -> bytes:
+    reader, read = FrameReader(SIZES), b""
+    reader.feed(data)
+    while (frame := reader.next_frame()) is not None:
+        read += encode_frame(
+            SIZES,
+            frame.kind,
+            frame.body,
+            size_class=frame.size_class,
+            depth=frame.depth,
+            generation=frame.generation,
+            slot=frame.slot,
+            exchange_id=frame.exchange_id,
+        )
+    return read + data[len(data) - reader.waiting :]
+
+
+def _packet(data: bytes) -> None:
+    """A header's class, depth, generation and slot, and a layer."""
+    size_class, depth, generation, slot = data[:1], data[1:2], data[2:3], data[3:7]
+    if slot and size_class[0] < 2:
+        header = SizeClass(size_class[0]), depth[0], generation[0], int.from_bytes(slot, "big")
+        ONION.peel(Packet(*header, data[7:]), KEY)
+
+
+def _layer_plain(data: bytes) -> None:
+    """What a dishonest client could put into a seal that opens."""
+    plain = data[:PLAIN_SIZE].ljust(PLAIN_SIZE, b"\0")
+    info = (
+        b"onionpath/1 layer"
+        + NETWORK_ID
+        + KEY.relay_id
+        + SLOT.to_bytes(4, "big")
+        + bytes([GENERATION, 0, DEPTH])
+    )
+    ONION.peel(Packet(SizeClass.SMALL, DEPTH, GENERATION, SLOT, PRIVATE.public.seal(plain, info=info)), KEY)
+
+
+def _reply(data: bytes) -> None:
+    ONION.open_reply(ReplyOpener(SECRETS, SizeClass.SMALL), data)
+
+
+def _reply_plain(data: bytes) -> None:
+    """What a dishonest first relay could put into its own seal."""
+    plain = data[:REPLY_PLAIN_SIZE].ljust(REPLY_PLAIN_SIZE, b"\0")
+    _reply(seal_with(SECRETS[0].reveal(), plain, entropy=Random(0).randbytes))
+
+
+def _call(data: bytes) -> bytes:
+    return encode_call(decode_call(data)).ljust(len(data), b"\0")
+
+
+def _answer(data: bytes) -> bytes:
+    return encode_answer(decode_answer(data)).ljust(len(data), b"\0")
+
+
+def _descriptor(data: bytes) -> None:
+    parse_descriptor(data)
+
+
+def _descriptor_payload(data: bytes) -> None:
+    """What a dishonest relay could sign."""
+    parse_descriptor(sign(PAYLOAD_TYPE, data, [IDENTITY]))
+
+
+@cache
+def _root() -> TrustRoot:
+    return root()
+
+
+def _document(data: bytes) -> None:
+    UnverifiedDocument(data).verify(_root(), now=NOW, seen=None)
+
+
+def _document_payload(data: bytes) -> bytes:
+    """What dishonest authorities could sign."""
+    return encode_document(decode_document(data))
+
+
+def _trust_root(data: bytes) -> None:
+    # White space is free in a trust root, so it has many encodings; what is read must survive one of its own.
+    read = TrustRoot.decode(data)
+    if TrustRoot.decode(read.encode()) != read:
+        raise AssertionError("a trust root changes when it is written")
+
+
+def _parts(data: bytes) -> bytes:
+    return encode_parts(decode_parts(data, max_parts=64, max_size=MAX_DESCRIPTOR_SIZE))
+
+
+def _exit_policy(data: bytes) -> None:
+    try:
+        lines = data.decode("ascii").split("\n")
+    except UnicodeDecodeError:
+        return
+    policy = ExitPolicy.parse(lines)
+    if ExitPolicy.parse(policy.rules) != policy:
+        raise AssertionError("an exit policy changes when it is written")
+
+
+def _certificate(data: bytes) -> None:
+    pem_key_hash(data) if data.startswith(b"-----") else certificate_key_hash(data)
+
+
+_SEALED = (MalformedError, BadLayerError)
+_SIGNED = (MalformedError, SignatureThresholdError)
+
+TARGETS: dict[str, Target] = {
+    "frames": Target(_frames),
+    "packet": Target(_packet, _SEALED),
+    "layer-plain": Target(_layer_plain),
+    "reply": Target(_reply, _SEALED),
+    "reply-plain": Target(_reply_plain, _SEALED),
+    "public-key": Target(lambda data: HybridPublicKey(data).encoded),
+    "certificate": Target(_certificate),
+    "claim": Target(lambda data: Claim.decode(data).encode()),
+    "call": Target(_call),
+    "answer": Target(_answer),
+    "descriptor": Target(_descriptor, _SIGNED),
+    "descriptor-payload": Target(_descriptor_payload),
+    "document": Target(_document, _SIGNED),
+    "document-payload": Target(_document_payload),
+    "trust-root": Target(_trust_root),
+    "directory-parts": Target(_parts),
+    "directory-call": Target(lambda data: directory_wire.decode_call(data).encode()),
+    "directory-reply": Target(lambda data: directory_wire.decode_reply(data).encode()),
+    "stream-request": Target(lambda data: StreamRequest.decode(data).encode()),
+    "stream-reply": Target(lambda data: StreamReply.decode(data).encode()),
+    "exit-policy": Target(_exit_policy, (UsageError,)),
+}
+
+
+def fuzz_one(name: str, data: bytes) -> bool:
+    """Run one input; True if it was read.
+
+    Raises:
+        AssertionError: two encodings mean the same. Any other exception is a bug of the parser.
+    """
+    target = TARGETS[name]
+    try:
+        again = target.parse(data)
+    except target.errors:
+        return False
+    if again is not None and again != data:
+        raise AssertionError(f"{name} reads an encoding that it would not write")
+    return True
