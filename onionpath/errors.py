@@ -72,12 +72,21 @@ class Edge:
 
 
 class UnreachableError(OnionPathError):
-    """Somebody on the way could not be reached; a later try may succeed."""
+    """Somebody on the way could not be reached; a later try may succeed.
 
-    def __init__(self, message: str, *, edge: Edge | None = None, retry_at: float | None = None) -> None:
+    Args:
+        edge: between whom it broke, as far as that is known.
+        retry_at: Unix time from which on another try makes sense, if that is known.
+        sent: False if it is certain that nothing left this program.
+    """
+
+    def __init__(
+        self, message: str, *, edge: Edge | None = None, retry_at: float | None = None, sent: bool = True
+    ) -> None:
         super().__init__(message)
         self.edge = edge
         self.retry_at = retry_at
+        self.sent = sent
 
 
 class DeadlineError(UnreachableError):

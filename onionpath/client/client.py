@@ -10,6 +10,7 @@ import os
 import random
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -20,7 +21,7 @@ from anyio.abc import TaskGroup
 from onionpath.client.connection import Endpoint
 from onionpath.client.connections import Connections
 from onionpath.client.directory_keeper import DirectoryKeeper
-from onionpath.client.path_pool import Need, PathPool, ReadyPath
+from onionpath.client.path_pool import Need, PathPool, ReadyPath, has_current_keys
 from onionpath.client.status import State, Status, StatusBoard
 from onionpath.client.stream import OnionStream, refusal
 from onionpath.crypto.identity import RelayId
@@ -48,6 +49,7 @@ from onionpath.service.calls import Status as ReplyStatus
 
 MAX_ATTEMPTS = 3
 DEFAULT_DEADLINE_S = 40.0
+MIRRORS = 2  # relays asked for each new document
 NOT_ENTERED = "use the client inside of 'async with client:'"
 # Saying goodbye to an exit is a courtesy; it may not hold up a program that ends.
 GOODBYE_S = 1.0
@@ -146,7 +148,12 @@ class Client:
 
     async def _keep_directory(self, connections: Connections) -> None:
         with self._background:
-            await self._keeper.refresh_forever(connections)
+            asks = [partial(self._ask_for_directory, f"directory {number}") for number in range(MIRRORS)]
+            await self._keeper.refresh_forever(connections, asks)
+
+    async def _ask_for_directory(self, isolation: str, body: bytes) -> bytes:
+        answer = await self.call(ServiceId.DIRECTORY, body, isolation=isolation, large_reply=True)
+        return answer.body
 
     # What it is for.
 
@@ -190,7 +197,7 @@ class Client:
                 )
             except UnreachableError as error:
                 self._paths.retire(ready, error.edge, now=self._clock())
-                if service not in _REPEATABLE and not _was_never_sent(error):
+                if service not in _REPEATABLE and error.sent:
                     raise OutcomeUnknownError(f"the call was sent and its reply lost: {error}") from error
                 if attempt == MAX_ATTEMPTS or anyio.current_time() >= ends_at:
                     raise
@@ -267,6 +274,9 @@ class Client:
             self._note(State.FAILING, error)
             raise
         self._note(State.READY, None)
+        if answer.lying_edge is not None:
+            # The answer is genuine, and somebody between here and there is not.
+            self.retire_path(ready, answer.lying_edge)
         return answer
 
     async def _exchange(self, ready: ReadyPath, call: OnionCall) -> Answer:
@@ -277,7 +287,8 @@ class Client:
         try:
             connection = await self._connections.to(endpoint)
         except PeerError as error:
-            raise UnreachableError(f"hop 1 could not be reached: {error}", edge=Edge(-1, 0)) from error
+            message = f"hop 1 could not be reached: {error}"
+            raise UnreachableError(message, edge=Edge(-1, 0), sent=False) from error
         slot = slot_at(self._clock(), self._root.parameters.slot_s)
         wrapped = self._onion.wrap(ready.hops, call, slot=slot, entropy=os.urandom)
         frame = await connection.exchange(wrapped.packet)
@@ -337,6 +348,10 @@ class Client:
         self._entered()
         return self._paths.ready(self._keeper.directory, need, isolation, now=self._clock())
 
+    def has_current_keys(self, ready: ReadyPath) -> bool:
+        """Whether each relay of the path still publishes the key that packets would be sealed to."""
+        return has_current_keys(self._keeper.directory, ready, now=self._clock())
+
     def retire_path(self, ready: ReadyPath, edge: Edge | None) -> None:
         """Never use this path again; ``edge`` is where it broke, if that is known."""
         self._paths.retire(ready, edge, now=self._clock())
@@ -393,6 +408,9 @@ class _ExitCarrier:
         self._need = self._need._replace(exit=ready.exit)
         return ready
 
+    def is_current(self, ready: ReadyPath) -> bool:
+        return self._client.has_current_keys(ready)
+
     def retire(self, ready: ReadyPath, edge: Edge | None) -> None:
         self._client.retire_path(ready, edge)
 
@@ -409,10 +427,6 @@ _EDGE_WORDS = {
     Reason.NEXT_MALFORMED: "the answer was malformed",
     Reason.NEXT_CONGESTED: "the queue is full",
 }
-
-
-def _was_never_sent(error: UnreachableError) -> bool:
-    return isinstance(error.__cause__, OSError)
 
 
 def _ascii_host(host: str) -> str:

@@ -63,6 +63,7 @@ class Connection:
         self._sending = anyio.Lock()
         self._is_open = True
         self._going_away = False
+        self._pongs: list[bytes] = []
 
     @property
     def is_usable(self) -> bool:
@@ -127,7 +128,7 @@ class Connection:
 
     async def _send(self, data: bytes) -> None:
         if not self._is_open:
-            raise UnreachableError("the connection to the first hop is closed", edge=FIRST_HOP)
+            raise UnreachableError("the connection to the first hop is closed", edge=FIRST_HOP, sent=False)
         async with self._sending:
             # A half-sent TLS record would garble all that follows, so this is not interrupted; it is bounded by
             # the reader noticing a dead connection.
@@ -147,8 +148,17 @@ class Connection:
             while self._is_open:
                 while filled := self._tls.read_into(buffer):
                     self._take(buffer[:filled])
+                while self._pongs:
+                    await self._send(self._pongs.pop())
                 self._tls.feed(await self._stream.receive(READ_SIZE))
-        except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, EOFError, PeerError):
+        except (
+            anyio.EndOfStream,
+            anyio.BrokenResourceError,
+            anyio.ClosedResourceError,
+            EOFError,
+            PeerError,
+            UnreachableError,
+        ):
             pass
         finally:
             self._break()
@@ -169,6 +179,8 @@ class Connection:
                 exchange.done.set()
         elif frame.kind is Kind.GOING_AWAY:
             self._going_away = True
+        elif frame.kind is Kind.PING:
+            self._pongs.append(encode_frame(self._geometry, Kind.PONG, exchange_id=frame.exchange_id))
 
     def _break(self) -> None:
         self._is_open = False
@@ -206,11 +218,10 @@ async def connect(endpoint: Endpoint, geometry: Geometry, context: ssl.SSLContex
                     await stream.aclose()
                 raise
     except TimeoutError as error:
-        raise UnreachableError(
-            f"{endpoint} did not answer in {CONNECT_TIMEOUT_S:.0f} s", edge=FIRST_HOP
-        ) from error
+        message = f"{endpoint} did not answer in {CONNECT_TIMEOUT_S:.0f} s"
+        raise UnreachableError(message, edge=FIRST_HOP, sent=False) from error
     except (OSError, anyio.EndOfStream, anyio.BrokenResourceError) as error:
-        raise UnreachableError(f"{endpoint} could not be reached", edge=FIRST_HOP) from error
+        raise UnreachableError(f"{endpoint} could not be reached", edge=FIRST_HOP, sent=False) from error
     return Connection(stream, tls, geometry)
 
 

@@ -6,7 +6,8 @@ Everything that comes from outside, the disk included, is verified against the t
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -29,6 +30,9 @@ from onionpath.link.frames import CallBody
 from onionpath.onion.geometry import SizeClass
 from onionpath.service.calls import ServiceId, Status
 from onionpath.service.directory_fetch import DirectoryFetch
+
+Ask = Callable[[bytes], Awaitable[bytes]]
+"""Carries one call of the directory service to somebody, and gives the body of the answer."""
 
 FETCH_TIMEOUT_S = 30.0
 # After a refresh failed with everybody asked.
@@ -94,7 +98,7 @@ class DirectoryKeeper:
             self._directory = None
 
     async def fetch(self, connections: Connections) -> None:
-        """Get a directory that is fresh, from whoever has one first.
+        """Get a directory that is fresh, from whoever has one first; for a client that has no paths yet.
 
         Raises:
             DirectoryError: what was offered must not be used. UnreachableError: nobody answered.
@@ -103,34 +107,32 @@ class DirectoryKeeper:
             return
         failures: list[OnionPathError] = []
         for endpoint in self._sources():
-            try:
-                with anyio.fail_after(FETCH_TIMEOUT_S):
-                    directory = await self._fetch_from(endpoint, connections)
-            except OnionPathError as error:
-                failures.append(error)
-            except TimeoutError:
-                failures.append(
-                    UnreachableError(f"{endpoint} did not deliver the directory in {FETCH_TIMEOUT_S:.0f} s")
-                )
-            else:
-                await self._keep(directory)
-                if directory.is_fresh(self._clock()):
-                    return
+            failure = await self._try(_directly(connections, endpoint))
+            if failure is not None:
+                failures.append(failure)
+            elif self.directory.is_fresh(self._clock()):
+                return
         if self._directory is None or not self._directory.is_usable(self._clock()):
             raise _worst(failures)
 
-    async def refresh_forever(self, connections: Connections) -> None:
-        """Fetch each new document some time after the old one turned stale; until cancelled."""
+    async def refresh_forever(self, connections: Connections, through_paths: Sequence[Ask]) -> None:
+        """Fetch each new document some time after the old one turned stale; until cancelled.
+
+        Args:
+            through_paths: asks relays through paths, each another one, so that no relay learns who is interested
+                and none alone decides what we see.
+        """
         while True:
             document = self.directory.document
             period_s = document.fresh_until - document.valid_from
             jitter_s = self._choice.random() * min(JITTER_S, period_s / 2)
             wait_s = max(min(RETRY_S, period_s / 4), document.fresh_until - self._clock() + jitter_s)
             await anyio.sleep(wait_s)
-            try:
-                await self.fetch(connections)
-            except (DirectoryError, UnreachableError):
-                continue  # calls say so once the document has expired
+            for ask in through_paths:
+                await self._try(ask)
+            if not self.directory.is_fresh(self._clock()):
+                with suppress(DirectoryError, UnreachableError):  # calls say so once the document has expired
+                    await self.fetch(connections)
 
     def _sources(self) -> Iterator[Endpoint]:
         if self._directory is not None:
@@ -142,22 +144,38 @@ class DirectoryKeeper:
         for authority in self._choice.sample(authorities, len(authorities)):
             yield Endpoint(authority.address.host, authority.address.port, authority.link_key_hash)
 
-    async def _fetch_from(self, endpoint: Endpoint, connections: Connections) -> Directory:
-        connection = await connections.to(endpoint)
-        fetch = DirectoryFetch(self._root, known=self._directory, seen=self._seen)
-        while True:
-            call = CallBody(ServiceId.DIRECTORY, SizeClass.LARGE, fetch.next_call())
-            answer = await connection.call(call)
-            if answer.status != Status.ANSWERED:
-                raise UnreachableError(f"{endpoint} does not serve the directory now")
-            directory = fetch.take(answer.body, now=self._clock())
-            if directory is not None:
-                return directory
+    async def _try(self, ask: Ask) -> OnionPathError | None:
+        """Fetch by these questions and keep what is newer; gives why it failed, or None."""
+        try:
+            with anyio.fail_after(FETCH_TIMEOUT_S):
+                fetch = DirectoryFetch(self._root, known=self._directory, seen=self._seen)
+                while (directory := fetch.take(await ask(fetch.next_call()), now=self._clock())) is None:
+                    pass
+        except OnionPathError as error:
+            return error
+        except TimeoutError:
+            return UnreachableError(f"the directory was not delivered in {FETCH_TIMEOUT_S:.0f} s")
+        if directory is not self._directory:
+            await self._keep(directory)
+        return None
 
     async def _keep(self, directory: Directory) -> None:
         self._directory, self._seen = directory, directory.seen
         if self._file is not None:
             await _replace(anyio.Path(self._file), directory.encode())
+
+
+def _directly(connections: Connections, endpoint: Endpoint) -> Ask:
+    """Ask one relay or authority itself, without a path."""
+
+    async def ask(body: bytes) -> bytes:
+        connection = await connections.to(endpoint)
+        answer = await connection.call(CallBody(ServiceId.DIRECTORY, SizeClass.LARGE, body))
+        if answer.status != Status.ANSWERED:
+            raise UnreachableError(f"{endpoint} does not serve the directory now")
+        return answer.body
+
+    return ask
 
 
 def _worst(failures: list[OnionPathError]) -> OnionPathError:

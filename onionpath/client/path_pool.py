@@ -90,18 +90,21 @@ class PathPool:
         return ready
 
     def retire(self, ready: ReadyPath, edge: Edge | None, *, now: UnixTime) -> None:
-        """Never use this path again, and avoid the relay that the edge is about."""
+        """Never use this path again, and avoid both relays of the edge: either may be the one to blame."""
         for key in [key for key, value in self._ready.items() if value is ready]:
             del self._ready[key]
-        if edge is not None and 0 <= edge.about < len(ready.hops):
-            self._avoided[ready.hops[edge.about].relay_id] = UnixTime(now + AVOID_S)
+        for hop in () if edge is None else (edge.speaker, edge.about):
+            if 0 <= hop < len(ready.hops):
+                self._avoided[ready.hops[hop].relay_id] = UnixTime(now + AVOID_S)
 
     def _may_be_used(
         self, ready: ReadyPath, directory: Directory, excluded: Collection[RelayId], now: UnixTime
     ) -> bool:
         if now - ready.made_at >= PATH_LIFETIME_S:
             return False
-        return all(hop.relay_id not in excluded and _has_key(directory, hop, now) for hop in ready.hops)
+        if any(hop.relay_id in excluded for hop in ready.hops):
+            return False
+        return has_current_keys(directory, ready, now=now)
 
     def _choose(
         self, directory: Directory, need: Need, excluded: Collection[RelayId], now: UnixTime
@@ -124,6 +127,11 @@ class PathPool:
                 raise NoPathError("a relay was chosen that has no packet key for the present")
             hops.append(Hop(relay.relay_id, key.public, key.generation))
         return ReadyPath(path, tuple(hops), now)
+
+
+def has_current_keys(directory: Directory, ready: ReadyPath, *, now: UnixTime) -> bool:
+    """Whether each relay of the path still publishes the key that packets would be sealed to."""
+    return all(_has_key(directory, hop, now) for hop in ready.hops)
 
 
 def _has_key(directory: Directory, hop: Hop, now: UnixTime) -> bool:

@@ -9,6 +9,7 @@ Spec: docs/specs/stream.md. When a path breaks, its calls are made again over an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -20,6 +21,7 @@ from anyio.abc import ByteStream, TaskGroup
 from onionpath.client.path_pool import ReadyPath
 from onionpath.crypto.identity import RelayId
 from onionpath.errors import (
+    DeadlineError,
     Edge,
     MalformedError,
     OnionPathError,
@@ -50,6 +52,8 @@ class Carrier(Protocol):
     """What a stream needs of its client: paths to one exit, and calls over them."""
 
     async def path_to_exit(self) -> ReadyPath: ...
+
+    def is_current(self, ready: ReadyPath) -> bool: ...
 
     def retire(self, ready: ReadyPath, edge: Edge | None) -> None: ...
 
@@ -154,6 +158,7 @@ class OnionStream(ByteStream):
         self._ready: ReadyPath | None = None
         self._choosing = anyio.Lock()
         self._continuations = 0
+        self._answered_at = -math.inf
         self._pushes = 0
         self._failure: OnionPathError | None = None
         self._closed = False
@@ -300,17 +305,26 @@ class OnionStream(ByteStream):
     ) -> StreamReply:
         ready = await self._path()
         call = OnionCall(ServiceId.STREAM, request.encode(), self._token, request_class, reply_class)
+        called_at = anyio.current_time()
         try:
             answer = await self._carrier.exchange(ready, call, timeout_s=timeout_s)
+        except DeadlineError as error:
+            # A slow path still brings replies; only a silent one is given up.
+            if self._answered_at < called_at:
+                self._leave(ready, error)
+            raise
         except UnreachableError as error:
             self._leave(ready, error)
             raise
+        self._answered_at = anyio.current_time()
         if answer.head.status is not Status.ANSWERED:
             raise refusal(answer, self._host.decode(), self._port)
         return StreamReply.decode(answer.body)
 
     async def _path(self) -> ReadyPath:
         async with self._choosing:
+            if self._ready is not None and not self._carrier.is_current(self._ready):
+                self._ready = None  # a new epoch is nobody's failure, and costs no continuation
             if self._ready is None:
                 try:
                     self._ready = await self._carrier.path_to_exit()
