@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from random import Random
 
 from onionpath.crypto.hybrid import HybridPrivateKey
@@ -81,6 +82,7 @@ class MemoryRelay:
         self.hop = Hop(self.relay_id, self.key.private.public, 7)
         self.alive = True
         self.dials_hang = False
+        self.hanging: list[RelayId] = []
         self.holding = False
         self.held: list[Serving] = []
         self.ends: dict[int, End] = {}
@@ -356,7 +358,9 @@ class MemoryNetwork:
             end.owner.switch.written(end.link_id, size)
 
     def _dial(self, relay: MemoryRelay, relay_id: RelayId) -> None:
-        if not relay.dials_hang:
+        if relay.dials_hang:
+            relay.hanging.append(relay_id)
+        else:
             self.complete_dial(relay, relay_id)
 
     def complete_dial(self, relay: MemoryRelay, relay_id: RelayId) -> None:
@@ -372,7 +376,7 @@ class MemoryNetwork:
             return
         data = end.inbox.popleft()
         places = [0, *self.cuts(len(data)), len(data)]
-        for start, stop in zip(places, places[1:], strict=False):
+        for start, stop in pairwise(places):
             self._hand_over(end, data[start:stop])
 
     def _hand_over(self, end: End, piece: bytes) -> None:

@@ -84,7 +84,9 @@ def test_a_flipped_bit_of_a_reply_is_noticed_by_the_client_at_that_hop(
     assert_others_are_unaffected(network)
 
 
-@pytest.mark.parametrize(("field", "reason"), [(3, "generation_unknown"), (7, "layer_bad"), (5, "slot_closed")])
+@pytest.mark.parametrize(
+    ("field", "reason"), [(3, "generation_unknown"), (7, "layer_bad"), (5, "slot_closed")]
+)
 def test_header_fields_that_were_changed_do_not_open(field: int, reason: str) -> None:
     """Generation, and the slot by one or by many: they are bound into the seal."""
     network = memory_network()
@@ -232,7 +234,9 @@ def test_all_rejects_are_the_same_bytes() -> None:
     for spoil in (
         lambda client: client.send(echo(), slots=9),
         lambda client: client.send_frame(Kind.REQUEST, bytes(8176), generation=9, exchange_id=1),
-        lambda client: client.send_frame(Kind.REQUEST, bytes(8176), generation=7, slot=6_000_000, exchange_id=1),
+        lambda client: client.send_frame(
+            Kind.REQUEST, bytes(8176), generation=7, slot=6_000_000, exchange_id=1
+        ),
         lambda client: client.send_frame(Kind.REQUEST, bytes(6960), depth=1, exchange_id=1),
     ):
         client = network.client()

@@ -218,7 +218,9 @@ def test_one_link_between_two_relays_carries_everybodys_packets_both_ways() -> N
 
     network.client(2, name="other").request(echo(), path=[2, 1, 0])
 
-    assert [before[0], before[1], before[2] + 1] == [relay.switch.statistics().links for relay in network.relays]
+    assert [before[0], before[1], before[2] + 1] == [
+        relay.switch.statistics().links for relay in network.relays
+    ]
 
 
 def test_a_reply_sealed_for_one_client_does_not_open_for_another() -> None:
