@@ -37,7 +37,8 @@ async def browsing(
     network: LocalNetwork, *, timeout_s: float = 30.0
 ) -> AsyncIterator[tuple[CountingClient, httpx.AsyncClient]]:
     """A client and an HTTP client over it that trusts the website's authority."""
-    async with CountingClient(network.trust_root_file) as client:
+    client = CountingClient(network.trust_root_file)
+    async with client:
         transport = OnionTransport(client, verify=network.website.tls())
         async with httpx.AsyncClient(transport=transport, timeout=timeout_s) as http:
             yield client, http
