@@ -336,7 +336,7 @@ async def _serve(
         interrupted = False
         async for number in signals:
             if number == signal.SIGUSR1:
-                _log_statistics(switch, registry, gate)
+                _log_statistics(switch, registry, gate, links)
                 continue
             interrupted = number == signal.SIGINT
             break
@@ -346,7 +346,7 @@ async def _serve(
             impatience.start_soon(_cancel_at_signal, signals, impatience.cancel_scope)
             await _drain(links, switch)
             impatience.cancel_scope.cancel()
-        _log_statistics(switch, registry, gate)
+        _log_statistics(switch, registry, gate, links)
         nursery.cancel_scope.cancel()
     if interrupted:
         raise KeyboardInterrupt
@@ -407,7 +407,7 @@ async def _sign_forever(
         await trio.sleep(AUTHORITY_TICK_S)
 
 
-def _log_statistics(switch: Switch, registry: Registry, gate: Gate) -> None:
+def _log_statistics(switch: Switch, registry: Registry, gate: Gate, links: Links) -> None:
     figures = switch.statistics()
     refused = {reason.name.lower(): count for reason, count in registry.statistics().refused.items()}
     log.info(
@@ -418,5 +418,5 @@ def _log_statistics(switch: Switch, registry: Registry, gate: Gate) -> None:
         calls=figures.calls,
         queued_bytes=figures.queued_bytes,
         services_refused=refused,
-        connections_refused=gate.counts(),
+        connections_refused=gate.counts() | links.counts(),
     )

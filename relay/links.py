@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ import structlog
 import trio
 
 from onionpath.crypto.identity import RelayId
-from onionpath.errors import PeerError
+from onionpath.errors import PeerError, WrongPeerError
 from onionpath.injected import UnixTime
 from onionpath.link.tls import TlsSession
 from onionpath.service.calls import Reason, Reply
@@ -86,6 +87,7 @@ class Links:
         self._next_link_id = 1
         self._dirty: dict[Wire, None] = {}
         self._flush_wanted = trio.Event()
+        self._counts: Counter[str] = Counter()
         # Shared by all links: between a read and its end nothing is awaited.
         self._received = memoryview(bytearray(RECEIVE_BUFFER_SIZE))
         self._plaintext = memoryview(bytearray(RECEIVE_BUFFER_SIZE))
@@ -94,6 +96,10 @@ class Links:
         """The relays of the newest document."""
         self._neighbours = neighbours
         self._switch.use_network({relay: neighbour.key_hash for relay, neighbour in neighbours.items()})
+
+    def counts(self) -> dict[str, int]:
+        """Connections that never became links, by reason."""
+        return dict(self._counts)
 
     async def run(self) -> None:
         """Sweep deadlines and flush what services answered, until cancelled."""
@@ -145,7 +151,9 @@ class Links:
             reason = await self._greet(wire, peer)
             if reason is None:
                 await self._carry(wire, peer)
-            elif peer is not None:
+            else:
+                self._counts[reason] += 1
+            if reason is not None and peer is not None:
                 self.carry_out(self._switch.dial_failed(peer, now=self._clock()))
                 self._flush()
         finally:
@@ -160,8 +168,11 @@ class Links:
                 await wire.shake_hands(memoryview(bytearray(16 * 1024)))
             if peer is not None:
                 wire.tls.check_peer(self._neighbours[peer].key_hash)
-        except (PeerError, OSError, EOFError, KeyError, trio.TooSlowError) as error:
-            log.debug("handshake_failed", kind=type(error).__name__)
+        except trio.TooSlowError:
+            return "handshake_too_slow"
+        except WrongPeerError:
+            return "handshake_wrong_peer"
+        except (PeerError, OSError, EOFError, KeyError):
             return "handshake_failed"
         return None
 

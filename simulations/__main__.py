@@ -19,6 +19,7 @@ INTERRUPTED = 130
 
 # Name to module, function, and the line in ``--help``, which is printed without importing any of them.
 COMMANDS = {
+    "bench": ("simulations.bench.commands", "bench", "Measure relays and paths; JSON on standard output."),
     "demo": (
         "simulations.local.commands",
         "demo",

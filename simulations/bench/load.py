@@ -190,4 +190,3 @@ class Load:
         if self._server is not None:
             self._server.sock.close()
         self._next.listener.close()
-

@@ -25,3 +25,8 @@ def free_port(host: str) -> int:
     """A TCP port that nobody uses at this moment."""
     with socket.create_server((host, 0)) as listener:
         return int(listener.getsockname()[1])
+
+
+def own_cpu_ns() -> int:
+    """Nanoseconds that this process has run."""
+    return cpu_ns(os.getpid())

@@ -96,9 +96,7 @@ def bench_relay(plan: Plan, *, progress: Callable[[str], None]) -> dict[str, Any
     }
 
 
-def _measure(
-    stage: _Stage, load: Load, pid: int, size_class: SizeClass, in_flight: int, plan: Plan
-) -> Row:
+def _measure(stage: _Stage, load: Load, pid: int, size_class: SizeClass, in_flight: int, plan: Plan) -> Row:
     count = plan.small if size_class is SizeClass.SMALL else plan.large
     count = max(WARM_UP, count // (4 if in_flight == 1 else 1))
     stage.next_relay.reply_class = size_class
@@ -192,7 +190,12 @@ class _Stage:
         files.rotate(now)
         keys = files.keys.published(now)
         ours = self._descriptor(
-            self._founded.keys.identity, RELAY_HOST, self.relay_port, self._founded.keys.link.key_hash, keys, now
+            self._founded.keys.identity,
+            RELAY_HOST,
+            self.relay_port,
+            self._founded.keys.link.key_hash,
+            keys,
+            now,
         )
         epoch = schedule.epoch(now)
         theirs_key = PacketKey(

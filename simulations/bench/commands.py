@@ -1,0 +1,44 @@
+"""``python -m simulations bench …``: one JSON object on standard output, progress on standard error."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+quick_option = click.option("--quick", is_flag=True, help="a tenth of the packets: does it run at all?")
+
+
+@click.group()
+def bench() -> None:
+    """Measure the code that really runs, beside a floor from the same run."""
+
+
+@bench.command()
+@quick_option
+def relay(quick: bool) -> None:
+    """CPU of one relay process for a packet and its reply, over the bare cryptography; and its memory."""
+    from simulations.bench.relay import Plan, bench_relay
+
+    plan = Plan(small=300, large=128, rounds=1) if quick else Plan()
+    _print(bench_relay(plan, progress=_tell))
+
+
+@bench.command()
+@quick_option
+def path(quick: bool) -> None:
+    """Requests through three relay processes: rate, p50, p99, and CPU over all processes."""
+    from simulations.bench.path import PathPlan, bench_path
+
+    _print(bench_path(PathPlan(requests=200) if quick else PathPlan(), progress=_tell))
+
+
+def _tell(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _print(result: dict[str, Any]) -> None:
+    from simulations.bench.machine import machine
+
+    click.echo(json.dumps({**result, "machine": machine()}, indent=2))
