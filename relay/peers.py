@@ -11,6 +11,7 @@ Only a PROVEN link carries packets of depth 1 and more.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
@@ -54,8 +55,11 @@ class PacketRate:
         return True
 
     def next_at(self) -> UnixTime:
-        """When one packet can be drawn again."""
-        return UnixTime(self.filled_at + (1 - self.tokens) / self.per_second)
+        """When one packet can be drawn again: at that very time, whatever the rounding of Unix times does."""
+        at = self.filled_at + (1 - self.tokens) / self.per_second
+        while self.tokens + (at - self.filled_at) * self.per_second < 1:
+            at = math.nextafter(at, math.inf)
+        return UnixTime(at)
 
 
 class Backlog:
