@@ -75,6 +75,6 @@ def pem_key_hash(certificate_pem: bytes) -> bytes:
     """``certificate_key_hash`` of a certificate as it lies on disk."""
     try:
         der = x509.load_pem_x509_certificate(certificate_pem).public_bytes(serialization.Encoding.DER)
-    except ValueError as error:
+    except Exception as error:  # an unknown version, among others, is not a ValueError
         raise MalformedError("this file holds no certificate") from error
     return certificate_key_hash(der)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import ssl
 from collections.abc import Callable
 
 import pytest
@@ -236,3 +237,13 @@ def test_a_damaged_certificate_is_malformed(junk: bytes) -> None:
         certificate_key_hash(junk)
     with pytest.raises(MalformedError):
         pem_key_hash(junk)
+
+
+def test_a_certificate_of_an_unknown_version_is_malformed() -> None:
+    der = ssl.PEM_cert_to_DER_cert(make_link_certificate().certificate_pem.decode())
+    version = der.index(bytes.fromhex("a003020102"))
+    eleven = der[: version + 4] + b"\x0a" + der[version + 5 :]
+    with pytest.raises(MalformedError):
+        certificate_key_hash(eleven)
+    with pytest.raises(MalformedError):
+        pem_key_hash(ssl.DER_cert_to_PEM_cert(eleven).encode())
