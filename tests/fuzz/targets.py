@@ -82,10 +82,10 @@ def _frames(data: bytes) -> bytes:
 
 def _packet(data: bytes) -> None:
     """A header's class, depth, generation and slot, and a layer."""
-    size_class, depth, generation, slot = data[:1], data[1:2], data[2:3], data[3:7]
-    if slot and size_class[0] < 2:
-        header = SizeClass(size_class[0]), depth[0], generation[0], int.from_bytes(slot, "big")
-        ONION.peel(Packet(*header, data[7:]), KEY)
+    if len(data) < 7 or data[0] > 1:
+        raise MalformedError("the frame reader gives no such packet")
+    slot = int.from_bytes(data[3:7], "big")
+    ONION.peel(Packet(SizeClass(data[0]), data[1], data[2], slot, data[7:]), KEY)
 
 
 def _layer_plain(data: bytes) -> None:

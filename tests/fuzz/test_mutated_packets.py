@@ -81,9 +81,10 @@ class Attacker:
 
     def spliced(self) -> Attempt:
         one, two = self.random.sample(self.packets, 2)
-        cut = self.random.choice((1088, ENC_SIZE, 1200, self.random.randrange(1, len(one.layer))))
-        layer = bytes(one.layer[:cut]) + bytes(two.layer[cut:])
-        return self.peeling(one._replace(layer=layer[: len(one.layer)].ljust(len(one.layer), b"\0")))
+        size = len(one.layer)
+        # Eight bytes of each at least, or the two could be equal by chance.
+        cut = self.random.choice((1088, ENC_SIZE, 1200, self.random.randrange(8, size - 8)))
+        return self.peeling(one._replace(layer=bytes(one.layer[:cut]) + _fitted(two.layer, size)[cut:]))
 
     def header(self) -> Attempt:
         """Everything right but one number of the header."""
@@ -103,7 +104,7 @@ class Attacker:
         packet, random = self.random.choice(self.packets), self.random
         size = len(packet.layer)
         wanted = random.choice((0, 1, ENC_SIZE, size - 1, size + 1, random.randrange(size)))
-        return self.peeling(packet._replace(layer=bytes(packet.layer)[:wanted].ljust(wanted, b"\0")))
+        return self.peeling(packet._replace(layer=_fitted(packet.layer, wanted)))
 
     def inside(self) -> Attempt:
         """A dishonest client: sealed as it should be, around a head or padding that is not."""
@@ -146,6 +147,10 @@ class Attacker:
     def peeling(packet: Packet, *, relay: int | None = None) -> Attempt:
         key = hop_key(packet.depth if relay is None else relay)
         return lambda: native().peel(packet, key)
+
+
+def _fitted(layer: bytes | memoryview, size: int) -> bytes:
+    return bytes(layer[:size]).ljust(size, b"\0")
 
 
 def resident_bytes() -> int:

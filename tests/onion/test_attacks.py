@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pickle
+from collections import Counter
 from dataclasses import replace
 from random import Random
 
@@ -105,7 +106,7 @@ def test_another_relay_does_not_open_it() -> None:
         native().peel(wrap().packet, hop_key(1))
 
 
-@pytest.mark.parametrize("cut", [1, 1088, 1119, 1120, 1121, 1136, 1200, 4000, 8160, 8175])
+@pytest.mark.parametrize("cut", [8, 1088, 1112, 1120, 1128, 1136, 1200, 4000, 8160, 8168])
 def test_splices_of_two_packets_for_one_relay_are_refused(cut: int) -> None:
     one, two = wrap(seed=1).packet, wrap(seed=2).packet
     spliced = bytes(one.layer[:cut]) + bytes(two.layer[cut:])
@@ -287,3 +288,29 @@ def test_what_was_opened_does_not_print_its_seed(kind: type) -> None:
         assert repr(opened.seed) not in repr(opened)
         if isinstance(opened, kind):
             assert "private body" not in repr(opened)
+
+
+def test_a_relay_restored_from_a_snapshot_never_repeats_a_keystream() -> None:
+    """Both lives hold the same reply key; only the nonce keeps their two replies apart."""
+    packet, sealed = wrap().packet, []
+    for life in range(2):
+        key = walk(packet).serve.reply_key
+        body = bytes([life]) * 100
+        sealed.append(native().seal_reply(key, ANSWERED, body, entropy=Random(life).randbytes))
+
+    assert sealed[0][:12] != sealed[1][:12]
+    assert not runs(sealed[0]) & runs(sealed[1])
+
+
+@pytest.mark.parametrize("hops", [2, 5])
+def test_no_byte_of_a_layer_tells_its_stage(hops: int) -> None:
+    """Chi-square of byte values over the layers of each depth; the bound is passed by chance once in 10^12."""
+    counts = [Counter[int]() for _ in range(hops)]
+    for seed in range(40):
+        for packet in walk(wrap(hops=hops, seed=seed).packet, network=hops).packets:
+            counts[packet.depth].update(bytes(packet.layer))
+
+    for counted in counts:
+        expected = counted.total() / 256
+        chi_square = sum((counted[value] - expected) ** 2 for value in range(256)) / expected
+        assert chi_square < 255 + 8 * 22.6
