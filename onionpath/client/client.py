@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, Self
 
 import anyio
 from anyio.abc import TaskGroup
@@ -73,7 +73,7 @@ class Client:
 
     def __init__(
         self,
-        network: Path | TrustRoot,
+        network: str | os.PathLike[str] | TrustRoot,
         *,
         state: Path | None = None,
         format: str = "native",
@@ -81,7 +81,7 @@ class Client:
     ) -> None:
         if format != "native":
             raise UsageError(f"there is no packet format {format!r}; this version speaks 'native'")
-        self._root = network if isinstance(network, TrustRoot) else read_trust_root(network)
+        self._root = network if isinstance(network, TrustRoot) else read_trust_root(Path(network))
         # The system's randomness: whoever can guess the choice of relays can wait at the right ones.
         choice = random.SystemRandom()
         self._clock = SteadyClock(time.time, time.monotonic).now
@@ -102,7 +102,7 @@ class Client:
 
     # Life.
 
-    async def __aenter__(self) -> Client:
+    async def __aenter__(self) -> Self:
         if self._tasks is not None or self._board.status.state is State.CLOSED:
             raise UsageError("a client is entered once")
         tasks = anyio.create_task_group()
