@@ -1,0 +1,158 @@
+"""A relay's tie to its network, against a real authority on loopback."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import trio
+
+from onionpath.crypto.identity import RelayId
+from onionpath.errors import KeyFileError, MalformedError, SettingsError
+from onionpath.injected import UnixTime
+from relay import daemon
+from relay.authority.signing import Authority
+from relay.listener import bind
+from relay.settings import Endpoint
+from tests.relay.nodes import PARAMETERS, PERIOD_S, RelayNode, clock, local_network, until
+
+
+async def test_relays_publish_and_all_come_to_know_all(tmp_path: Path) -> None:
+    async with local_network(tmp_path) as network:
+        names: set[RelayId] = {relay.relay_id for relay in network.relays}
+        for relay in network.relays:
+            assert relay.keeper is not None
+            assert relay.keeper.directory is not None
+            assert names == set(relay.keeper.directory.relays)
+            assert names == set(relay.switch._key_hashes)
+
+
+async def test_a_changed_descriptor_is_published_again(tmp_path: Path) -> None:
+    async with local_network(tmp_path) as network:
+        before = len(network.authority.collected)
+        relay = network.relays[0]
+        # An authority takes only what is newer, and descriptors have whole seconds.
+        published_at = relay.describe().published_at
+        describe = relay.describe
+        assert relay.keeper is not None
+        relay.keeper._describe = lambda: replace(describe(), published_at=UnixTime(published_at + 1))
+        relay.keeper.publish_soon()
+
+        await until(lambda: len(network.authority.collected) > before)
+
+
+async def test_a_relay_starts_from_its_snapshot_when_no_authority_answers(tmp_path: Path) -> None:
+    async with local_network(tmp_path) as network:
+        relay = network.relays[0]
+        await until((relay.folder / "directory").exists)
+        network.authority.scope.cancel()
+        assert relay.links is not None
+        again = relay.make_keeper(relay.links)
+        again.load()
+
+        assert again.directory is not None
+        assert 3 == len(again.directory.relays)
+
+
+async def test_a_damaged_snapshot_is_ignored(tmp_path: Path) -> None:
+    async with local_network(tmp_path) as network:
+        relay = network.relays[0]
+        file = relay.folder / "directory"
+        await until(file.exists)
+        damaged = bytearray(file.read_bytes())
+        damaged[200] ^= 1
+        file.write_bytes(damaged)
+        assert relay.links is not None
+        again = relay.make_keeper(relay.links)
+        again.load()
+
+        assert again.directory is None
+
+
+async def test_a_snapshot_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    async with local_network(tmp_path) as network:
+        relay = network.relays[0]
+        file = relay.folder / "directory"
+        await until(file.exists)
+        file.chmod(0o644)
+        assert relay.links is not None
+        with pytest.raises(KeyFileError):
+            relay.make_keeper(relay.links).load()
+
+
+async def test_a_new_relay_learns_the_network_from_a_mirror_when_the_authority_is_gone(
+    tmp_path: Path,
+) -> None:
+    async with local_network(tmp_path) as network, trio.open_nursery() as nursery:
+        network.authority.scope.cancel()
+        known = network.relays[0]
+        await until((known.folder / "directory").exists)
+        node = RelayNode(tmp_path / "new", network.root)
+        (node.folder / "directory").write_bytes((known.folder / "directory").read_bytes())
+        (node.folder / "directory").chmod(0o600)
+        links = await nursery.start(node.serve)
+        keeper = node.make_keeper(links)
+        keeper.load()
+        # Where it was read from doesn't matter: it asks the relays it knows once the authority fails.
+        sources = list(keeper._sources())
+
+        assert 1 + 3 == len(sources)
+        assert await keeper._fetch(sources[-1])
+        nursery.cancel_scope.cancel()
+
+
+def test_an_authority_that_restarts_never_signs_a_number_twice(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with local_network(tmp_path) as network:
+            first = network.authority.signing
+            assert first.directory is not None
+            envelope = first.directory.document.envelope
+            number = first.directory.document.number
+            again = Authority(
+                identity=network.authority.identity,
+                root=network.root,
+                parameters=PARAMETERS,
+                period_s=PERIOD_S,
+                first_document_relays=1,
+                private_addresses=True,
+                state=first._state(),
+            )
+            for collected in network.authority.collected:
+                again.collect(collected, now=clock())
+
+            assert again.tick(UnixTime(number * PERIOD_S + 1)) is None
+            assert again.tick(UnixTime(number * PERIOD_S + PERIOD_S - 1)) is None
+            assert again.directory is not None
+            assert envelope == again.directory.document.envelope
+
+    trio.run(main)
+
+
+def test_an_authority_whose_state_is_damaged_does_not_start(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with local_network(tmp_path) as network:
+            state = network.authority.signing._state()
+            for damaged in (b"", state[:40], state[:-1], state[:30] + b"\1" + state[31:]):
+                with pytest.raises(MalformedError):
+                    Authority(
+                        identity=network.authority.identity,
+                        root=network.root,
+                        parameters=PARAMETERS,
+                        period_s=PERIOD_S,
+                        private_addresses=True,
+                        state=damaged,
+                    )
+
+    trio.run(main)
+
+
+def test_a_port_that_is_taken_says_so_and_leaves_nothing_open() -> None:
+    with bind("127.0.0.1", 0) as taken:
+        endpoint = Endpoint("127.0.0.1", taken.getsockname()[1])
+        with (
+            pytest.raises(SettingsError, match="is it running already") as caught,
+            daemon._listening([endpoint], "relay.listen"),
+        ):
+            raise AssertionError("listens")
+    assert "relay.listen" == caught.value.key
