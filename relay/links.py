@@ -27,7 +27,7 @@ from relay.wire import Wire
 
 log = structlog.get_logger(__name__)
 
-# One system call brings at most 32 small packets, two to six milliseconds of work, after which other links have their turn.
+# One system call brings at most 32 small packets, two to six milliseconds of work; then others have their turn.
 RECEIVE_BUFFER_SIZE = 256 * 1024
 TICK_EVERY_S = 0.5
 

@@ -613,5 +613,6 @@ class Switch:
                 self._fail_edge(actions, unanswered, Reason.NEXT_CLOSED, now)
 
 
-# Frames that draw from the link's rate. Replies cost work too, but each belongs to a request of ours; the ones that don't are handled in ``_reply``.
+# Frames that draw from the link's rate. Replies cost work too, but each belongs to a request of ours; the ones that
+# don't are handled in ``_reply``.
 _LIMITED = [number not in (Kind.REPLY, Kind.REJECT) for number in range(max(Kind) + 1)]

@@ -10,6 +10,7 @@ import os
 import random
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -30,7 +31,6 @@ from onionpath.directory.trust import TrustRoot
 from onionpath.errors import (
     DeadlineError,
     Edge,
-    MissingDirectoryError,
     OnionPathError,
     OutcomeUnknownError,
     PeerError,
@@ -98,7 +98,6 @@ class Client:
         self._tasks: TaskGroup | None = None
         self._connections: Connections | None = None
         self._background = anyio.CancelScope()
-        self._last: tuple[State, float | None, str | None] = (State.WAITING, None, None)
 
     # Life.
 
@@ -116,7 +115,7 @@ class Client:
         except BaseException as error:
             await self._end(tasks, error)
             raise
-        self._show()
+        self._show(Status(State.WAITING))
         return self
 
     async def __aexit__(
@@ -246,15 +245,14 @@ class Client:
 
     async def _run_stream(self, stream: OnionStream) -> None:
         self._streams.add(stream)
-        self._show()
+        self._show(self._board.status)
         try:
             await stream.run()
             with anyio.move_on_after(GOODBYE_S):
                 await stream.say_goodbye()
         finally:
             self._streams.discard(stream)
-            if self._board.status.state is not State.CLOSED:
-                self._show()
+            self._show(self._board.status)
 
     async def exchange(self, ready: ReadyPath, call: OnionCall, *, timeout_s: float) -> Answer:
         """One packet over one path and its answer; no second attempt.
@@ -268,12 +266,12 @@ class Client:
                 answer = await self._exchange(ready, call)
         except TimeoutError as error:
             failure = DeadlineError(f"no answer over this path in {timeout_s:.1f} s")
-            self._note(State.FAILING, failure)
+            self._failed(failure)
             raise failure from error
         except OnionPathError as error:
-            self._note(State.FAILING, error)
+            self._failed(error)
             raise
-        self._note(State.READY, None)
+        self._succeeded()
         if answer.lying_edge is not None:
             # The answer is genuine, and somebody between here and there is not.
             self.retire_path(ready, answer.lying_edge)
@@ -366,27 +364,20 @@ class Client:
             f"a call carries at most {self._geometry.request_capacity(SizeClass.LARGE, last)} bytes"
         )
 
-    def _note(self, state: State, error: OnionPathError | None) -> None:
-        _, success_at, failure = self._last
-        if error is None:
-            self._last = (state, self._clock(), failure)
-        else:
-            self._last = (state, success_at, str(error))
-        self._show()
+    def _failed(self, error: OnionPathError) -> None:
+        self._show(replace(self._board.status, state=State.FAILING, last_failure=str(error)))
 
-    def _show(self) -> None:
+    def _succeeded(self) -> None:
+        self._show(replace(self._board.status, state=State.READY, last_success_at=self._clock()))
+
+    def _show(self, status: Status) -> None:
+        """Show this status with the counts of now, unless the client is closed."""
         if self._board.status.state is State.CLOSED:
             return
-        state, success_at, failure = self._last
-        try:
-            directory = self._keeper.directory
-        except MissingDirectoryError:
-            return
+        directory = self._keeper.directory
         self._board.show(
-            Status(
-                state=state,
-                last_success_at=success_at,  # type: ignore[arg-type]
-                last_failure=failure,
+            replace(
+                status,
                 document=directory.document.number,
                 relays=len(directory.relays),
                 paths=len(self._paths),
