@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from onionpath.errors import OnionPathError, UsageError, exit_code
+from onionpath.errors import OnionPathError, SignatureThresholdError, UsageError, WrongNetworkError, exit_code
 
 if TYPE_CHECKING:
     import ssl
@@ -112,7 +112,8 @@ def get(
     """
     if not url.startswith(("https://", "http://")):
         raise UsageError(f"{url} is no address of a website: it starts with https:// or http://")
-    _run(lambda: _get(url, _existing(network), state, ca, output, deadline_s, as_json))
+    file = _existing(network)
+    _run(file, lambda: _get(url, file, state, ca, output, deadline_s, as_json))
 
 
 async def _get(
@@ -214,7 +215,8 @@ def network() -> None:
 @json_option
 def network_show(network: Path | None, state: Path | None, as_json: bool) -> None:
     """Fetch the directory, verify it, and list its relays."""
-    _run(lambda: _network_show(_existing(network), state, as_json))
+    file = _existing(network)
+    _run(file, lambda: _network_show(file, state, as_json))
 
 
 async def _network_show(network: Path, state: Path | None, as_json: bool) -> None:
@@ -285,10 +287,13 @@ class WebsiteError(OnionPathError):
     """Everything on the way worked, and the website itself said no."""
 
 
-def _run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+def _run(network: Path, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     import anyio
 
-    anyio.run(work)
+    try:
+        anyio.run(work)
+    except (SignatureThresholdError, WrongNetworkError) as error:
+        raise type(error)(f"{network}: {error}; get this file anew from whoever runs the network") from error
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

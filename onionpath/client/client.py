@@ -31,9 +31,11 @@ from onionpath.directory.trust import TrustRoot
 from onionpath.errors import (
     DeadlineError,
     Edge,
+    MalformedError,
     OnionPathError,
     OutcomeUnknownError,
     PeerError,
+    SettingsError,
     UnreachableError,
     UsageError,
 )
@@ -98,11 +100,13 @@ class Client:
         self._tasks: TaskGroup | None = None
         self._connections: Connections | None = None
         self._background = anyio.CancelScope()
+        self._is_closing = False
+        self._stream_ended = anyio.Event()
 
     # Life.
 
     async def __aenter__(self) -> Self:
-        if self._tasks is not None or self._board.status.state is State.CLOSED:
+        if self._tasks is not None or self._is_closing:
             raise UsageError("a client is entered once")
         tasks = anyio.create_task_group()
         await tasks.__aenter__()
@@ -112,8 +116,8 @@ class Client:
             await self._keeper.load()
             await self._keeper.fetch(self._connections)
             tasks.start_soon(self._keep_directory, self._connections)
-        except BaseException as error:
-            await self._end(tasks, error)
+        except BaseException:
+            await self._end(tasks)
             raise
         self._show(Status(State.WAITING))
         return self
@@ -121,26 +125,33 @@ class Client:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._tasks is not None:
-            await self.aclose()
-            await self._end(self._tasks, None)
-
-    async def _end(self, tasks: TaskGroup, error: BaseException | None) -> None:
-        tasks.cancel_scope.cancel()
+        if self._tasks is None:
+            return
         try:
-            await tasks.__aexit__(type(error) if error else None, error, None)
-        except BaseException as raised:
-            if error is None or raised is not error:
-                raise
+            # Bounded, and not to be interrupted: whoever cancels the program still wants its connections closed.
+            with anyio.CancelScope(shield=True):
+                await self.aclose()
+        finally:
+            await self._end(self._tasks)
+
+    async def _end(self, tasks: TaskGroup) -> None:
+        # The group is told of no error, so that the program's own is raised as it is and not in a group.
+        tasks.cancel_scope.cancel()
+        await tasks.__aexit__(None, None, None)
 
     async def aclose(self) -> None:
-        """Close connections and streams; legal from any task, and more than once."""
-        if self._board.status.state is State.CLOSED:
+        """Close streams and connections; legal from any task, and more than once. Takes a second at most."""
+        if self._is_closing:
             return
-        self._board.show(Status(State.CLOSED))
+        self._is_closing = True
         self._background.cancel()
         for stream in list(self._streams):
             await stream.aclose()
+        with anyio.move_on_after(GOODBYE_S):
+            while self._streams:
+                self._stream_ended = anyio.Event()
+                await self._stream_ended.wait()
+        self._board.show(Status(State.CLOSED))
         if self._connections is not None:
             with anyio.CancelScope(shield=True):
                 await self._connections.aclose()
@@ -238,13 +249,13 @@ class Client:
                     if attempt == MAX_ATTEMPTS:
                         raise
                 else:
+                    self._streams.add(stream)
                     self._entered().start_soon(self._run_stream, stream)
                     return stream
         because = f": {failure}" if failure else ""
         raise DeadlineError(f"no connection to {host}:{port} within {deadline_s:.0f} s{because}") from failure
 
     async def _run_stream(self, stream: OnionStream) -> None:
-        self._streams.add(stream)
         self._show(self._board.status)
         try:
             await stream.run()
@@ -252,6 +263,7 @@ class Client:
                 await stream.say_goodbye()
         finally:
             self._streams.discard(stream)
+            self._stream_ended.set()
             self._show(self._board.status)
 
     async def exchange(self, ready: ReadyPath, call: OnionCall, *, timeout_s: float) -> Answer:
@@ -260,7 +272,6 @@ class Client:
         Raises:
             DeadlineError, UnreachableError: with ``.edge`` where the answer, or its absence, accuses one.
         """
-        self._entered()
         try:
             with anyio.fail_after(max(0.0, timeout_s)):
                 answer = await self._exchange(ready, call)
@@ -333,7 +344,7 @@ class Client:
     # Small common ends.
 
     def _entered(self) -> TaskGroup:
-        if self._tasks is None or self._board.status.state is State.CLOSED:
+        if self._tasks is None or self._is_closing:
             raise UsageError(NOT_ENTERED)
         return self._tasks
 
@@ -432,9 +443,13 @@ def read_trust_root(file: Path) -> TrustRoot:
     """Read the file that says which authorities to believe.
 
     Raises:
-        UsageError: it cannot be read. MalformedError: it is no trust root.
+        SettingsError: it cannot be read, or is no trust root.
     """
     try:
         return TrustRoot.decode(file.read_bytes())
     except OSError as error:
-        raise UsageError(f"cannot read the network file {file}: {error.strerror}") from error
+        raise SettingsError(
+            f"cannot read the network file {file}: {error.strerror}", file=str(file)
+        ) from error
+    except MalformedError as error:
+        raise SettingsError(f"{file} is no network file: {error}", file=str(file)) from error

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import anyio
 from anyio.abc import SocketStream
 
-from onionpath.errors import Edge, MalformedError, PeerError, UnreachableError
+from onionpath.errors import Edge, MalformedError, PeerError, UnreachableError, WrongPeerError
 from onionpath.link.frames import (
     AnswerBody,
     CallBody,
@@ -212,7 +212,7 @@ async def connect(endpoint: Endpoint, geometry: Geometry, context: ssl.SSLContex
             stream = await anyio.connect_tcp(endpoint.host, endpoint.port)
             try:
                 tls = await _shake_hands(stream, context)
-                tls.check_peer(endpoint.key_hash)
+                _check_peer(tls, endpoint)
             except BaseException:
                 with anyio.CancelScope(shield=True):
                     await stream.aclose()
@@ -223,6 +223,14 @@ async def connect(endpoint: Endpoint, geometry: Geometry, context: ssl.SSLContex
     except (OSError, anyio.EndOfStream, anyio.BrokenResourceError) as error:
         raise UnreachableError(f"{endpoint} could not be reached", edge=FIRST_HOP, sent=False) from error
     return Connection(stream, tls, geometry)
+
+
+def _check_peer(tls: TlsSession, endpoint: Endpoint) -> None:
+    try:
+        tls.check_peer(endpoint.key_hash)
+    except WrongPeerError as error:
+        message = f"somebody else answers at {endpoint}: its link key is not the one that was promised"
+        raise WrongPeerError(message, peer=str(endpoint)) from error
 
 
 async def _shake_hands(stream: SocketStream, context: ssl.SSLContext) -> TlsSession:
