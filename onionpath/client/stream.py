@@ -105,8 +105,9 @@ class Outgoing:
         return None
 
     def read(self, start: int, stop: int) -> bytes:
-        """The bytes of a range that isn't confirmed."""
-        return bytes(self._held[start - self._confirmed : stop - self._confirmed])
+        """The bytes of a range, without what has been confirmed since the range was chosen."""
+        held = max(start, self._confirmed) - self._confirmed
+        return bytes(self._held[held : max(held, stop - self._confirmed)])
 
     def confirm(self, received: int, *, with_end: bool) -> None:
         """The exit has every byte before ``received``; ``with_end`` if the call carried the end as well.
@@ -194,8 +195,10 @@ class OnionStream(ByteStream):
         with self._scope:
             async with anyio.create_task_group() as group:
                 while self._failure is None and not self._closed:
+                    # Only a set one is replaced: whoever waits for the other would wait for ever.
+                    if self._changed.is_set():
+                        self._changed = anyio.Event()
                     self._start_due(group)
-                    self._changed = anyio.Event()
                     with anyio.move_on_after(KEEP_ALIVE_S) as waited:
                         await self._changed.wait()
                     if waited.cancelled_caught and not (self._polls.outstanding or self._pushes):
@@ -255,6 +258,7 @@ class OnionStream(ByteStream):
     async def _push(self, start: int, stop: int) -> None:
         ends = self._outgoing.ended and stop == self._outgoing.end
         data = self._outgoing.read(start, stop)
+        start = stop - len(data)
         request = StreamRequest(
             token=self._token,
             flags=RequestFlags.END if ends else RequestFlags.NONE,
@@ -373,6 +377,8 @@ class OnionStream(ByteStream):
         while rest:
             if self._closed or self._outgoing.ended:
                 raise anyio.ClosedResourceError
+            if self._failure is not None:
+                raise anyio.BrokenResourceError from self._failure
             count = min(len(rest), self._outgoing.room)
             if count:
                 self._outgoing.add(bytes(rest[:count]))
