@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import trio
@@ -46,7 +45,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     worlds: list[World] = []
 
     async def main() -> None:
-        async with local_network(folder, relays=4) as network, server(_shout) as shout, server(_serve_http) as web:
+        async with (
+            local_network(folder, relays=4) as network,
+            server(_shout) as shout,
+            server(_serve_http) as web,
+        ):
             token = trio.lowlevel.current_trio_token()
             worlds.append(World(network, token, shout_port=shout, http_port=web, folder=folder))
             stop = worlds[0].stop

@@ -35,7 +35,11 @@ def test_what_has_one_isolation_key_shares_a_path() -> None:
     assert ready(paths, "a") is ready(paths, "a", after_s=599)
 
 
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([ECHO, Need(ServiceId.DIRECTORY)])), max_size=20))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.sampled_from([ECHO, Need(ServiceId.DIRECTORY)])), max_size=20
+    )
+)
 def test_what_has_different_keys_or_needs_never_shares_one(uses: list[tuple[str, Need]]) -> None:
     paths = pool()
     users: dict[ReadyPath, set[tuple[str, Need]]] = {}
