@@ -128,10 +128,11 @@ class DirectoryKeeper:
             jitter_s = self._choice.random() * min(JITTER_S, period_s / 2)
             wait_s = max(min(RETRY_S, period_s / 4), document.fresh_until - self._clock() + jitter_s)
             await anyio.sleep(wait_s)
-            for ask in through_paths:
-                await self._try(ask)
-            if not self.directory.is_fresh(self._clock()):
-                with suppress(DirectoryError, UnreachableError):  # calls say so once the document has expired
+            # Neither a liar nor a full disk may end the program's client; calls say so once the document has expired.
+            with suppress(OnionPathError):
+                for ask in through_paths:
+                    await self._try(ask)
+                if not self.directory.is_fresh(self._clock()):
                     await self.fetch(connections)
 
     def _sources(self) -> Iterator[Endpoint]:
