@@ -99,7 +99,7 @@ class Client:
         self._streams: set[OnionStream] = set()
         self._tasks: TaskGroup | None = None
         self._connections: Connections | None = None
-        self._background = anyio.CancelScope()
+        self._background: anyio.CancelScope | None = None  # made on entering: a client may be made outside of a loop
         self._is_closing = False
         self._stream_ended = anyio.Event()
 
@@ -115,7 +115,8 @@ class Client:
             self._connections = Connections(self._geometry, client_context(), tasks)
             await self._keeper.load()
             await self._keeper.fetch(self._connections)
-            tasks.start_soon(self._keep_directory, self._connections)
+            self._background = anyio.CancelScope()
+            tasks.start_soon(self._keep_directory, self._connections, self._background)
         except BaseException:
             await self._end(tasks)
             raise
@@ -144,7 +145,8 @@ class Client:
         if self._is_closing:
             return
         self._is_closing = True
-        self._background.cancel()
+        if self._background is not None:
+            self._background.cancel()
         for stream in list(self._streams):
             await stream.aclose()
         with anyio.move_on_after(GOODBYE_S):
@@ -156,8 +158,8 @@ class Client:
             with anyio.CancelScope(shield=True):
                 await self._connections.aclose()
 
-    async def _keep_directory(self, connections: Connections) -> None:
-        with self._background:
+    async def _keep_directory(self, connections: Connections, background: anyio.CancelScope) -> None:
+        with background:
             asks = [partial(self._ask_for_directory, f"directory {number}") for number in range(MIRRORS)]
             await self._keeper.refresh_forever(connections, asks)
 
