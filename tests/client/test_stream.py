@@ -254,7 +254,7 @@ async def test_a_closed_stream_says_goodbye_and_gives_nothing_more() -> None:
 
 
 async def test_an_idle_stream_keeps_one_small_poll_under_way() -> None:
-    async with opened(shout) as (stream, carrier):
+    async with opened(shout) as (_, carrier):
         await trio.testing.wait_all_tasks_blocked(0.01)
         polls = [request for request in carrier.requests if request.at_least]
 
