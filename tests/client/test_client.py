@@ -39,6 +39,12 @@ def unreachable_root(world: World, port: int) -> TrustRoot:
     return TrustRoot(world.root.network_id, "test", (moved,), 1, world.root.parameters)
 
 
+def snapshot_in(state: Path) -> Path:
+    """The one snapshot of a directory in a state folder."""
+    (file,) = state.glob("*/directory")
+    return file
+
+
 async def test_a_call_comes_back_and_the_status_says_so(world: World) -> None:
     async with Client(world.root) as client:
         assert State.WAITING is client.status().state
@@ -177,7 +183,7 @@ async def test_the_directory_is_kept_and_used_without_any_authority(
 ) -> None:
     async with Client(world.root, state=tmp_path):
         pass
-    (file,) = tmp_path.glob("*/directory")
+    file = snapshot_in(tmp_path)
 
     async with Client(unreachable_root(world, closed_port), state=tmp_path) as client:
         assert b"x" == (await client.call(ServiceId.ECHO, b"x")).body
@@ -190,7 +196,7 @@ async def test_a_damaged_snapshot_is_ignored(
 ) -> None:
     async with Client(world.root, state=tmp_path):
         pass
-    (file,) = tmp_path.glob("*/directory")
+    file = snapshot_in(tmp_path)
     file.write_bytes(damage(file.read_bytes()))
 
     async with Client(world.root, state=tmp_path) as client:
@@ -223,7 +229,7 @@ async def test_a_disk_that_cannot_be_written_does_not_end_a_running_client(
     async with Client(world.root, state=tmp_path) as client:
         assert client._background is not None
         client._background.cancel()
-        (file,) = tmp_path.glob("*/directory")
+        file = snapshot_in(tmp_path)
         keeper = client._keeper
 
         tried = 0

@@ -12,7 +12,7 @@ from onionpath.client.stream import UPSTREAM_WINDOW, Outgoing
 from onionpath.errors import MalformedError
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 @given(st.randoms(use_true_random=False), st.integers(0, 3_000), st.integers(1, 400), st.booleans())
 def test_every_byte_arrives_once_and_in_order_whatever_is_lost(
     choice: Random, size: int, at_most: int, ends: bool

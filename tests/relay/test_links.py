@@ -130,6 +130,7 @@ async def test_answers_that_fill_the_socket_are_written_when_it_takes_more(tmp_p
             await until(lambda: not node.switch.statistics().queued_bytes)
 
 
+@pytest.mark.slow
 async def test_a_peer_that_never_reads_is_closed(tmp_path: Path) -> None:
     limits = SwitchLimits(stall_timeout_s=1.0, client=PeerLimits(1_000, 1_000, 1_000))
     node = Node(tmp_path / "node", limits=limits)

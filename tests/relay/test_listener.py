@@ -71,6 +71,7 @@ def test_one_source_connects_so_fast_and_no_faster() -> None:
     assert {"source_too_fast": 7} == gate.counts()
 
 
+@pytest.mark.slow
 def test_what_a_gate_remembers_is_bounded_however_many_sources_come() -> None:
     gate = Gate(GateLimits())
     for number in range(20_000):
