@@ -19,7 +19,8 @@ from onionpath.crypto.identity import RelayId
 from onionpath.errors import PeerError, WrongPeerError
 from onionpath.injected import UnixTime
 from onionpath.link.tls import TlsSession
-from onionpath.service.calls import Reason, Reply
+from onionpath.onion.statuses import Reason
+from onionpath.service.calls import Reply
 from onionpath.service.registry import Registry
 from relay.recorder import FrameRecorder
 from relay.switch import Actions, Serving, Switch
@@ -179,11 +180,12 @@ class Links:
     async def _carry(self, wire: Wire, peer: RelayId | None) -> None:
         self._wires[wire.link_id] = wire
         reason = "peer_closed"
-        if self._recorder is not None:
-            host, port = wire.sock.getpeername()[:2]
-            self._recorder.linked(wire.link_id, address=f"{host}:{port}", called=peer)
-        self.carry_out(self._switch.opened(wire.link_id, peer=peer, now=self._clock()))
         try:
+            if self._recorder is not None:
+                # Whoever has left already has no name any more, which is an ``OSError`` like each of its kind.
+                host, port = wire.sock.getpeername()[:2]
+                self._recorder.linked(wire.link_id, address=f"{host}:{port}", called=peer)
+            self.carry_out(self._switch.opened(wire.link_id, peer=peer, now=self._clock()))
             with wire.scope:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._write_when_possible, wire)
