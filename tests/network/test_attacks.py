@@ -8,7 +8,7 @@ from onionpath.errors import BadLayerError
 from onionpath.link.frames import Kind, encode_frame
 from onionpath.onion.geometry import FRAME_HEADER_SIZE, SizeClass
 from onionpath.onion.packets import Answer, OnionCall
-from onionpath.service.calls import Reason, Status
+from onionpath.onion.statuses import Reason, ReplyStatus
 from tests.network.memory import (
     CLIENT,
     MemoryClient,
@@ -35,7 +35,7 @@ def flip(place: int) -> Tamper:
     return change
 
 
-def edge(answer: Answer) -> tuple[int, Status, Reason]:
+def edge(answer: Answer) -> tuple[int, ReplyStatus, Reason]:
     return answer.hop, answer.head.status, answer.head.reason
 
 
@@ -61,7 +61,7 @@ def test_a_flipped_bit_of_a_request_is_an_error_of_that_link(
         with pytest.raises(RejectedError):
             client.request(echo())
     else:
-        assert (hop, Status.EDGE_FAILED, Reason.NEXT_REJECTED) == edge(client.request(echo()))
+        assert (hop, ReplyStatus.EDGE_FAILED, Reason.NEXT_REJECTED) == edge(client.request(echo()))
 
     assert 1 == network.relays[other].counts["layer_bad"]
     assert network.is_idle()
@@ -92,7 +92,7 @@ def test_header_fields_that_were_changed_do_not_open(field: int, reason: str) ->
     network = memory_network()
     network.tamper(0, 1, flip(field))
 
-    assert (0, Status.EDGE_FAILED, Reason.NEXT_REJECTED) == edge(network.client().request(echo()))
+    assert (0, ReplyStatus.EDGE_FAILED, Reason.NEXT_REJECTED) == edge(network.client().request(echo()))
     assert 1 == network.relays[1].counts[reason]
 
 
@@ -100,7 +100,7 @@ def test_a_byte_in_the_padding_closes_the_link() -> None:
     network = memory_network()
     network.tamper(0, 1, flip(8191))
 
-    assert (0, Status.EDGE_FAILED, Reason.NEXT_CLOSED) == edge(network.client().request(echo()))
+    assert (0, ReplyStatus.EDGE_FAILED, Reason.NEXT_CLOSED) == edge(network.client().request(echo()))
     assert ["frame_padding"] == network.relays[1].closes
 
 
@@ -112,7 +112,7 @@ def test_a_request_whose_exchange_id_was_changed_is_answered_to_nobody() -> None
 
     assert 1 == network.relays[0].counts["reply_unexpected"]
     network.advance(30)
-    assert (0, Status.EDGE_FAILED, Reason.NEXT_TIMED_OUT) == edge(pending.answer())
+    assert (0, ReplyStatus.EDGE_FAILED, Reason.NEXT_TIMED_OUT) == edge(pending.answer())
     assert network.is_idle()
 
 
@@ -211,7 +211,7 @@ def test_a_stale_key_costs_no_timeout() -> None:
     client = network.client()
     network.relays[1].switch.use_keys({})
 
-    assert (0, Status.EDGE_FAILED, Reason.NEXT_REJECTED) == edge(client.request(echo()))
+    assert (0, ReplyStatus.EDGE_FAILED, Reason.NEXT_REJECTED) == edge(client.request(echo()))
     assert 1 == network.relays[1].counts["generation_unknown"]
 
 
@@ -255,7 +255,7 @@ def test_a_next_relay_that_is_not_in_the_directory_is_an_edge_error() -> None:
     network = memory_network()
     network.relays[1].switch.use_network({network.relays[0].relay_id: bytes(32)})
 
-    assert (1, Status.EDGE_FAILED, Reason.NEXT_UNKNOWN) == edge(network.client().request(echo()))
+    assert (1, ReplyStatus.EDGE_FAILED, Reason.NEXT_UNKNOWN) == edge(network.client().request(echo()))
 
 
 def test_a_relay_does_not_send_to_itself() -> None:
@@ -263,14 +263,14 @@ def test_a_relay_does_not_send_to_itself() -> None:
 
     answer = network.client().request(echo(), path=[0, 0, 1])
 
-    assert (0, Status.EDGE_FAILED, Reason.NEXT_UNKNOWN) == edge(answer)
+    assert (0, ReplyStatus.EDGE_FAILED, Reason.NEXT_UNKNOWN) == edge(answer)
 
 
 def test_a_dead_relay_is_reported_and_not_dialled_again_at_once() -> None:
     network = memory_network()
     client = network.client()
     network.kill(2)
-    assert (1, Status.EDGE_FAILED, Reason.NEXT_UNREACHABLE) == edge(client.request(echo()))
+    assert (1, ReplyStatus.EDGE_FAILED, Reason.NEXT_UNREACHABLE) == edge(client.request(echo()))
 
     network.relays[2].alive = True
     assert Reason.NEXT_UNREACHABLE == client.request(echo()).head.reason
@@ -286,7 +286,7 @@ def test_a_relay_that_dies_with_a_request_under_way_is_reported_at_once() -> Non
 
     network.kill(2)
 
-    assert (1, Status.EDGE_FAILED, Reason.NEXT_CLOSED) == edge(pending.answer())
+    assert (1, ReplyStatus.EDGE_FAILED, Reason.NEXT_CLOSED) == edge(pending.answer())
 
 
 def test_a_relay_that_never_connects_is_reported_at_the_deadline() -> None:
@@ -296,7 +296,7 @@ def test_a_relay_that_never_connects_is_reported_at_the_deadline() -> None:
     network.advance(28)
 
     answer = pending.answer()
-    assert (1, Status.EDGE_FAILED, Reason.NEXT_UNREACHABLE) == edge(answer)
+    assert (1, ReplyStatus.EDGE_FAILED, Reason.NEXT_UNREACHABLE) == edge(answer)
     assert 27_000 == answer.hold_ms[1]
 
 
@@ -317,7 +317,7 @@ def test_the_time_that_a_dial_took_counts_towards_the_deadline() -> None:
     network.advance(18.5)
 
     answer = late.answer()
-    assert (1, Status.EDGE_FAILED, Reason.NEXT_TIMED_OUT) == edge(answer)
+    assert (1, ReplyStatus.EDGE_FAILED, Reason.NEXT_TIMED_OUT) == edge(answer)
     assert 27_000 <= answer.hold_ms[1] <= 28_000
 
 
@@ -347,7 +347,7 @@ def test_a_next_relay_that_answers_wrongly_is_an_edge_error(attack: str) -> None
     answer = network.client().request(echo())
 
     reason = Reason.NEXT_REJECTED if attack == "reject" else Reason.NEXT_MALFORMED
-    assert (1, Status.EDGE_FAILED, reason) == edge(answer)
+    assert (1, ReplyStatus.EDGE_FAILED, reason) == edge(answer)
     assert network.is_idle()
 
 
@@ -371,7 +371,7 @@ def test_a_reply_after_the_deadline_is_dropped_and_counted() -> None:
     client = network.client()
     pending = client.send(echo())
     network.advance(30)
-    assert (2, Status.REFUSED, Reason.SERVICE_TIMED_OUT) == edge(pending.answer())
+    assert (2, ReplyStatus.REFUSED, Reason.SERVICE_TIMED_OUT) == edge(pending.answer())
 
     network.answer_held(2)
 
@@ -446,7 +446,7 @@ def test_cutting_each_link_of_a_path_gives_an_answer_and_leaves_nothing() -> Non
 
         network.cut(one, other)
 
-        assert (hop, Status.EDGE_FAILED, Reason.NEXT_CLOSED) == edge(pending.answer())
+        assert (hop, ReplyStatus.EDGE_FAILED, Reason.NEXT_CLOSED) == edge(pending.answer())
         network.answer_held(2)
         assert network.is_idle()
 
@@ -489,4 +489,4 @@ def test_a_layer_that_no_client_wraps_is_rejected(head: bytes) -> None:
 def test_a_service_number_that_nobody_has_is_refused_by_the_last_hop() -> None:
     answer = memory_network().client().request(OnionCall(65_535, b"", bytes(16)))
 
-    assert (2, Status.REFUSED, Reason.SERVICE_UNKNOWN) == edge(answer)
+    assert (2, ReplyStatus.REFUSED, Reason.SERVICE_UNKNOWN) == edge(answer)

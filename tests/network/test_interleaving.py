@@ -29,7 +29,7 @@ steps = st.one_of(
     st.tuples(st.just("call"), relays, st.none()),
     st.tuples(st.just("cut"), relays, relays),
     st.tuples(st.just("leave"), relays, st.none()),
-    st.tuples(st.just("deafen"), relays, st.none()),
+    st.tuples(st.just("deafen"), relays, st.none() | relays),
     st.tuples(st.just("hang"), relays, st.booleans()),
     st.tuples(st.just("connect"), relays, relays),
     st.tuples(st.just("hold"), relays, st.booleans()),
@@ -70,6 +70,10 @@ class Story:
                 network.cut(one, there)
             case "leave", _:
                 network.cut(self.client(one).name, one)
+            case "deafen", int(there):
+                for end in network.relays[one].ends.values():
+                    if end.other.owner is network.relays[there]:
+                        end.reads = False
             case "deafen", _:
                 self.client(one).end.reads = False
             case "hang", bool(hang):
@@ -95,7 +99,8 @@ class Story:
             for relay_id in relay.hanging:
                 actions = relay.switch.dial_failed(relay_id, now=self.network.now)
                 self.network.carry_out(relay, actions)
-        self.network.advance(120)
+        # Longer than any deadline, and not so long that idle links end and hide what they held.
+        self.network.advance(60)
         assert self.network.is_idle()
         for relay in self.network.relays:
             shares = [link.in_flight for link in relay.switch._links.values()]

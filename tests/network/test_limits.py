@@ -8,7 +8,8 @@ import pytest
 
 from onionpath.link.frames import CallBody, Kind, decode_answer, encode_call, encode_frame
 from onionpath.onion.geometry import SizeClass
-from onionpath.service.calls import Reason, ServiceId
+from onionpath.onion.statuses import Reason
+from onionpath.service.calls import ServiceId
 from relay.limits import PeerLimits, SwitchLimits
 from tests.network.memory import MemoryClient, MemoryNetwork, RejectedError, echo, memory_network
 

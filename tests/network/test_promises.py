@@ -10,7 +10,8 @@ from onionpath.errors import BadLayerError
 from onionpath.link.frames import CallBody, Kind, decode_answer, encode_call
 from onionpath.onion.geometry import Geometry, SizeClass
 from onionpath.onion.packets import OnionCall
-from onionpath.service.calls import Reason, ServiceId, Status
+from onionpath.onion.statuses import Reason, ReplyStatus
+from onionpath.service.calls import ServiceId
 from tests.network.memory import CLIENT, MemoryNetwork, RejectedError, echo, memory_network
 
 
@@ -24,7 +25,11 @@ def large_success(network: MemoryNetwork) -> None:
 
 def refusal(network: MemoryNetwork) -> None:
     answer = network.client().request(OnionCall(77, b"", bytes(16)))
-    assert (2, Status.REFUSED, Reason.SERVICE_UNKNOWN) == (answer.hop, answer.head.status, answer.head.reason)
+    assert (2, ReplyStatus.REFUSED, Reason.SERVICE_UNKNOWN) == (
+        answer.hop,
+        answer.head.status,
+        answer.head.reason,
+    )
 
 
 def edge_error(network: MemoryNetwork) -> None:
