@@ -19,7 +19,8 @@ from onionpath.client.stream import MAX_CONTINUATIONS, OnionStream
 from onionpath.errors import DeadlineError, Edge, MalformedError, RefusedError, StreamError, UnreachableError
 from onionpath.onion.geometry import Geometry
 from onionpath.onion.packets import Answer, OnionCall, ReplyHead
-from onionpath.service.calls import Call, Reason, ServiceId, Status
+from onionpath.onion.statuses import Reason, ReplyStatus
+from onionpath.service.calls import Call, ServiceId
 from onionpath.service.stream import RequestFlags, StreamReply, StreamRequest
 from relay.exit.streams import StreamService
 from tests.directory.networks import NOW, descriptor, network
@@ -76,7 +77,7 @@ class StraightCarrier:
         if luck > 1 - self.lose:
             raise DeadlineError("lost on its way back")
         body = reply.body
-        if reply.status is Status.ANSWERED:
+        if reply.status is ReplyStatus.ANSWERED:
             body = self.change(StreamReply.decode(body)).encode()
         return Answer(2, ReplyHead(reply.status, reply.reason), body, (0, 0, 0))
 

@@ -1,0 +1,141 @@
+"""The client's directory against mirrors that are old, forged, broken or gone; no sockets."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from onionpath.client.directory_keeper import Ask, DirectoryKeeper
+from onionpath.errors import (
+    MalformedError,
+    MissingDirectoryError,
+    OnionPathError,
+    RollbackError,
+    SignatureThresholdError,
+    StaleDirectoryError,
+    UnreachableError,
+)
+from onionpath.injected import UnixTime
+from onionpath.service.calls import Call, ServiceId
+from onionpath.service.directory import DirectoryService, Publication
+from tests.directory.networks import NOW, PERIOD_S, Network, authority_keys, identity, network
+
+OLD = network()
+NEW = network(
+    number=OLD.document.number + 1,
+    previous=OLD.verified().digest,
+    valid_from=UnixTime(OLD.document.valid_from + PERIOD_S),
+    fresh_until=UnixTime(OLD.document.fresh_until + PERIOD_S),
+    valid_until=UnixTime(OLD.document.valid_until + PERIOD_S),
+)
+LATER = UnixTime(NOW + PERIOD_S)
+
+
+def keeper(*, now: UnixTime = NOW, file: Path | None = None) -> DirectoryKeeper:
+    return DirectoryKeeper(OLD.root, file=file, clock=lambda: now, choice=random.Random(1))
+
+
+def mirror(published: Network) -> Ask:
+    """The directory service of a relay that has this document."""
+    service = DirectoryService()
+    service.replace(Publication.of(published.directory()))
+
+    async def ask(body: bytes) -> bytes:
+        call = Call(ServiceId.DIRECTORY, body, bytes(16), 100_000, 1, NOW)
+        return (await service.answer(call)).body
+
+    return ask
+
+
+async def garbage(body: bytes) -> bytes:
+    return b"\xff" * 50
+
+
+async def gone(body: bytes) -> bytes:
+    raise UnreachableError("nobody there")
+
+
+async def test_before_the_first_fetch_there_is_no_directory() -> None:
+    with pytest.raises(MissingDirectoryError):
+        keeper().directory  # noqa: B018  # asking is what raises
+
+
+async def test_a_newer_document_replaces_an_older_one() -> None:
+    ours = keeper(now=LATER)
+    assert await ours._try(mirror(OLD)) is None
+    assert await ours._try(mirror(NEW)) is None
+
+    assert NEW.document.number == ours.directory.document.number
+
+
+async def test_an_older_document_than_one_already_seen_never_replaces_it(tmp_path: Path) -> None:
+    """A mirror that plays back yesterday's network would bring back yesterday's bad relays."""
+    file = tmp_path / "network" / "directory"
+    ours = keeper(now=LATER, file=file)
+    assert await ours._try(mirror(NEW)) is None
+    await ours._try(mirror(OLD))
+    assert NEW.document.number == ours.directory.document.number
+
+    again = keeper(now=LATER, file=file)
+    await again.load()
+    again._directory = None
+    assert isinstance(await again._try(mirror(OLD)), RollbackError)
+
+
+async def test_two_documents_of_one_number_are_never_both_taken() -> None:
+    twin = network(number=OLD.document.number, previous=bytes(31) + b"\1")
+    ours = keeper()
+    assert await ours._try(mirror(OLD)) is None
+    ours._seen, ours._directory = ours.directory.seen, None
+
+    assert isinstance(await ours._try(mirror(twin)), RollbackError)
+
+
+@pytest.mark.parametrize(
+    ("ask", "error"),
+    [
+        (garbage, MalformedError),
+        (gone, UnreachableError),
+    ],
+)
+async def test_whatever_a_bad_mirror_does_the_next_one_is_asked(
+    ask: Ask, error: type[OnionPathError]
+) -> None:
+    ours = keeper()
+
+    assert isinstance(await ours._try(ask), error)
+    assert await ours._try(mirror(OLD)) is None
+    assert OLD.document.number == ours.directory.document.number
+
+
+@pytest.mark.parametrize("hours", [-2, 4])
+async def test_a_wrong_clock_is_named(hours: int) -> None:
+    ours = keeper(now=UnixTime(NOW + hours * PERIOD_S))
+    error = await ours._try(mirror(OLD))
+
+    assert isinstance(error, StaleDirectoryError)
+    assert "clock" in str(error)
+
+
+async def test_a_forged_signature_is_refused() -> None:
+    forged = network(keys=authority_keys(1))
+    stranger = replace(forged.root.authorities[0], identity=identity("stranger").public)
+    ours = DirectoryKeeper(
+        replace(forged.root, authorities=(stranger,)), file=None, clock=lambda: NOW, choice=random.Random(1)
+    )
+
+    assert isinstance(await ours._try(mirror(forged)), SignatureThresholdError)
+
+
+async def test_an_old_snapshot_still_proves_what_was_seen(tmp_path: Path) -> None:
+    file = tmp_path / "directory"
+    file.write_bytes(OLD.directory().encode())  # a test may wait for its disk
+    ours = keeper(now=UnixTime(NOW + 10 * PERIOD_S), file=file)
+    await ours.load()
+
+    assert OLD.directory().seen == ours._seen
+    with pytest.raises(MissingDirectoryError):
+        ours.directory  # noqa: B018  # asking is what raises
