@@ -21,11 +21,12 @@ from onionpath.onion.geometry import Geometry, SizeClass
 from onionpath.onion.native import NativeOnion
 from onionpath.onion.packets import Answer, Hop, HopKey, OnionCall, Packet, Wrapped
 from onionpath.onion.replay import MemoryTables, ReplayMemory, slot_at
-from onionpath.service.calls import Call, Limits, Reply, Service, ServiceId
+from onionpath.service.calls import Reply, Service, ServiceId
 from onionpath.service.echo import EchoService
 from onionpath.service.registry import Registry
 from relay.limits import SwitchLimits
 from relay.switch import Actions, Serving, Switch
+from tests.network.calls import LengthService, RejectedError, UnansweredError
 
 START = UnixTime(1_800_000_000.0)
 SLOT_S = 300
@@ -33,28 +34,6 @@ CLIENT = "client"
 Name = int | str
 Tamper = Callable[[bytes], Sequence[bytes]]
 """Takes one frame and gives the frames that arrive instead."""
-
-
-def echo(body: bytes = b"hello", *, large: bool = False, large_reply: bool = False) -> OnionCall:
-    """A call to the echo service."""
-    return OnionCall(ServiceId.ECHO, body, bytes(16), SizeClass(large), SizeClass(large_reply))
-
-
-class LengthService:
-    """Service 9: the length of what it is asked, only at the last hop and over links from relays."""
-
-    limits = Limits()
-
-    async def answer(self, call: Call) -> Reply:
-        return Reply(str(len(call.body)).encode())
-
-
-class RejectedError(Exception):
-    """The first hop answered with REJECT."""
-
-
-class UnansweredError(Exception):
-    """Nothing came, or the link broke."""
 
 
 @dataclass(eq=False)

@@ -10,7 +10,8 @@ from onionpath.link.frames import CallBody, Kind, encode_call, encode_frame
 from onionpath.onion.geometry import SizeClass
 from onionpath.service.calls import ServiceId
 from relay.limits import PeerLimits, SwitchLimits
-from tests.network.memory import MemoryClient, MemoryNetwork, Pending, echo, memory_network
+from tests.network.calls import echo
+from tests.network.memory import MemoryClient, MemoryNetwork, Pending, memory_network
 
 # Small enough that every bound is met now and then.
 TIGHT = SwitchLimits(

@@ -11,7 +11,8 @@ from onionpath.onion.geometry import SizeClass
 from onionpath.onion.statuses import Reason
 from onionpath.service.calls import ServiceId
 from relay.limits import PeerLimits, SwitchLimits
-from tests.network.memory import MemoryClient, MemoryNetwork, RejectedError, echo, memory_network
+from tests.network.calls import RejectedError, echo
+from tests.network.memory import MemoryClient, MemoryNetwork, memory_network
 
 SMALL, LARGE = 8192, 131_072
 

@@ -12,7 +12,8 @@ from onionpath.onion.geometry import Geometry, SizeClass
 from onionpath.onion.packets import OnionCall
 from onionpath.onion.statuses import Reason, ReplyStatus
 from onionpath.service.calls import ServiceId
-from tests.network.memory import CLIENT, MemoryNetwork, RejectedError, echo, memory_network
+from tests.network.calls import RejectedError, echo
+from tests.network.memory import CLIENT, MemoryNetwork, memory_network
 
 
 def success(network: MemoryNetwork) -> None:

@@ -10,7 +10,8 @@ from onionpath.crypto.identity import IdentityKey
 from onionpath.link.frames import Kind, encode_frame
 from onionpath.link.proof import Claim, Parties, sign_proof
 from relay.limits import SwitchLimits
-from tests.network.memory import MemoryClient, MemoryNetwork, MemoryRelay, echo, memory_network
+from tests.network.calls import echo
+from tests.network.memory import MemoryClient, MemoryNetwork, MemoryRelay, memory_network
 
 
 def claim(client: MemoryClient, caller: IdentityKey, nonce: bytes = bytes(32)) -> bytes:
