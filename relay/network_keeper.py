@@ -19,7 +19,8 @@ from onionpath.errors import KeyFileError, OnionPathError, RefusedError, Unreach
 from onionpath.injected import UnixTime
 from onionpath.link.frames import CallBody, call_capacity
 from onionpath.onion.geometry import SizeClass
-from onionpath.service.calls import ServiceId, Status
+from onionpath.onion.statuses import ReplyStatus
+from onionpath.service.calls import ServiceId
 from onionpath.service.directory import DirectoryService, Publication
 from onionpath.service.directory_fetch import DirectoryFetch
 from onionpath.service.directory_wire import check_published, publish_calls
@@ -182,7 +183,7 @@ class NetworkKeeper:
         async with calling(neighbour, self._geometry, self._client_tls) as caller:
             while True:
                 answer = await caller.call(CallBody(ServiceId.DIRECTORY, SizeClass.LARGE, fetch.next_call()))
-                if answer.status != Status.ANSWERED:
+                if answer.status != ReplyStatus.ANSWERED:
                     raise UnreachableError("the directory is not served there now")
                 directory = fetch.take(answer.body, now=self._clock())
                 if directory is not None:

@@ -39,7 +39,8 @@ from onionpath.onion.geometry import SizeClass
 from onionpath.onion.native import NativeOnion
 from onionpath.onion.packets import Forward, HopKey, Packet, ReplyHead, ReplyKey, Serve
 from onionpath.onion.replay import Remembered, ReplayMemory
-from onionpath.service.calls import Call, Reason, Reply, Status
+from onionpath.onion.statuses import Reason, ReplyStatus
+from onionpath.service.calls import Call, Reply
 from relay.limits import SwitchLimits
 from relay.peers import Link, LinkState, PacketRate
 
@@ -418,11 +419,11 @@ class Switch:
             self._fail_edge(actions, origin, Reason.NEXT_MALFORMED, now)
         else:
             self._counts["reply_relayed"] += 1
-            self._seal(actions, origin, Status.RELAYED, Reason.NONE, frame.body, now)
+            self._seal(actions, origin, ReplyStatus.RELAYED, Reason.NONE, frame.body, now)
 
     def _fail_edge(self, actions: Actions, origin: Origin, reason: Reason, now: UnixTime) -> None:
         self._counts[f"edge_{reason.name.lower()}"] += 1
-        self._seal(actions, origin, Status.EDGE_FAILED, reason, b"", now)
+        self._seal(actions, origin, ReplyStatus.EDGE_FAILED, reason, b"", now)
 
     def _end(self, actions: Actions, origin: Origin, reply: Reply, now: UnixTime) -> None:
         if origin.reply_key is not None:
@@ -441,7 +442,7 @@ class Switch:
         self,
         actions: Actions,
         origin: Origin,
-        status: Status,
+        status: ReplyStatus,
         reason: Reason,
         inner: bytes | memoryview,
         now: UnixTime,

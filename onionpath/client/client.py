@@ -46,8 +46,8 @@ from onionpath.onion.geometry import SizeClass
 from onionpath.onion.native import NativeOnion
 from onionpath.onion.packets import Answer, OnionCall
 from onionpath.onion.replay import slot_at
-from onionpath.service.calls import Reason, ServiceId
-from onionpath.service.calls import Status as ReplyStatus
+from onionpath.onion.statuses import Reason, ReplyStatus
+from onionpath.service.calls import ServiceId
 
 MAX_ATTEMPTS = 3
 DEFAULT_DEADLINE_S = 40.0
@@ -99,7 +99,9 @@ class Client:
         self._streams: set[OnionStream] = set()
         self._tasks: TaskGroup | None = None
         self._connections: Connections | None = None
-        self._background: anyio.CancelScope | None = None  # made on entering: a client may be made outside of a loop
+        self._background: anyio.CancelScope | None = (
+            None  # made on entering: a client may be made outside of a loop
+        )
         self._is_closing = False
         self._stream_ended = anyio.Event()
 

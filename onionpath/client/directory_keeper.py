@@ -28,7 +28,8 @@ from onionpath.errors import (
 from onionpath.injected import UnixTime
 from onionpath.link.frames import CallBody
 from onionpath.onion.geometry import SizeClass
-from onionpath.service.calls import ServiceId, Status
+from onionpath.onion.statuses import ReplyStatus
+from onionpath.service.calls import ServiceId
 from onionpath.service.directory_fetch import DirectoryFetch
 
 Ask = Callable[[bytes], Awaitable[bytes]]
@@ -172,7 +173,7 @@ def _directly(connections: Connections, endpoint: Endpoint) -> Ask:
     async def ask(body: bytes) -> bytes:
         connection = await connections.to(endpoint)
         answer = await connection.call(CallBody(ServiceId.DIRECTORY, SizeClass.LARGE, body))
-        if answer.status != Status.ANSWERED:
+        if answer.status != ReplyStatus.ANSWERED:
             raise UnreachableError(f"{endpoint} does not serve the directory now")
         return answer.body
 

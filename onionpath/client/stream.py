@@ -31,7 +31,8 @@ from onionpath.errors import (
 )
 from onionpath.onion.geometry import Geometry, SizeClass
 from onionpath.onion.packets import Answer, OnionCall
-from onionpath.service.calls import Reason, ServiceId, Status
+from onionpath.onion.statuses import Reason, ReplyStatus
+from onionpath.service.calls import ServiceId
 from onionpath.service.stream import REQUEST_OVERHEAD, ReplyFlags, RequestFlags, StreamReply, StreamRequest
 from onionpath.service.stream_polls import Poll, Polls
 from onionpath.service.stream_reassembly import Reassembly
@@ -321,7 +322,7 @@ class OnionStream(ByteStream):
             self._leave(ready, error)
             raise
         self._answered_at = anyio.current_time()
-        if answer.head.status is not Status.ANSWERED:
+        if answer.head.status is not ReplyStatus.ANSWERED:
             raise refusal(answer, self._host.decode(), self._port)
         return StreamReply.decode(answer.body)
 

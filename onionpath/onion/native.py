@@ -31,7 +31,7 @@ from onionpath.onion.packets import (
     Serve,
     Wrapped,
 )
-from onionpath.service.calls import Reason, Status
+from onionpath.onion.statuses import Reason, ReplyStatus
 
 LAYER_LABEL = b"onionpath/1 layer"
 KIND_FORWARD, KIND_SERVE = 1, 2
@@ -45,7 +45,7 @@ _REPLY_HEAD = Struct(">BBHII8s")  # status, flags, reason, hold in ms, length, z
 
 _MAX_HOLD_MS = 2**32 - 1
 _CLASSES = tuple(SizeClass)
-_STATUSES = {int(status): status for status in Status}
+_STATUSES = {int(status): status for status in ReplyStatus}
 _REASONS = {int(reason): reason for reason in Reason}
 
 
@@ -121,7 +121,9 @@ class NativeOnion:
         Spec: docs/specs/onion-native.md §4.
         """
         geometry, depth = self.geometry, packet.depth
-        if depth >= geometry.hops or len(packet.layer) != geometry.request_layer_size(packet.size_class, depth):
+        if depth >= geometry.hops or len(packet.layer) != geometry.request_layer_size(
+            packet.size_class, depth
+        ):
             raise MalformedError("a layer has one legal length at each depth, and no path is longer")
         info = self._info(key.relay_id, packet.slot, packet.generation, packet.size_class, packet.depth)
         opened = key.private.open(packet.layer, info=info)
@@ -172,7 +174,7 @@ class NativeOnion:
         """
         capacity = self.geometry.reply_capacity(key.reply_class, key.depth)
         padding = capacity - len(inner)
-        if padding < 0 or (padding and head.status is Status.RELAYED):
+        if padding < 0 or (padding and head.status is ReplyStatus.RELAYED):
             raise UsageError(f"{len(inner)} bytes don't fit a reply that carries {capacity}")
         hold_ms = min(head.hold_ms, _MAX_HOLD_MS)
         packed = _REPLY_HEAD.pack(head.status, 0, head.reason, hold_ms, len(inner), bytes(8))
@@ -199,7 +201,7 @@ class NativeOnion:
             except PeerError as error:
                 raise type(error)(str(error), peer=f"hop {hop + 1}") from error
             holds.append(head.hold_ms)
-            if head.status is not Status.RELAYED:
+            if head.status is not ReplyStatus.RELAYED:
                 return Answer(hop, head, bytes(layer), tuple(holds))
         raise AssertionError("the last hop's RELAYED was refused above")
 
@@ -209,14 +211,14 @@ class NativeOnion:
         rest = memoryview(opened)[REPLY_HEAD_SIZE:]
         if status is None or reason is None or flags or any(zeros) or length > len(rest):
             raise MalformedError("a reply's head has an unknown value or a stray byte")
-        carries = status is Status.ANSWERED or status is Status.RELAYED
+        carries = status is ReplyStatus.ANSWERED or status is ReplyStatus.RELAYED
         if carries != (reason is Reason.NONE) or (not carries and length):
             raise MalformedError("a reply's head contradicts its body")
         if not _is_zero_from(opened, REPLY_HEAD_SIZE + length):
             raise MalformedError("a reply's body is followed by something")
-        if is_last and status in (Status.RELAYED, Status.EDGE_FAILED):
+        if is_last and status in (ReplyStatus.RELAYED, ReplyStatus.EDGE_FAILED):
             raise MalformedError("the last hop speaks of a hop after it")
-        if status is Status.RELAYED and length != len(rest):
+        if status is ReplyStatus.RELAYED and length != len(rest):
             raise MalformedError("a relayed reply does not fill its layer")
         return ReplyHead(status, reason, hold_ms), rest[:length]
 

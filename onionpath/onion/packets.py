@@ -17,7 +17,7 @@ from onionpath.crypto.reply_keys import ReplySecret
 from onionpath.errors import Edge, UsageError
 from onionpath.injected import Entropy
 from onionpath.onion.geometry import SizeClass
-from onionpath.service.calls import Reason, Status
+from onionpath.onion.statuses import Reason, ReplyStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ Peeled = Forward | Serve
 class ReplyHead(NamedTuple):
     """What a hop says about a reply: its own, or the next hop's that it passes on."""
 
-    status: Status
+    status: ReplyStatus
     reason: Reason = Reason.NONE
     hold_ms: int = 0
 

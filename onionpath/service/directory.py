@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from onionpath.crypto.tags import digest
 from onionpath.directory.directory import Directory, encode_parts
 from onionpath.errors import MalformedError, OnionPathError, UsageError
-from onionpath.service.calls import Call, Limits, Reason, Reply
+from onionpath.onion.statuses import Reason
+from onionpath.service.calls import Call, Limits, Reply
 from onionpath.service.directory_wire import (
     DescriptorsCall,
     DirectoryCall,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from onionpath.service.calls import Call, Limits, Reason, Reply
+from onionpath.onion.statuses import Reason
+from onionpath.service.calls import Call, Limits, Reply
 
 
 class EchoService:

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from onionpath.service.calls import Call, Reason, Reply, Service, Status
+from onionpath.onion.statuses import Reason, ReplyStatus
+from onionpath.service.calls import Call, Reply, Service
 
 WithDeadline = Callable[[Callable[[], Awaitable[Reply]], float], Awaitable[Reply | None]]
 """Runs a call for at most that many seconds; None if it was cancelled because they passed."""
@@ -90,7 +91,7 @@ class Registry:
         return Reason.NONE
 
     def _checked(self, call: Call, reply: Reply) -> Reply:
-        if len(reply.body) > call.reply_capacity or (reply.body and reply.status is not Status.ANSWERED):
+        if len(reply.body) > call.reply_capacity or (reply.body and reply.status is not ReplyStatus.ANSWERED):
             self._failed["ImpossibleReply"] += 1
             return self._refuse(Reason.SERVICE_FAILED)
         self._answered[call.service] += 1

@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import trio
 
-from onionpath.service.calls import Reason
+from onionpath.onion.statuses import Reason
 from onionpath.service.exit_policy import ExitPolicy, IPAddress, IPNetwork
 from relay.exit.addresses import Forbidden, embedded, judge
 from relay.exit.hosts import DnsName, Host

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from onionpath.service.calls import Reason
+from onionpath.onion.statuses import Reason
 
 # A client doesn't repeat an OPEN later than 120 s; the rest is for what is still under way.
 REMEMBER_S = 180.0

@@ -17,7 +17,7 @@ from enum import Enum, auto
 
 import trio
 
-from onionpath.service.calls import Reason
+from onionpath.onion.statuses import Reason
 from onionpath.service.stream import ReplyFlags, RequestFlags, StreamReply, StreamRequest
 from onionpath.service.stream_buffers import DOWNSTREAM_LIMIT, UPSTREAM_LIMIT, Downstream, Upstream
 from relay.exit.hosts import Host

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import trio
 
 from onionpath.errors import MalformedError
-from onionpath.service.calls import Call, Limits, Reason, Reply
+from onionpath.onion.statuses import Reason
+from onionpath.service.calls import Call, Limits, Reply
 from onionpath.service.stream import REPLY_OVERHEAD, RequestFlags, StreamReply, StreamRequest
 from relay.exit.dial import Dialer
 from relay.exit.forgotten import Forgotten

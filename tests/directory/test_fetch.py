@@ -22,7 +22,8 @@ from onionpath.errors import (
     UsageError,
 )
 from onionpath.injected import UnixTime
-from onionpath.service.calls import Call, Reason, Reply, Status
+from onionpath.onion.statuses import Reason, ReplyStatus
+from onionpath.service.calls import Call, Reply
 from onionpath.service.directory import MAX_UNFINISHED, DirectoryService, Publication
 from onionpath.service.directory_fetch import MAX_CALLS, DirectoryFetch
 from onionpath.service.directory_wire import (
@@ -58,7 +59,7 @@ async def fetch(
 ) -> Directory:
     while True:
         reply = await service.answer(call(fetching.next_call(), capacity=capacity))
-        assert reply.status is Status.ANSWERED
+        assert reply.status is ReplyStatus.ANSWERED
         assert len(reply.body) <= capacity
         directory = fetching.take(reply.body, now=UnixTime(now))
         if directory is not None:

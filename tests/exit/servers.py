@@ -10,7 +10,8 @@ from ipaddress import ip_network
 import trio
 
 from onionpath.injected import UnixTime
-from onionpath.service.calls import Call, Reply, ServiceId, Status
+from onionpath.onion.statuses import ReplyStatus
+from onionpath.service.calls import Call, Reply, ServiceId
 from onionpath.service.exit_policy import ExitPolicy, IPAddress
 from onionpath.service.stream import RequestFlags, StreamReply, StreamRequest
 from relay.exit.dial import Connect, Dialer, connect
@@ -71,5 +72,5 @@ async def call(
 async def ask(service: StreamService, request: StreamRequest, *, capacity: int = LARGE) -> StreamReply:
     """Ask the service and read its answer, which must not be a refusal."""
     reply = await call(service, request, capacity=capacity)
-    assert (Status.ANSWERED, 0) == (reply.status, reply.reason)
+    assert (ReplyStatus.ANSWERED, 0) == (reply.status, reply.reason)
     return StreamReply.decode(reply.body)

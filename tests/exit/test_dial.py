@@ -10,7 +10,7 @@ import pytest
 import trio
 import trio.testing
 
-from onionpath.service.calls import Reason
+from onionpath.onion.statuses import Reason
 from onionpath.service.exit_policy import DEFAULT_RULES, ExitPolicy, IPAddress
 from relay.exit.addresses import SPECIAL
 from relay.exit.dial import Dialer

@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from onionpath.service.calls import Reason
+from onionpath.onion.statuses import Reason
 from onionpath.service.exit_policy import IPAddress
 from onionpath.service.stream import ReplyFlags, StreamReply, StreamRequest
 from relay.exit.stream import StreamLimits

@@ -20,7 +20,7 @@ from onionpath.errors import BadLayerError, MalformedError
 from onionpath.onion.geometry import SizeClass
 from onionpath.onion.native import LAYER_LABEL
 from onionpath.onion.packets import Packet, ReplyHead
-from onionpath.service.calls import Status
+from onionpath.onion.statuses import ReplyStatus
 from tests.fuzz.mutations import NUMBERS, apply, draw
 from tests.onion.paths import NETWORK_ID, SLOT, a_call, hop_key, native, reply_layers, walk, wrap
 
@@ -43,7 +43,7 @@ class Attacker:
         self.openers = [each.opener for each in wrapped]
         ways = [walk(each.packet) for each in wrapped]
         self.replies = [
-            reply_layers(way.reply_keys, ReplyHead(Status.ANSWERED), b"a" * 100)[0] for way in ways
+            reply_layers(way.reply_keys, ReplyHead(ReplyStatus.ANSWERED), b"a" * 100)[0] for way in ways
         ]
 
     def attempts(self) -> Iterator[tuple[str, Attempt]]:

@@ -23,7 +23,7 @@ from onionpath.onion.packets import (
     Serve,
     Wrapped,
 )
-from onionpath.service.calls import Status
+from onionpath.onion.statuses import ReplyStatus
 
 NETWORK_ID = hashlib.sha256(b"a network of tests").digest()
 SLOT = 5_000_000
@@ -103,6 +103,6 @@ def reply_layers(
     )
     for depth in reversed(range(len(keys) - 1)):
         hold = holds[depth] if holds else head.hold_ms
-        relayed = ReplyHead(Status.RELAYED, hold_ms=hold)
+        relayed = ReplyHead(ReplyStatus.RELAYED, hold_ms=hold)
         layers.insert(0, native(network).seal_reply(keys[depth], relayed, layers[0], entropy=draw))
     return layers

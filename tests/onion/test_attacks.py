@@ -16,10 +16,10 @@ from onionpath.link.frames import Kind, encode_frame
 from onionpath.onion.geometry import Geometry, SizeClass
 from onionpath.onion.native import NativeOnion
 from onionpath.onion.packets import Forward, HopKey, Packet, ReplyHead, Serve, Wrapped
-from onionpath.service.calls import Reason, Status
+from onionpath.onion.statuses import Reason, ReplyStatus
 from tests.onion.paths import SLOT, Walk, a_call, hop_key, native, reply_layers, walk, wrap
 
-ANSWERED = ReplyHead(Status.ANSWERED)
+ANSWERED = ReplyHead(ReplyStatus.ANSWERED)
 SMALL, LARGE = SizeClass.SMALL, SizeClass.LARGE
 
 
@@ -159,7 +159,7 @@ def test_a_reply_that_is_damaged_on_any_link_is_refused_by_the_client(damaged_ho
         keys = walk(wrapped.packet).reply_keys[:damaged_hop]
         layer = flip(layers[damaged_hop], 8 * place + random.randrange(8))
         for key in reversed(keys):
-            layer = native().seal_reply(key, ReplyHead(Status.RELAYED), layer, entropy=random.randbytes)
+            layer = native().seal_reply(key, ReplyHead(ReplyStatus.RELAYED), layer, entropy=random.randbytes)
 
         with pytest.raises(BadLayerError) as refusal:
             native().open_reply(wrapped.opener, layer)
@@ -195,7 +195,7 @@ def test_a_relay_cannot_pass_one_hops_reply_off_as_anothers() -> None:
     keys = walk(wrapped.packet).reply_keys
     last = native().seal_reply(keys[2], ANSWERED, b"answer", entropy=Random(0).randbytes)
     padded = last.ljust(Geometry().reply_layer_size(SMALL, 1), b"\0")
-    layer = native().seal_reply(keys[0], ReplyHead(Status.RELAYED), padded, entropy=Random(1).randbytes)
+    layer = native().seal_reply(keys[0], ReplyHead(ReplyStatus.RELAYED), padded, entropy=Random(1).randbytes)
 
     with pytest.raises(BadLayerError) as refusal:
         native().open_reply(wrapped.opener, layer)
@@ -227,7 +227,7 @@ def test_a_replayed_packet_gives_a_second_reply_key_and_the_same_seed() -> None:
 def test_hold_times_that_do_not_nest_accuse_an_edge(holds: tuple[int, ...], edge: Edge | None) -> None:
     wrapped = wrap()
     keys = walk(wrapped.packet).reply_keys
-    layers = reply_layers(keys, ReplyHead(Status.ANSWERED, hold_ms=holds[2]), b"", holds=holds)
+    layers = reply_layers(keys, ReplyHead(ReplyStatus.ANSWERED, hold_ms=holds[2]), b"", holds=holds)
 
     answer = native().open_reply(wrapped.opener, layers[0])
 
@@ -247,8 +247,8 @@ def test_every_frame_of_every_exchange_has_one_of_two_sizes(hops: int) -> None:
             seen.add(("request", request, len(frame)))
         for speaker in range(hops):
             for status, reason in (
-                (Status.REFUSED, Reason.HOP_BUSY),
-                (Status.EDGE_FAILED, Reason.NEXT_CLOSED),
+                (ReplyStatus.REFUSED, Reason.HOP_BUSY),
+                (ReplyStatus.EDGE_FAILED, Reason.NEXT_CLOSED),
             ):
                 keys = walk(wrapped.packet, network=hops).reply_keys[: speaker + 1]
                 for depth, layer in enumerate(reply_layers(keys, ReplyHead(status, reason), network=hops)):

@@ -10,7 +10,7 @@ from onionpath.errors import MalformedError, UsageError
 from onionpath.onion.geometry import Geometry, SizeClass
 from onionpath.onion.native import NativeOnion
 from onionpath.onion.packets import Hop, OnionCall, Packet, ReplyHead
-from onionpath.service.calls import Reason, Status
+from onionpath.onion.statuses import Reason, ReplyStatus
 from tests.onion.paths import (
     NETWORK_ID,
     SLOT,
@@ -26,7 +26,7 @@ from tests.onion.paths import (
 
 CLASSES = st.sampled_from(SizeClass)
 SMALL, LARGE = SizeClass.SMALL, SizeClass.LARGE
-ANSWERED = ReplyHead(Status.ANSWERED)
+ANSWERED = ReplyHead(ReplyStatus.ANSWERED)
 
 
 @settings(max_examples=40)
@@ -52,16 +52,17 @@ def test_a_call_and_its_reply_go_there_and_back(
 
 @pytest.mark.parametrize("speaker", [0, 1, 2])
 @pytest.mark.parametrize(
-    ("status", "reason"), [(Status.REFUSED, Reason.HOP_BUSY), (Status.EDGE_FAILED, Reason.NEXT_TIMED_OUT)]
+    ("status", "reason"),
+    [(ReplyStatus.REFUSED, Reason.HOP_BUSY), (ReplyStatus.EDGE_FAILED, Reason.NEXT_TIMED_OUT)],
 )
 def test_a_refusal_is_opened_as_far_as_the_hop_that_spoke(
-    speaker: int, status: Status, reason: Reason
+    speaker: int, status: ReplyStatus, reason: Reason
 ) -> None:
     wrapped = wrap()
     keys = walk(wrapped.packet).reply_keys[: speaker + 1]
     layer = reply_layers(keys, ReplyHead(status, reason, 7))[0]
 
-    if speaker == 2 and status is Status.EDGE_FAILED:
+    if speaker == 2 and status is ReplyStatus.EDGE_FAILED:
         with pytest.raises(MalformedError, match="after it"):
             native().open_reply(wrapped.opener, layer)
         return
@@ -106,7 +107,7 @@ def test_a_reply_that_does_not_fit_leaves_its_key_unused() -> None:
 def test_a_relayed_layer_of_another_length_is_not_sealed() -> None:
     key = walk(wrap().packet).forwards[0].reply_key
     with pytest.raises(UsageError):
-        native().seal_reply(key, ReplyHead(Status.RELAYED), bytes(8_127), entropy=entropy(0))
+        native().seal_reply(key, ReplyHead(ReplyStatus.RELAYED), bytes(8_127), entropy=entropy(0))
 
 
 def test_a_reply_key_seals_once() -> None:
@@ -120,7 +121,7 @@ def test_a_reply_key_seals_once() -> None:
 
 def test_a_hold_time_that_does_not_fit_is_the_longest() -> None:
     wrapped = wrap()
-    layers = reply_layers(walk(wrapped.packet).reply_keys, ReplyHead(Status.ANSWERED, hold_ms=2**40))
+    layers = reply_layers(walk(wrapped.packet).reply_keys, ReplyHead(ReplyStatus.ANSWERED, hold_ms=2**40))
 
     assert (2**32 - 1,) * 3 == native().open_reply(wrapped.opener, layers[0]).hold_ms
 
@@ -146,7 +147,7 @@ def test_a_network_with_larger_classes_pads_and_checks_all_of_them() -> None:
     serve = onion.peel(forward.packet, hop_key(1))  # type: ignore[union-attr]
 
     inner = onion.seal_reply(serve.reply_key, ANSWERED, b"answer", entropy=entropy(1))
-    layer = onion.seal_reply(forward.reply_key, ReplyHead(Status.RELAYED), inner, entropy=entropy(2))
+    layer = onion.seal_reply(forward.reply_key, ReplyHead(ReplyStatus.RELAYED), inner, entropy=entropy(2))
 
     assert b"body" == serve.body  # type: ignore[union-attr]
     assert 1_000_000 - 16 == len(layer)

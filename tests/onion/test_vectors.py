@@ -27,7 +27,7 @@ from onionpath.onion.packets import (
     ReplyOpener,
     Serve,
 )
-from onionpath.service.calls import Reason, Status
+from onionpath.onion.statuses import Reason, ReplyStatus
 from tests.onion.independent import hpke, layers
 from tests.vectors.make_onion_native import encode, vectors
 from tests.vectors.onion_native_packets import (
@@ -141,7 +141,7 @@ def replying(pair: tuple[Sending, Answering]) -> str:
 def test_our_relays_seal_the_recorded_replies(pair: tuple[Sending, Answering]) -> None:
     sending, answering = pair
     onion, size_class = native(sending.hops), SizeClass(sending.reply_class)
-    inner, head = answering.body, (Status(answering.status), Reason(answering.reason))
+    inner, head = answering.body, (ReplyStatus(answering.status), Reason(answering.reason))
     made: list[bytes] = []
     for depth in reversed(range(answering.hop + 1)):
         key = ReplyKey(derive_reply_key(sending.seed(depth)), size_class, depth)
@@ -150,7 +150,7 @@ def test_our_relays_seal_the_recorded_replies(pair: tuple[Sending, Answering]) -
             key, ReplyHead(*head, hold_ms(depth)), inner, entropy=lambda _, nonce_here=nonce_here: nonce_here
         )
         made.insert(0, inner)
-        head = (Status.RELAYED, Reason.NONE)
+        head = (ReplyStatus.RELAYED, Reason.NONE)
 
     assert bytes_of_reply(sending, answering) == tuple(made)
 

@@ -16,7 +16,8 @@ from onionpath.errors import UnreachableError
 from onionpath.link.frames import CallBody, FrameReader, Kind, encode_call, encode_frame
 from onionpath.link.tls import TlsSession, client_context
 from onionpath.onion.geometry import SizeClass
-from onionpath.service.calls import Call, Limits, Reason, Reply, ServiceId
+from onionpath.onion.statuses import Reason
+from onionpath.service.calls import Call, Limits, Reply, ServiceId
 from relay.caller import Caller, calling
 from relay.limits import PeerLimits, SwitchLimits
 from relay.links import Neighbour, Timeouts, connect

@@ -9,7 +9,8 @@ import trio
 import trio.testing
 
 from onionpath.injected import UnixTime
-from onionpath.service.calls import Call, Limits, Reason, Reply
+from onionpath.onion.statuses import Reason
+from onionpath.service.calls import Call, Limits, Reply
 from onionpath.service.echo import EchoService
 from onionpath.service.registry import Registry
 
