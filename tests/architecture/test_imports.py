@@ -68,6 +68,9 @@ SWITCH_BANNED = {
     "structlog",
 }
 
+# Each of these imports only the ones before it, so that the pure rooms form no circle.
+PURE_ORDER = ("onion", "directory", "service", "path")
+
 # Two formats behind the same four verbs, which know nothing of each other.
 FORMATS = {"native", "session"}
 
@@ -142,11 +145,22 @@ def wrong_arrows(path: str, source: str) -> list[str]:
             found.append((line, f"{level} may not import {theirs} ({imported})"))
         if imported.partition(".")[0] in banned or (pure and imported == "computed"):
             found.append((line, f"{level} may not import {imported}"))
+        if goes_back(name, imported):
+            found.append((line, f"a pure room may not import a later one ({imported})"))
         if crosses_formats(name, imported):
             found.append((line, f"the onion formats may not import each other ({imported})"))
     if pure:
         found.extend((line, f"{level} {what}") for line, what in own_world(tree))
     return [f"{path}:{line}: {what}" for line, what in sorted(found)]
+
+
+def goes_back(importer: str, imported: str) -> bool:
+    ours, theirs = (module.split(".")[1:2] for module in (importer, imported))
+    if not (importer.startswith("onionpath.") and imported.startswith("onionpath.")):
+        return False
+    if not {*ours, *theirs} <= set(PURE_ORDER) or not ours or not theirs:
+        return False
+    return PURE_ORDER.index(theirs[0]) > PURE_ORDER.index(ours[0])
 
 
 def crosses_formats(importer: str, imported: str) -> bool:
@@ -172,6 +186,8 @@ def test_every_import_follows_the_arrows(path: str) -> None:
 
 
 PLANTED = {
+    "onion imports service": ("onionpath/onion/native.py", "from onionpath.service.calls import Call"),
+    "directory imports path": ("onionpath/directory/document.py", "import onionpath.path.choose"),
     "client imports relay": ("onionpath/client/client.py", "import relay.switch"),
     "relay imports client": ("relay/daemon.py", "from onionpath.client import path_pool"),
     "relay imports the front door": ("relay/cli.py", "from onionpath import OnionTransport"),
