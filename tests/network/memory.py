@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from random import Random
+from typing import cast
 
 from onionpath.crypto.hybrid import HybridPrivateKey
 from onionpath.crypto.identity import IdentityKey, RelayId
@@ -92,9 +93,7 @@ class MemoryRelay:
         try:
             asked.send(None)  # type: ignore[attr-defined]
         except StopIteration as answered:
-            reply = answered.value
-            assert isinstance(reply, Reply)
-            return reply
+            return cast(Reply, answered.value)
         raise AssertionError("a service waited")
 
 
@@ -217,8 +216,6 @@ class MemoryNetwork:
         for relay in self.relays:
             relay.switch.use_network({other.relay_id: other.link_key_hash for other in self.relays})
 
-    # Verbs for tests.
-
     def client(self, first: int = 0, *, name: str = CLIENT) -> MemoryClient:
         """A client with a link to a first hop."""
         return MemoryClient(self, first, name=name)
@@ -282,8 +279,6 @@ class MemoryNetwork:
             self.carry_out(relay, relay.switch.answered(serving.call_id, reply, now=self.now))
         self.run()
 
-    # The driver.
-
     def run(self) -> None:
         """Deliver until nothing moves."""
         while self._moving:
@@ -302,9 +297,9 @@ class MemoryNetwork:
 
     def transmit(self, end: End, data: bytes) -> None:
         """Bytes leave an end for the other one."""
-        sender, receiver = end.owner.name, end.other.owner.name
-        self.written.append((sender, receiver, data))
-        change = self._tampering.get((sender, receiver))
+        way = end.owner.name, end.other.owner.name
+        self.written.append((*way, data))
+        change = self._tampering.get(way)
         for part in change(data) if change else (data,):
             end.other.inbox.append(part)
             self._moving.append(end.other)
