@@ -19,7 +19,7 @@ from onionpath.errors import KeyFileError, OnionPathError, RefusedError, Unreach
 from onionpath.injected import UnixTime
 from onionpath.link.frames import CallBody, call_capacity
 from onionpath.onion.geometry import SizeClass
-from onionpath.onion.statuses import ReplyStatus
+from onionpath.onion.statuses import Reason, ReplyStatus
 from onionpath.service.calls import ServiceId
 from onionpath.service.directory import DirectoryService, Publication
 from onionpath.service.directory_fetch import DirectoryFetch
@@ -129,6 +129,14 @@ class NetworkKeeper:
                 async with calling(authority, self._geometry, self._client_tls) as caller:
                     for body in publish_calls(envelope, capacity=capacity):
                         answer = await caller.call(CallBody(ServiceId.DIRECTORY, SizeClass.SMALL, body))
+                        if answer.status != ReplyStatus.ANSWERED:
+                            # It said nothing of the descriptor: it is busy, or leaves. Our next try may find it well.
+                            log.warning(
+                                "authority_busy",
+                                authority=f"{authority.host}:{authority.port}",
+                                reason=_named(answer.reason),
+                            )
+                            return False
                         check_published(answer.body)
         except (UnreachableError, trio.TooSlowError):
             log.warning("authority_unreachable", authority=f"{authority.host}:{authority.port}")
@@ -175,8 +183,15 @@ class NetworkKeeper:
             return False
         if directory is not self._directory:
             self._use(directory)
-            replace_secret(self._file, directory.encode())
+            self._keep_snapshot(directory)
         return directory.is_fresh(self._clock())
+
+    def _keep_snapshot(self, directory: Directory) -> None:
+        try:
+            replace_secret(self._file, directory.encode())
+        except KeyFileError as error:
+            # The snapshot only serves the next start; a full disk must not end a relay that works.
+            log.error("directory_not_kept", reason=str(error))
 
     async def _fetch_from(self, neighbour: Neighbour) -> Directory:
         fetch = DirectoryFetch(self._root, known=self._directory, seen=self._seen)
@@ -213,6 +228,13 @@ class NetworkKeeper:
         self._service.replace(Publication.of(directory, before=self._directory))
         self._directory, self._seen = directory, directory.seen
         log.info("directory_refreshed", number=directory.document.number, relays=len(directory.relays))
+
+
+def _named(reason: int) -> str:
+    try:
+        return Reason(reason).name.lower()
+    except ValueError:
+        return f"unknown ({reason})"
 
 
 def _neighbour(authority: Authority) -> Neighbour:

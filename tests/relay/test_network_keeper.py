@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 import trio
+from structlog.testing import capture_logs
 
 from onionpath.crypto.identity import RelayId
+from onionpath.directory.descriptor import sign_descriptor
 from onionpath.errors import KeyFileError, MalformedError, SettingsError
 from onionpath.injected import UnixTime
 from relay import daemon
@@ -79,6 +81,35 @@ async def test_a_snapshot_that_others_can_read_is_refused(tmp_path: Path) -> Non
         assert relay.links is not None
         with pytest.raises(KeyFileError):
             relay.make_keeper(relay.links).load()
+
+
+async def test_a_relay_whose_disk_is_full_takes_the_directory_and_serves_on(tmp_path: Path) -> None:
+    async with local_network(tmp_path) as network, trio.open_nursery() as nursery:
+        node = RelayNode(tmp_path / "new", network.root)
+        # In the way of the snapshot, as a full disk is, and also for a test that runs as root.
+        (node.folder / ".directory.new").mkdir()
+        links = await nursery.start(node.serve)
+        keeper = node.make_keeper(links)
+        with capture_logs() as logs:
+            assert await keeper._fetch(network.authority.neighbour)
+
+        assert keeper.directory is not None
+        assert not (node.folder / "directory").exists()
+        assert ["directory_not_kept"] == [line["event"] for line in logs if line["log_level"] == "error"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_authority_that_is_busy_is_asked_again_and_not_accused(tmp_path: Path) -> None:
+    async with local_network(tmp_path) as network:
+        relay = network.relays[0]
+        assert relay.keeper is not None
+        assert network.authority.links is not None
+        network.authority.links.drain()
+        with capture_logs() as logs:
+            envelope = sign_descriptor(relay.describe(), relay.identity)
+            assert not await relay.keeper._publish(envelope, network.authority.neighbour)
+
+        assert [("authority_busy", "hop_busy")] == [(line["event"], line["reason"]) for line in logs]
 
 
 async def test_a_new_relay_learns_the_network_from_a_mirror_when_the_authority_is_gone(
