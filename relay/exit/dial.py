@@ -15,7 +15,7 @@ import trio
 
 from onionpath.onion.statuses import Reason
 from onionpath.service.exit_policy import ExitPolicy, IPAddress, IPNetwork
-from relay.exit.addresses import Forbidden, embedded, judge
+from relay.addresses import Forbidden, embedded, judge
 from relay.exit.hosts import DnsName, Host
 
 Resolver = Callable[[DnsName], Awaitable[Sequence[IPAddress]]]

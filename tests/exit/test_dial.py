@@ -12,7 +12,7 @@ import trio.testing
 
 from onionpath.onion.statuses import Reason
 from onionpath.service.exit_policy import DEFAULT_RULES, ExitPolicy, IPAddress
-from relay.exit.addresses import SPECIAL
+from relay.addresses import SPECIAL
 from relay.exit.dial import Dialer
 from relay.exit.hosts import DnsName, parse_host
 from relay.exit.interfaces import own_addresses, parse_fib_trie, parse_if_inet6

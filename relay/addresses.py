@@ -1,9 +1,9 @@
-"""Which addresses an exit may reach: the public internet, and nothing of its operator's.
+"""Which addresses are the public internet: what an exit may reach, and what a public network may list.
 
 The table is our own since ``ipaddress.is_global`` passes some translated and metadata addresses and differs
-between Python versions. An address is allowed when no entry holds it, it isn't this machine's, it lies in
+between Python versions. An exit may reach an address when no entry holds it, it isn't this machine's, it lies in
 the part of IPv6 that is in use, and whatever IPv4 address it embeds is allowed as well.
-Spec: docs/specs/stream.md §8.
+Spec: docs/specs/stream.md §8, docs/specs/directory.md §9.1.
 """
 
 from __future__ import annotations
