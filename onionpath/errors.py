@@ -102,12 +102,17 @@ class NoPathError(UnreachableError):
 
 
 class PeerError(OnionPathError):
-    """The other side broke the protocol."""
+    """The other side broke the protocol.
 
-    def __init__(self, message: str, *, peer: str = "", edge: Edge | None = None) -> None:
+    Args:
+        peer: its address, as far as that is known.
+        hop: index of the hop whose seal or reply it was.
+    """
+
+    def __init__(self, message: str, *, peer: str = "", hop: int | None = None) -> None:
         super().__init__(message)
         self.peer = peer
-        self.edge = edge
+        self.hop = hop
 
 
 class BadLayerError(PeerError):

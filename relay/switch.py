@@ -3,15 +3,17 @@
 Bytes of a link go in, ``Actions`` come out, and a driver carries them out: ``links`` over sockets, the simulations
 over an event heap. A packet's way:
 
-    receive -> cheap refusals -> peel -> replay memory -> forward: the next link's write, an entry in ``waiting``
-                                                       -> serve:   an action, an entry in ``calls``
-    receive (reply) -> entry removed -> sealed once more -> the previous link's write
-    answered        -> entry removed -> sealed           -> the previous link's write
+    receive -> cheap refusals -> peel -> replay memory -> forward: the next link's write, an exchange that waits
+                                                       -> serve:   an action, an exchange that a service works on
+    receive (reply) -> the exchange ends -> sealed once more -> the previous link's write
+    answered        -> the exchange ends -> sealed           -> the previous link's write
 
-Every entry ends exactly once: by its reply, a REJECT, the loss of its link, or its deadline in ``tick``.
+Every public method is one step: it handles what came, and then settles, which closes links that hold too much. Within
+a step no link goes away, except the one whose peer broke the rules, at its end.
 
 Spec: docs/specs/link.md, docs/specs/onion-native.md. What it leaves to others: connections (driver), services
-(registry), which relays exist and which keys are valid (``use_network``, ``use_keys``).
+(registry), which exchange ends when (``exchanges``), who a relay is (``acquaintance``), which relays exist and which
+keys are valid (``use_network``, ``use_keys``).
 """
 
 from __future__ import annotations
@@ -19,30 +21,32 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from onionpath.crypto.identity import IdentityKey, RelayId
 from onionpath.errors import BadLayerError, MalformedError
 from onionpath.injected import Entropy, UnixTime
+from onionpath.link.faults import Fault, FaultyPeerError
 from onionpath.link.frames import (
     AnswerBody,
     Frame,
-    FrameReader,
     Kind,
     call_capacity,
     decode_call,
     encode_answer,
     encode_frame,
 )
-from onionpath.link.proof import NONCE_SIZE, Claim, Parties, check_proof, sign_proof
 from onionpath.onion.geometry import SizeClass
 from onionpath.onion.native import NativeOnion
-from onionpath.onion.packets import Forward, HopKey, Packet, ReplyHead, ReplyKey, Serve
+from onionpath.onion.packets import Forward, HopKey, Packet, ReplyHead, Serve
 from onionpath.onion.replay import Remembered, ReplayMemory
 from onionpath.onion.statuses import Reason, ReplyStatus
 from onionpath.service.calls import Call, Reply
+from relay.acquaintance import Acquaintance, Step
+from relay.exchanges import Exchanges, Origin
 from relay.limits import SwitchLimits
-from relay.peers import Link, LinkState, PacketRate
+from relay.link_table import LinkTable
+from relay.peers import Link, LinkState
 
 
 class Watch(Protocol):
@@ -74,24 +78,19 @@ class Actions:
     pauses: list[tuple[int, UnixTime]] = field(default_factory=list)  # read no more from it until then
 
 
-class Origin(NamedTuple):
-    """Where an exchange came from and what its reply needs; ``reply_key`` is None for an unsealed call."""
-
-    link_id: int
-    exchange_id: int
-    reply_class: SizeClass
-    reply_key: ReplyKey | None
-    depth: int
-    received_at: UnixTime
-    deadline: UnixTime
-
-
 @dataclass(frozen=True, slots=True)
 class SwitchStatistics:
-    """Counts by named reason since the start, and what is held now."""
+    """Counts by named reason since the start, and what is held now.
+
+    Args:
+        in_flight: requests and calls that neighbours sent and that aren't answered.
+        waiting: of these, how many wait for another relay.
+        calls: and how many a service works on.
+    """
 
     counts: Mapping[str, int]
     links: int
+    in_flight: int
     waiting: int
     calls: int
     queued_bytes: int
@@ -125,23 +124,19 @@ class Switch:
     ) -> None:
         self._onion = onion
         self._geometry = onion.geometry
-        self._identity = identity
-        self._network_id = network_id
-        self._link_key_hash = link_key_hash
+        self._our_id = identity.relay_id
+        self._acquaintance = Acquaintance(
+            identity, network_id=network_id, link_key_hash=link_key_hash, entropy=entropy
+        )
         self._replay = replay
         self._limits = limits
         self._entropy = entropy
         self._watch = watch
         self._keys: Mapping[int, HopKey] = {}
         self._key_hashes: Mapping[RelayId, bytes] = {}
-        self._links: dict[int, Link] = {}
-        self._relay_links: dict[RelayId, int] = {}
-        self._waiting: dict[tuple[int, int], Origin] = {}  # by link and exchange id, which are the next hop's
-        self._dialling: dict[RelayId, list[tuple[Packet, Origin]]] = {}
+        self._links = LinkTable(onion.geometry, limits)
+        self._exchanges = Exchanges()
         self._refused_until: dict[RelayId, UnixTime] = {}
-        self._calls: dict[int, Origin] = {}
-        self._next_call_id = 1
-        self._queued_bytes = 0
         self._draining = False
         self._counts: Counter[str] = Counter()
 
@@ -157,9 +152,15 @@ class Switch:
 
     def statistics(self) -> SwitchStatistics:
         """A snapshot."""
-        waiting = len(self._waiting) + self._queued_packets()
+        calls = self._exchanges.calls
+        waiting = len(self._exchanges) - calls
         return SwitchStatistics(
-            dict(self._counts), len(self._links), waiting, len(self._calls), self._queued_bytes
+            dict(self._counts),
+            len(self._links),
+            self._links.in_flight,
+            waiting,
+            calls,
+            self._links.queued_bytes,
         )
 
     # Links come and go.
@@ -168,49 +169,39 @@ class Switch:
         """A connection stands: we called ``peer``, whose TLS key was checked, or somebody (None) called us."""
         actions = Actions()
         state = LinkState.OPEN if peer is None else LinkState.CLAIMING
-        limits = self._limits.client if peer is None else self._limits.relay
-        rate = PacketRate.full(limits.packets_per_second, limits.burst, now)
-        link = Link(link_id, state, peer, now, now, FrameReader(self._geometry), rate, limits.in_flight)
-        self._links[link_id] = link
+        link = self._links.add(link_id, state, peer, now)
         if peer is not None:
-            link.our_nonce = self._entropy(NONCE_SIZE)
-            claim = Claim(self._identity.relay_id, link.our_nonce)
-            self._write(actions, link, Kind.CLAIM, now, body=claim.encode())
-        return actions
+            self._follow(actions, link, self._acquaintance.begin(link), now)
+        return self._settle(actions, now)
 
     def closed(self, link_id: int, *, now: UnixTime, reason: str = "peer_closed") -> Actions:
         """A connection is gone; whatever waited for it fails now rather than at its deadline."""
         actions = Actions()
         self._forget_link(actions, link_id, reason, now)
-        return actions
+        return self._settle(actions, now)
 
     def dial_failed(self, relay_id: RelayId, *, now: UnixTime) -> Actions:
         """No connection to this relay could be made; what waited for it fails, and we don't try again at once."""
         actions = Actions()
-        self._refused_until[relay_id] = UnixTime(now + self._limits.redial_after_s)
-        for _, origin in self._dialling.pop(relay_id, ()):
-            self._fail_edge(actions, origin, Reason.NEXT_UNREACHABLE, now)
-        return actions
+        self._give_up_dialling(actions, relay_id, now)
+        return self._settle(actions, now)
 
     def written(self, link_id: int, size: int) -> None:
         """The driver has given so many bytes of our writes to the network."""
-        link = self._links.get(link_id)
-        if link is not None:
-            link.backlog.remove(size)
-            self._queued_bytes -= size
+        self._links.written(link_id, size)
 
     def drain(self, *, now: UnixTime) -> Actions:
         """Take nothing new, finish what is under way, and let every neighbour know."""
         actions = Actions()
         self._draining = True
-        for link in list(self._links.values()):
+        for link in self._links:
             self._write(actions, link, Kind.GOING_AWAY, now)
-        return actions
+        return self._settle(actions, now)
 
     @property
     def is_idle(self) -> bool:
         """True when nothing is under way and nothing waits to be written."""
-        return not (self._calls or self._waiting or self._dialling or self._queued_bytes)
+        return not (len(self._exchanges) or self._exchanges.is_dialling or self._links.queued_bytes)
 
     # Bytes come in.
 
@@ -227,11 +218,10 @@ class Switch:
         link.reader.feed(data)
         try:
             self._read_frames(actions, link, now)
-        except MalformedError as error:
-            self._close(actions, link, str(error), now)
-            return actions
-        link.reader.keep()
-        return actions
+            link.reader.keep()
+        except FaultyPeerError as error:
+            self._close(actions, link, error.fault.value, now)
+        return self._settle(actions, now)
 
     def _read_frames(self, actions: Actions, link: Link, now: UnixTime) -> None:
         while True:
@@ -251,8 +241,6 @@ class Switch:
                 size = self._geometry.frame_size(frame.size_class)
                 self._watch.saw(link.link_id, sent=False, kind=frame.kind, size=size)
             self._handle(actions, link, frame, now)
-            if link.link_id not in self._links:
-                return
         if not link.reader.waiting:
             link.incomplete_since = None
         elif link.incomplete_since is None:
@@ -269,7 +257,7 @@ class Switch:
             case Kind.PING:
                 self._write(actions, link, Kind.PONG, now, exchange_id=frame.exchange_id)
             case Kind.CLAIM | Kind.CHALLENGE | Kind.PROOF:
-                self._get_to_know(actions, link, frame, now)
+                self._follow(actions, link, self._acquaintance.take(link, frame, self._key_hashes), now)
             case Kind.GOING_AWAY:
                 link.going_away = True
             case Kind.PADDING | Kind.PONG | Kind.ANSWER:
@@ -287,17 +275,19 @@ class Switch:
         """Whatever can be refused before the key encapsulation, which is the cost, is refused here."""
         if frame.depth and link.state is not LinkState.PROVEN:
             return "depth_from_client"
-        if self._draining:
-            return "draining"
-        if link.in_flight >= link.in_flight_limit:
-            return "peer_in_flight_full"
-        if len(self._calls) + len(self._waiting) + self._queued_packets() >= self._limits.in_flight:
-            return "node_in_flight_full"
         if frame.generation not in self._keys:
             return "generation_unknown"
         if not self._replay.is_open(frame.slot, now):
             return "slot_closed"
-        return None
+        return self._overload(link)
+
+    def _overload(self, link: Link) -> str | None:
+        """Why nothing more is taken over this link now, if so; for requests and calls alike."""
+        if self._draining:
+            return "draining"
+        if link.in_flight >= link.in_flight_limit:
+            return "peer_in_flight_full"
+        return "node_in_flight_full" if len(self._exchanges) >= self._limits.in_flight else None
 
     def _take_request(self, actions: Actions, link: Link, frame: Frame, now: UnixTime) -> str | None:
         packet = Packet(frame.size_class, frame.depth, frame.generation, frame.slot, frame.body)
@@ -323,40 +313,29 @@ class Switch:
 
     def _forward(self, actions: Actions, peeled: Forward, origin: Origin, now: UnixTime) -> None:
         next_relay = peeled.next_relay
-        if next_relay not in self._key_hashes or next_relay == self._identity.relay_id:
+        if next_relay not in self._key_hashes or next_relay == self._our_id:
             self._fail_edge(actions, origin, Reason.NEXT_UNKNOWN, now)
             return
-        link = self._links.get(self._relay_links.get(next_relay, 0))
-        if link is not None and not link.going_away:
+        link = self._links.to(next_relay)
+        if link is not None:
             self._send_packet(actions, link, peeled.packet, origin, now)
         elif self._refused_until.get(next_relay, now) > now:
             self._fail_edge(actions, origin, Reason.NEXT_UNREACHABLE, now)
         else:
-            self._queue_for_dial(actions, next_relay, peeled.packet, origin, now)
-
-    def _queue_for_dial(
-        self, actions: Actions, next_relay: RelayId, packet: Packet, origin: Origin, now: UnixTime
-    ) -> None:
-        queue = self._dialling.get(next_relay)
-        if queue is None:
-            queue = self._dialling[next_relay] = []
-            actions.dials.append(next_relay)
-        if len(queue) >= self._limits.dial_queue:
-            self._fail_edge(actions, origin, Reason.NEXT_CONGESTED, now)
-        else:
-            queue.append((packet, origin))
+            if self._exchanges.dial(next_relay):
+                actions.dials.append(next_relay)
+            limit = self._limits.dial_queue
+            if not self._exchanges.queue(next_relay, peeled.packet, origin, at_most=limit):
+                self._fail_edge(actions, origin, Reason.NEXT_CONGESTED, now)
 
     def _send_packet(
         self, actions: Actions, link: Link, packet: Packet, origin: Origin, now: UnixTime
     ) -> None:
-        if link.link_id not in self._links:
-            self._fail_edge(actions, origin, Reason.NEXT_CLOSED, now)
-            return
         if link.backlog.size >= self._limits.queued_bytes_per_peer:
             self._fail_edge(actions, origin, Reason.NEXT_CONGESTED, now)
             return
         exchange_id = link.fresh_exchange_id()
-        self._waiting[link.link_id, exchange_id] = origin
+        self._exchanges.wait(link.link_id, exchange_id, origin)
         self._counts["forwarded"] += 1
         self._write(
             actions, link, Kind.REQUEST, now, body=packet.layer, size_class=packet.size_class,
@@ -376,9 +355,10 @@ class Switch:
         called = decode_call(frame.body)
         deadline = UnixTime(now + self._limits.patience_s(0))
         origin = Origin(link.link_id, frame.exchange_id, called.reply_class, None, 0, now, deadline)
+        overload = self._overload(link)
         link.in_flight += 1
-        if link.in_flight > link.in_flight_limit or self._draining:
-            self._counts["call_refused"] += 1
+        if overload is not None:
+            self._counts[f"call_{overload}"] += 1
             self._end(actions, origin, Reply.refused(Reason.HOP_BUSY), now)
             return
         capacity = call_capacity(self._geometry, called.reply_class)
@@ -388,31 +368,28 @@ class Switch:
     def _add_call(
         self, actions: Actions, call: Call, origin: Origin, *, from_client: bool, last_depth: bool
     ) -> None:
-        call_id = self._next_call_id
-        self._next_call_id += 1
-        self._calls[call_id] = origin
         self._counts["served"] += 1
-        actions.serves.append(Serving(call_id, call, from_client, last_depth))
+        actions.serves.append(Serving(self._exchanges.serve(origin), call, from_client, last_depth))
 
     # Replies go back.
 
     def answered(self, call_id: int, reply: Reply, *, now: UnixTime) -> Actions:
         """A service has answered; a second answer, or one after the deadline, is counted and dropped."""
         actions = Actions()
-        origin = self._calls.pop(call_id, None)
+        origin = self._exchanges.by_call(call_id)
         if origin is None:
             self._counts["answer_too_late"] += 1
         else:
             self._end(actions, origin, reply, now)
-        return actions
+        return self._settle(actions, now)
 
     def _reply(self, actions: Actions, link: Link, frame: Frame, now: UnixTime) -> None:
-        origin = self._waiting.pop((link.link_id, frame.exchange_id), None)
+        origin = self._exchanges.by_reply(link.link_id, frame.exchange_id)
         if origin is None:
             self._counts["reply_unexpected"] += 1
             if link.is_client:
                 # Nobody ever asks a client, so this one is only making us work.
-                raise MalformedError("reply_from_client")
+                raise FaultyPeerError(Fault.REPLY_FROM_CLIENT)
         elif frame.kind is Kind.REJECT:
             self._fail_edge(actions, origin, Reason.NEXT_REJECTED, now)
         elif frame.size_class is not origin.reply_class or frame.depth != origin.depth + 1:
@@ -459,53 +436,19 @@ class Switch:
             depth=origin.depth, exchange_id=origin.exchange_id,
         )  # fmt: skip
 
-    # Two relays get to know each other: docs/specs/link.md §4.
+    # Two relays get to know each other.
 
-    def _get_to_know(self, actions: Actions, link: Link, frame: Frame, now: UnixTime) -> None:
-        match (frame.kind, link.state):
-            case (Kind.CLAIM, LinkState.OPEN):
-                link.claim = Claim.decode(bytes(frame.body))
-                link.our_nonce = self._entropy(NONCE_SIZE)
-                link.state = LinkState.CLAIMED
-                self._write(actions, link, Kind.CHALLENGE, now, body=link.our_nonce)
-            case (Kind.CHALLENGE, LinkState.CLAIMING) if link.peer is not None:
-                key_hash = self._key_hashes.get(link.peer, b"")
-                parties = Parties(
-                    self._network_id,
-                    self._identity.relay_id,
-                    link.peer,
-                    key_hash,
-                    link.our_nonce,
-                    bytes(frame.body),
-                )
-                self._write(actions, link, Kind.PROOF, now, body=sign_proof(parties, self._identity))
-                self._proven(actions, link, link.peer, now)
-            case (Kind.PROOF, LinkState.CLAIMED) if link.claim is not None:
-                caller = link.claim.relay_id
-                if caller not in self._key_hashes or caller == self._identity.relay_id:
-                    raise MalformedError("proof_unknown_relay")
-                ours = self._identity.relay_id
-                parties = Parties(
-                    self._network_id, caller, ours, self._link_key_hash, link.claim.nonce, link.our_nonce
-                )
-                check_proof(parties, bytes(frame.body))
-                self._proven(actions, link, caller, now)
-            case _:
-                raise MalformedError("proof_out_of_order")
+    def _follow(self, actions: Actions, link: Link, step: Step, now: UnixTime) -> None:
+        if step.kind is not None:
+            self._write(actions, link, step.kind, now, body=step.body)
+        if step.known is not None:
+            self._proven(actions, link, step.known, now)
 
     def _proven(self, actions: Actions, link: Link, peer: RelayId, now: UnixTime) -> None:
-        if link.link_id not in self._links:
-            return  # the queues were so full that writing the proof closed it
-        link.peer, link.state = peer, LinkState.PROVEN
+        self._links.proven(link, peer, now)
         if self._watch:
             self._watch.proven(link.link_id, peer)
-        limits = self._limits.relay
-        link.rate = PacketRate.full(limits.packets_per_second, limits.burst, now)
-        link.in_flight_limit = limits.in_flight
-        known = self._links.get(self._relay_links.get(peer, 0))
-        if known is None or known.going_away:
-            self._relay_links[peer] = link.link_id
-        for packet, origin in self._dialling.pop(peer, ()):
+        for packet, origin in self._exchanges.by_dial(peer):
             self._send_packet(actions, link, packet, origin, now)
 
     # Time passes.
@@ -513,52 +456,33 @@ class Switch:
     def tick(self, now: UnixTime) -> Actions:
         """Enforce deadlines and shed slow peers; once a second is often enough."""
         actions = Actions()
-        self._expire_waiting(actions, now)
-        for call_id in [call_id for call_id, origin in self._calls.items() if origin.deadline <= now]:
+        for origin, reason in self._exchanges.overdue(now):
+            self._fail_edge(actions, origin, reason, now)
+        for origin in self._exchanges.overdue_calls(now):
             self._counts["service_timed_out"] += 1
-            self._end(actions, self._calls.pop(call_id), Reply.refused(Reason.SERVICE_TIMED_OUT), now)
-        for link in list(self._links.values()):
-            reason = self._overdue(link, now)
-            if reason is not None:
-                self._close(actions, link, reason, now)
+            self._end(actions, origin, Reply.refused(Reason.SERVICE_TIMED_OUT), now)
+        for link in self._links:
+            overdue = self._overdue(link, now)
+            if overdue is not None:
+                self._close(actions, link, overdue, now)
         self._refused_until = {relay: until for relay, until in self._refused_until.items() if until > now}
-        return actions
-
-    def _expire_waiting(self, actions: Actions, now: UnixTime) -> None:
-        # All are looked at: a packet that waited for its link to be made stands behind later ones.
-        for key in [key for key, origin in self._waiting.items() if origin.deadline <= now]:
-            unanswered = self._waiting.pop(key, None)
-            if unanswered is not None:
-                self._fail_edge(actions, unanswered, Reason.NEXT_TIMED_OUT, now)
-        for relay_id in list(self._dialling):
-            queue = self._dialling.get(relay_id, [])  # failing the others may have ended this one
-            late = [origin for _, origin in queue if origin.deadline <= now]
-            queue[:] = [entry for entry in queue if entry[1].deadline > now]
-            for origin in late:
-                self._fail_edge(actions, origin, Reason.NEXT_UNREACHABLE, now)
+        return self._settle(actions, now)
 
     def _overdue(self, link: Link, now: UnixTime) -> str | None:
         limits = self._limits
         if link.incomplete_since is not None and now - link.incomplete_since > limits.frame_timeout_s:
             return "frame_too_slow"
         if link.state is LinkState.PROVEN and link.peer not in self._key_hashes:
-            return "peer_left_network"
+            return Fault.PEER_LEFT_NETWORK.value
         if link.backlog.age(now) > limits.stall_timeout_s:
             return "peer_never_reads"
         unproven = link.state in (LinkState.CLAIMED, LinkState.CLAIMING)
         if unproven and now - link.opened_at > limits.proof_timeout_s:
             return "proof_too_slow"
-        if not link.in_flight and now - link.heard_at > limits.idle_timeout_s and not self._awaits(link):
-            return "idle"
-        return None
-
-    def _awaits(self, link: Link) -> bool:
-        return any(link_id == link.link_id for link_id, _ in self._waiting)
+        is_quiet = not link.in_flight and now - link.heard_at > limits.idle_timeout_s
+        return "idle" if is_quiet and not self._exchanges.awaits(link.link_id) else None
 
     # The small common ends.
-
-    def _queued_packets(self) -> int:
-        return sum(map(len, self._dialling.values())) if self._dialling else 0
 
     def _write(
         self,
@@ -574,44 +498,39 @@ class Switch:
         slot: int = 0,
         exchange_id: int = 0,
     ) -> None:
-        if link.link_id not in self._links:
-            return  # it was closed by an earlier write of this very step
         data = encode_frame(
             self._geometry, kind, body,
             size_class=size_class, depth=depth, generation=generation, slot=slot, exchange_id=exchange_id,
         )  # fmt: skip
         actions.writes.append((link.link_id, data))
-        link.backlog.add(len(data), now)
-        self._queued_bytes += len(data)
+        self._links.queued(link, len(data), now)
         if self._watch:
             self._watch.saw(link.link_id, sent=True, kind=kind, size=len(data))
-        if link.backlog.size > 2 * self._limits.queued_bytes_per_peer:
-            self._close(actions, link, "peer_queue_full", now)
-        elif self._queued_bytes > self._limits.queued_bytes:
-            holder = max(self._links.values(), key=lambda candidate: candidate.backlog.size)
-            self._close(actions, holder, "shed_largest_queue", now)
+
+    def _settle(self, actions: Actions, now: UnixTime) -> Actions:
+        """End a step: close links that hold too much, largest first, until none does."""
+        while (too_much := self._links.holder_of_too_much()) is not None:
+            self._close(actions, *too_much, now)
+        return actions
 
     def _close(self, actions: Actions, link: Link, reason: str, now: UnixTime) -> None:
         actions.closes.append((link.link_id, reason))
         self._forget_link(actions, link.link_id, reason, now)
 
     def _forget_link(self, actions: Actions, link_id: int, reason: str, now: UnixTime) -> None:
-        link = self._links.pop(link_id, None)
+        link = self._links.remove(link_id)
         if link is None:
             return
         self._counts[f"link_{reason}"] += 1
-        self._queued_bytes -= link.backlog.size
-        if link.peer is not None and self._relay_links.get(link.peer) == link_id:
-            del self._relay_links[link.peer]
         if link.state is LinkState.CLAIMING and link.peer is not None:
-            self._refused_until[link.peer] = UnixTime(now + self._limits.redial_after_s)
-            for _, origin in self._dialling.pop(link.peer, ()):
-                self._fail_edge(actions, origin, Reason.NEXT_UNREACHABLE, now)
-        lost = [key for key in self._waiting if key[0] == link_id]
-        for key in lost:
-            unanswered = self._waiting.pop(key, None)
-            if unanswered is not None:
-                self._fail_edge(actions, unanswered, Reason.NEXT_CLOSED, now)
+            self._give_up_dialling(actions, link.peer, now)
+        for origin in self._exchanges.by_link(link_id):
+            self._fail_edge(actions, origin, Reason.NEXT_CLOSED, now)
+
+    def _give_up_dialling(self, actions: Actions, relay: RelayId, now: UnixTime) -> None:
+        self._refused_until[relay] = UnixTime(now + self._limits.redial_after_s)
+        for _, origin in self._exchanges.by_dial(relay):
+            self._fail_edge(actions, origin, Reason.NEXT_UNREACHABLE, now)
 
 
 # Frames that draw from the link's rate. Replies cost work too, but each belongs to a request of ours; the ones that

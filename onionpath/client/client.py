@@ -312,7 +312,7 @@ class Client:
         try:
             answer = self._onion.open_reply(wrapped.opener, frame.body)
         except PeerError as error:
-            hop = int(error.peer.removeprefix("hop ") or 1) - 1
+            hop = error.hop or 0
             raise UnreachableError(
                 f"the reply of hop {hop + 1} was forged or damaged", edge=Edge(hop - 1, hop)
             ) from error

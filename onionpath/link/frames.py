@@ -12,7 +12,7 @@ from enum import IntEnum
 from struct import Struct
 from typing import NamedTuple
 
-from onionpath.errors import MalformedError
+from onionpath.link.faults import Fault, FaultyPeerError
 from onionpath.onion.geometry import FRAME_HEADER_SIZE, Geometry, SizeClass
 
 _HEADER = Struct(">BBBBIQ")  # kind, class, depth, key generation, time slot, exchange id
@@ -108,7 +108,7 @@ class FrameReader:
         """The next complete frame, or None.
 
         Raises:
-            MalformedError: no correct peer sends this; the link must be closed. ``.args[0]`` is the reason that
+            FaultyPeerError: no correct peer sends this; the link must be closed. ``.args[0]`` is the reason that
                 is counted.
         """
         view, start = self._view, self._position
@@ -117,15 +117,15 @@ class FrameReader:
         kind_code, class_code, depth, generation, slot, exchange_id = _HEADER.unpack_from(view, start)
         body_size = self._body_sizes.get((kind_code, class_code, depth))
         if body_size is None:
-            raise MalformedError("frame_unknown")
+            raise FaultyPeerError(Fault.FRAME_UNKNOWN)
         if (generation or slot) and kind_code != 1:  # only a request has them
-            raise MalformedError("frame_header_stray")
+            raise FaultyPeerError(Fault.FRAME_HEADER_STRAY)
         end = start + self._sizes[class_code]
         if len(view) < end:
             return None
         body_end = start + FRAME_HEADER_SIZE + body_size
         if bytes(view[body_end:end]) != bytes(end - body_end):
-            raise MalformedError("frame_padding")
+            raise FaultyPeerError(Fault.FRAME_PADDING)
         self._position = end
         body = view[start + FRAME_HEADER_SIZE : body_end]
         return Frame(_KINDS[kind_code], _CLASSES[class_code], depth, generation, slot, exchange_id, body)
@@ -187,13 +187,13 @@ def decode_call(body: bytes | memoryview) -> CallBody:
     """Read a CALL frame's body.
 
     Raises:
-        MalformedError: stray bytes, or a length that isn't there.
+        FaultyPeerError: stray bytes, or a length that isn't there.
     """
     if len(body) < CALL_HEAD_SIZE:
-        raise MalformedError("call_length")
+        raise FaultyPeerError(Fault.CALL_LENGTH)
     service, reply_class, zero, length = _CALL_HEAD.unpack_from(body)
     if zero or reply_class > 1:
-        raise MalformedError("call_head")
+        raise FaultyPeerError(Fault.CALL_HEAD)
     return CallBody(service, _CLASSES[reply_class], _padded(body, length))
 
 
@@ -206,18 +206,18 @@ def decode_answer(body: bytes | memoryview) -> AnswerBody:
     """Read an ANSWER frame's body.
 
     Raises:
-        MalformedError: stray bytes, or a length that isn't there.
+        FaultyPeerError: stray bytes, or a length that isn't there.
     """
     if len(body) < CALL_HEAD_SIZE:
-        raise MalformedError("call_length")
+        raise FaultyPeerError(Fault.CALL_LENGTH)
     status, zero, reason, length = _ANSWER_HEAD.unpack_from(body)
     if zero:
-        raise MalformedError("answer_head")
+        raise FaultyPeerError(Fault.ANSWER_HEAD)
     return AnswerBody(status, reason, _padded(body, length))
 
 
 def _padded(body: bytes | memoryview, length: int) -> bytes:
     end = CALL_HEAD_SIZE + length
     if end > len(body) or bytes(body[end:]) != bytes(len(body) - end):
-        raise MalformedError("call_length")
+        raise FaultyPeerError(Fault.CALL_LENGTH)
     return bytes(body[CALL_HEAD_SIZE:end])

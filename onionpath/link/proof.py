@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from onionpath.crypto.identity import PUBLIC_SIZE, IdentityKey, RelayId, is_signed_by, parse_relay_id
 from onionpath.errors import MalformedError
+from onionpath.link.faults import Fault, FaultyPeerError
 
 NONCE_SIZE = 32
 CLAIM_SIZE = PUBLIC_SIZE + NONCE_SIZE
@@ -34,12 +35,16 @@ class Claim(NamedTuple):
         """Read a CLAIM frame's body.
 
         Raises:
-            MalformedError: the relay id is no usable key, or the body has another length.
+            FaultyPeerError: the relay id is no usable key, or the body has another length.
         """
         # Only fixed lengths keep the fields of the signed message apart.
         if len(body) != CLAIM_SIZE:
-            raise MalformedError("claim_length")
-        return cls(parse_relay_id(bytes(body[:32])), bytes(body[32:]))
+            raise FaultyPeerError(Fault.CLAIM_LENGTH)
+        try:
+            relay_id = parse_relay_id(bytes(body[:32]))
+        except MalformedError as error:
+            raise FaultyPeerError(Fault.CLAIM_KEY) from error
+        return cls(relay_id, bytes(body[32:]))
 
 
 class Parties(NamedTuple):
@@ -66,7 +71,7 @@ def check_proof(parties: Parties, signature: bytes) -> None:
     """Accept the caller's claim, or raise.
 
     Raises:
-        MalformedError: the signature is not the claimed relay's over these parties.
+        FaultyPeerError: the signature is not the claimed relay's over these parties.
     """
     if not is_signed_by(parties.caller, signature, parties.message()):
-        raise MalformedError("proof_wrong")
+        raise FaultyPeerError(Fault.PROOF_WRONG)

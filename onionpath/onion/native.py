@@ -185,13 +185,13 @@ class NativeOnion:
         """Open a reply, layer by layer, as far as the hop that spoke last.
 
         Raises:
-            BadLayerError, MalformedError: at the hop that ``.peer`` names ("hop 2"); whoever sits between us and
+            BadLayerError, MalformedError: at the hop whose index is ``.hop``; whoever sits between us and
                 that hop, or that hop itself, damaged or forged it.
 
         Spec: docs/specs/onion-native.md §5.
         """
         if len(layer) != self.geometry.reply_layer_size(opener.reply_class, 0):
-            raise MalformedError("a reply has one legal length at each depth", peer="hop 1")
+            raise MalformedError("a reply has one legal length at each depth", hop=0)
         holds: list[int] = []
         last = len(opener.secrets) - 1
         for hop, secret in enumerate(opener.secrets):
@@ -199,7 +199,7 @@ class NativeOnion:
                 opened = open_with(secret.reveal(), layer)
                 head, layer = self._reply_head(opened, is_last=hop == last)
             except PeerError as error:
-                raise type(error)(str(error), peer=f"hop {hop + 1}") from error
+                raise type(error)(str(error), hop=hop) from error
             holds.append(head.hold_ms)
             if head.status is not ReplyStatus.RELAYED:
                 return Answer(hop, head, bytes(layer), tuple(holds))

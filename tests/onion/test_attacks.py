@@ -163,7 +163,7 @@ def test_a_reply_that_is_damaged_on_any_link_is_refused_by_the_client(damaged_ho
 
         with pytest.raises(BadLayerError) as refusal:
             native().open_reply(wrapped.opener, layer)
-        assert f"hop {damaged_hop + 1}" == refusal.value.peer
+        assert damaged_hop == refusal.value.hop
     assert way.serve.body == b"body"
 
 
@@ -199,7 +199,7 @@ def test_a_relay_cannot_pass_one_hops_reply_off_as_anothers() -> None:
 
     with pytest.raises(BadLayerError) as refusal:
         native().open_reply(wrapped.opener, layer)
-    assert "hop 2" == refusal.value.peer
+    assert 1 == refusal.value.hop
 
 
 def test_a_replayed_packet_gives_a_second_reply_key_and_the_same_seed() -> None:
