@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from onionpath.directory.address import Address
 from onionpath.directory.parameters import Parameters
-from onionpath.directory.trust import Authority, TrustRoot
+from onionpath.directory.trust import MAX_ROOT_SIZE, Authority, TrustRoot
 from onionpath.errors import OnionPathError, SettingsError
 from onionpath.injected import Entropy
 from relay.files import sync_dir
@@ -21,7 +21,6 @@ from relay.settings_text import example_settings
 RELAY_FILE = "relay.toml"
 AUTHORITY_FILE = "authority.toml"
 ROOT_FILE = "network.json"
-MAX_ROOT_SIZE = 64 * 1024  # bytes
 
 
 class Founded(NamedTuple):

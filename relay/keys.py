@@ -36,7 +36,6 @@ from relay.files import (
     temporary_name,
 )
 
-DEFAULT_EPOCH_S = 21_600  # 6 h: four erasures a day, and clients fetch a relay's keys as often
 GENERATIONS = 256  # the frame's generation has one byte
 IDENTITY_NAME = "identity.key"
 CERTIFICATE_NAME = "link.pem"
@@ -83,8 +82,8 @@ class KeySchedule:
         SettingsError: an epoch so short that two accepted keys could share a generation.
     """
 
-    epoch_s: float = DEFAULT_EPOCH_S
-    slot_s: float = 300
+    epoch_s: float
+    slot_s: float
 
     def __post_init__(self) -> None:
         if not 0 < self.slot_s <= 100 * self.epoch_s:

@@ -18,6 +18,8 @@ from typing import Annotated, Literal, NamedTuple
 from msgspec import Meta, Struct
 
 from onionpath.errors import MalformedError, SettingsError, UsageError
+from onionpath.onion.replay import DEFAULT_CAPACITY
+from onionpath.service.exit_policy import DEFAULT_RULES, ExitPolicy
 from relay.limits import CLIENT, RELAY, PeerLimits, SwitchLimits
 
 DEFAULT_PORT = 7740  # unassigned by IANA, and above what only root may take
@@ -94,7 +96,7 @@ class ExitSection(Section, frozen=True):
     """Whether and how it reaches servers outside of the network."""
 
     enabled: bool = False
-    policy: tuple[str, ...] = ("accept *:443", "accept *:80")
+    policy: tuple[str, ...] = DEFAULT_RULES
     reach_private: tuple[str, ...] = ()
 
 
@@ -117,7 +119,7 @@ class LimitsSection(Section, frozen=True):
     idle_s: Seconds = _SWITCH.idle_timeout_s
     service_s: Seconds = _SWITCH.service_timeout_s
     hop_margin_s: Seconds = _SWITCH.hop_margin_s
-    replay_entries: Annotated[int, Meta(ge=1024, le=2**28)] = 2_097_152
+    replay_entries: Annotated[int, Meta(ge=1024, le=2**28)] = DEFAULT_CAPACITY
 
     def switch_limits(self) -> SwitchLimits:
         """These numbers as the switch takes them; whatever isn't a setting has the switch's default."""
@@ -288,8 +290,6 @@ def _check_family(members: Sequence[str]) -> None:
 
 
 def _check_exit(section: ExitSection) -> None:
-    from onionpath.service.exit_policy import ExitPolicy
-
     try:
         ExitPolicy.parse(section.policy)
     except UsageError as error:

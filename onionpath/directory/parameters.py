@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from onionpath.directory.canonical import Count, Form
 from onionpath.errors import MalformedError, UsageError
 from onionpath.onion.geometry import Geometry
+from onionpath.onion.replay import DEFAULT_SLOT_S
+
+# 6 h: four erasures of a relay's key a day, and clients fetch its keys as often.
+DEFAULT_EPOCH_S = 21_600
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +34,8 @@ class Parameters:
     hops: int = 3
     small: int = 8 * 1024
     large: int = 128 * 1024
-    slot_s: int = 300
-    epoch_s: int = 6 * 3_600
+    slot_s: int = DEFAULT_SLOT_S
+    epoch_s: int = DEFAULT_EPOCH_S
     distinct_subnets: bool = True
 
     def __post_init__(self) -> None:
