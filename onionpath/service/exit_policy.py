@@ -1,8 +1,8 @@
 """Which addresses and ports an exit lets its callers reach: the first matching rule wins, no match denies.
 
 A rule reads ``accept NETWORK:PORTS`` or ``reject NETWORK:PORTS``. NETWORK is ``*``, an IPv4 network
-(``192.0.2.0/24``) or an IPv6 network in brackets (``[2001:db8::/32]``); PORTS is ``*``, ``443`` or
-``80-81``. Relays sign their rules into the descriptor, clients read them there, and the exit asks them again
+(``192.0.2.0/24``) or an IPv6 network in brackets (``[2001:db8::/32]``), a single address as well
+(``192.0.2.1/32``); PORTS is ``*``, ``443`` or ``80-81``. Relays sign their rules into the descriptor, clients read them there, and the exit asks them again
 when it dials. Whether an address is public at all is another question, which the exit's own table answers
 (docs/specs/stream.md §8).
 """
@@ -147,7 +147,7 @@ def _parse_network(text: str) -> IPNetwork | None:
         raise UsageError(f"{text!r} is not a network: {error}") from error
     # One network has one spelling, so that equal rules are equal bytes in every descriptor. A zone would
     # name an interface of somebody else's machine.
-    if "%" in inner or inner not in (str(network), str(network.network_address)):
+    if "%" in inner or inner != str(network):
         raise UsageError(f"write the network {text!r} as {network}")
     if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped:
         # Addresses are unmapped before they are compared, so such a rule would never match.

@@ -79,10 +79,14 @@ def test_the_canonical_text_gives_the_same_policy(texts: list[str]) -> None:
     assert ExitPolicy.parse(texts) == ExitPolicy.parse(ExitPolicy.parse(texts).rules)
 
 
-def test_a_single_address_gets_its_prefix() -> None:
-    assert ("accept 192.0.2.1/32:443", "reject [2001:db8::1/128]:*") == ExitPolicy.parse(
-        ["accept 192.0.2.1:443", "reject [2001:db8::1]:*"]
-    ).rules
+@pytest.mark.parametrize(
+    ("bare", "canonical"),
+    [("accept 192.0.2.1:443", "192.0.2.1/32"), ("reject [2001:db8::1]:*", "2001:db8::1/128")],
+)
+def test_a_single_address_is_written_with_its_prefix(bare: str, canonical: str) -> None:
+    """Two spellings of one rule would be two descriptors of one policy."""
+    with pytest.raises(UsageError, match=f"as {canonical}"):
+        ExitPolicy.parse([bare])
 
 
 def test_no_rules_deny_everything() -> None:
