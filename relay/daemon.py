@@ -40,7 +40,7 @@ from onionpath.version import VERSION
 from relay.authority.signing import Authority
 from relay.checkup import REPLAY_NAME
 from relay.exit.dial import Dialer, SystemResolver, connect
-from relay.exit.interfaces import own_addresses
+from relay.exit.interfaces import OwnAddresses
 from relay.exit.streams import StreamService
 from relay.files import FolderLock, read_secret, replace_secret
 from relay.founding import read_trust_root
@@ -227,7 +227,7 @@ def _services(settings: RelaySettings, nursery: trio.Nursery) -> tuple[dict[int,
     if settings.exit.enabled:
         dialer = Dialer(
             ExitPolicy.parse(settings.exit.policy),
-            own=own_addresses(),
+            own=OwnAddresses(trio.current_time),
             reachable_private=tuple(ipaddress.ip_network(text) for text in settings.exit.reach_private),
             resolver=SystemResolver(),
             connect=connect,

@@ -39,7 +39,7 @@ class Dialer:
 
     Args:
         policy: what the operator lets them reach.
-        own: the addresses of this machine's interfaces.
+        own: gives the addresses of this machine's interfaces, and is asked at each dial: they change.
         reachable_private: see ``addresses.judge``.
         resolver, connect: how; the world's are ``SystemResolver()`` and ``connect``.
         resolve_timeout_s, connect_timeout_s: together they bound a dial, in seconds.
@@ -49,7 +49,7 @@ class Dialer:
         self,
         policy: ExitPolicy,
         *,
-        own: Collection[IPAddress],
+        own: Callable[[], Collection[IPAddress]],
         reachable_private: Sequence[IPNetwork] = (),
         resolver: Resolver,
         connect: Connect,
@@ -95,9 +95,10 @@ class Dialer:
 
     def _choose(self, addresses: Sequence[IPAddress], port: int) -> Sequence[IPAddress] | Reason:
         """The addresses to try, in order."""
+        own = self._own()
         # One forbidden answer refuses all: who mixes them in is probing the operator's network.
         for address in addresses:
-            verdict = judge(address, own=self._own, reachable_private=self._reachable_private)
+            verdict = judge(address, own=own, reachable_private=self._reachable_private)
             if isinstance(verdict, Forbidden):
                 return Reason.ADDRESS_FORBIDDEN
         allowed = [address for address in addresses if self._allows(address, port)]

@@ -7,12 +7,41 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Callable
+from functools import cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
 from onionpath.service.exit_policy import IPAddress
 
 _LEAF = re.compile(r"\|-- (\S+)\n\s+/32 host LOCAL")
+
+
+# Reading takes up to a millisecond of the thread that carries everybody's packets; an interface that is younger than
+# this has hardly been told to anybody.
+KEEP_S = 3.0
+
+
+class OwnAddresses:
+    """Gives this machine's addresses, at most three seconds old.
+
+    Args:
+        clock: seconds that never go back.
+        net: see ``own_addresses``.
+    """
+
+    def __init__(self, clock: Callable[[], float], net: Path = Path("/proc/net")) -> None:
+        self._clock = clock
+        self._net = net
+        self._read_at: float | None = None
+        self._addresses: frozenset[IPAddress] = frozenset()
+
+    def __call__(self) -> frozenset[IPAddress]:
+        """The addresses now."""
+        now = self._clock()
+        if self._read_at is None or now - self._read_at >= KEEP_S:
+            self._addresses, self._read_at = own_addresses(self._net), now
+        return self._addresses
 
 
 def own_addresses(net: Path = Path("/proc/net")) -> frozenset[IPAddress]:
@@ -36,6 +65,8 @@ def parse_if_inet6(text: str) -> set[IPAddress]:
     return {IPv6Address(bytes.fromhex(line.split()[0])) for line in text.splitlines() if line}
 
 
+# Asked once: the answer may have to wait for the DNS, and everybody's packets with it.
+@cache
 def _addresses_of_own_name() -> frozenset[IPAddress]:
     try:
         entries = socket.getaddrinfo(socket.gethostname(), None, type=socket.SOCK_STREAM)

@@ -33,7 +33,7 @@ async def no_names(name: DnsName) -> Sequence[IPAddress]:
 def local_dialer(*, connect: Connect = connect) -> Dialer:
     """A dialer that reaches loopback and nothing else."""
     policy = ExitPolicy.parse(["accept *:*"])
-    return Dialer(policy, own=(), reachable_private=LOOPBACK, resolver=no_names, connect=connect)
+    return Dialer(policy, own=tuple, reachable_private=LOOPBACK, resolver=no_names, connect=connect)
 
 
 @asynccontextmanager

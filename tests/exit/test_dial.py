@@ -15,7 +15,7 @@ from onionpath.service.exit_policy import DEFAULT_RULES, ExitPolicy, IPAddress
 from relay.addresses import SPECIAL
 from relay.exit.dial import Dialer
 from relay.exit.hosts import DnsName, parse_host
-from relay.exit.interfaces import own_addresses, parse_fib_trie, parse_if_inet6
+from relay.exit.interfaces import OwnAddresses, own_addresses, parse_fib_trie, parse_if_inet6
 
 V4, OTHER_V4, V6, OTHER_V6 = "93.184.216.34", "93.184.216.35", "2606:4700::1", "2606:4700::2"
 
@@ -33,10 +33,11 @@ class World:
         self.answers = [ip_address(answer) for answer in answers]
         self.ends = list(ends)
         self.resolve_s = resolve_s
+        self.own: set[IPAddress] = set()
         self.asked: list[str] = []
         self.dialled: list[tuple[str, int]] = []
         self.dialer = Dialer(
-            ExitPolicy.parse(rules or DEFAULT_RULES), own=(), resolver=self.resolve, connect=self.connect
+            ExitPolicy.parse(rules or DEFAULT_RULES), own=lambda: self.own, resolver=self.resolve, connect=self.connect
         )
 
     async def resolve(self, name: DnsName) -> Sequence[IPAddress]:
@@ -147,6 +148,27 @@ def test_a_name_with_an_absurd_number_of_addresses_is_not_found() -> None:
 def test_a_resolver_that_takes_long_is_given_up_after_five_seconds() -> None:
     assert Reason.NAME_TIMED_OUT == World(V4, resolve_s=5.1).dial()
     assert None is World(V4, resolve_s=4.9).dial()
+
+
+def test_an_address_that_the_machine_got_later_is_refused_and_one_that_it_lost_is_not() -> None:
+    world = World(V4)
+    assert None is world.dial()
+    world.own = {ip_address(V4)}
+    assert Reason.ADDRESS_FORBIDDEN == world.dial()
+    world.own = set()
+    assert None is world.dial()
+
+
+def test_own_addresses_are_read_again_after_three_seconds(tmp_path: Path) -> None:
+    now = 100.0
+    own = OwnAddresses(lambda: now, tmp_path)
+    (tmp_path / "if_inet6").write_text("00000000000000000000000000000001 01 80 10 80       lo\n")
+    assert {ip_address("::1")} == own()
+    (tmp_path / "if_inet6").write_text("20010db8000000000000000000000001 02 40 00 80     eth0\n")
+    now = 102.9
+    assert {ip_address("::1")} == own()
+    now = 103.0
+    assert {ip_address("2001:db8::1")} == own()
 
 
 def test_own_addresses_are_read_from_the_kernels_tables(tmp_path: Path) -> None:
