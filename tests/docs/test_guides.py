@@ -53,3 +53,19 @@ def test_the_guides_have_programs() -> None:
 def test_every_python_block_is_python(page: str) -> None:
     for block in BLOCK.findall((ROOT / page).read_text(encoding="utf-8")):
         compile(block, page, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+def test_the_readmes_program_runs_as_it_stands(network: LocalNetwork, tmp_path: Path) -> None:
+    (program,) = BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    file = tmp_path / "readme.py"
+    file.write_text(program)
+    website = network.website
+
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", str(file), str(network.trust_root_file), website.url],
+        capture_output=True, text=True, timeout=60, cwd=ROOT, check=False,
+        env={"PYTHONPATH": str(ROOT), "SSL_CERT_FILE": str(website.ca_file)},
+    )  # fmt: skip
+
+    # The program trusts the public authorities of websites, as it should, and ours is none of them.
+    assert "CERTIFICATE_VERIFY_FAILED" in ran.stderr
