@@ -1,0 +1,42 @@
+"""A node's clocks: wrong by a skew, fast or slow by a drift, set forwards or back by somebody."""
+
+from __future__ import annotations
+
+from onionpath.injected import SteadyClock
+from simulations.virtual.heap import EventHeap
+
+
+class MachineClock:
+    """The two clocks of one machine; they survive the death of its processes.
+
+    Args:
+        skew_s: how far the wall clock is ahead of the truth at first.
+        drift: seconds that both clocks gain per true second, e.g. 50e-6.
+    """
+
+    def __init__(self, heap: EventHeap, *, skew_s: float = 0.0, drift: float = 0.0) -> None:
+        self._heap = heap
+        self._started_at = self._drifts_since = heap.now
+        self._drift = drift
+        self._gained_s = 0.0
+        self.skew_s = skew_s
+
+    def wall(self) -> float:
+        """What the machine believes to be Unix time."""
+        return self._heap.now + self.skew_s + self._gain()
+
+    def monotonic(self) -> float:
+        """A clock that nobody can set; it drifts as the other does."""
+        return self._heap.now - self._started_at + self._gain()
+
+    def set_drift(self, drift: float) -> None:
+        """Run faster or slower from now on; nothing jumps."""
+        self._gained_s, self._drift = self._gain(), drift
+        self._drifts_since = self._heap.now
+
+    def _gain(self) -> float:
+        return self._gained_s + (self._heap.now - self._drifts_since) * self._drift
+
+    def steady(self) -> SteadyClock:
+        """The clock of a process that starts now, as the programs make it."""
+        return SteadyClock(self.wall, self.monotonic)

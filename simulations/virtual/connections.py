@@ -1,0 +1,166 @@
+"""A connection on which one asks: the counterpart of the client's ``Connection`` and of the relay's caller."""
+
+from __future__ import annotations
+
+from onionpath.errors import Edge, MalformedError, UnreachableError
+from onionpath.link.frames import (
+    AnswerBody,
+    CallBody,
+    Frame,
+    FrameReader,
+    Kind,
+    decode_answer,
+    encode_call,
+    encode_frame,
+)
+from onionpath.onion.geometry import Geometry, SizeClass
+from onionpath.onion.packets import Packet
+from simulations.virtual.heap import EventHeap, Promise
+from simulations.virtual.shared import Neighbour
+from simulations.virtual.wires import End, Fabric
+
+FIRST_HOP = Edge(-1, 0)
+
+
+class Connection:
+    """Many exchanges at once over one wire; made by ``connect``."""
+
+    def __init__(self, name: str, heap: EventHeap, geometry: Geometry) -> None:
+        self.name = name
+        self.is_usable = True
+        self._heap = heap
+        self._geometry = geometry
+        self._reader = FrameReader(geometry)
+        self._end: End | None = None
+        self._exchanges: dict[int, Promise[Frame]] = {}
+        self._next_exchange_id = 1
+
+    @property
+    def in_flight(self) -> int:
+        """Exchanges that wait for their answer."""
+        return len(self._exchanges)
+
+    def use(self, end: End) -> None:
+        """It stands."""
+        self._end = end
+
+    async def exchange(self, packet: Packet) -> Frame:
+        """Send a packet and wait for the REPLY or REJECT that belongs to it.
+
+        Raises:
+            UnreachableError: the connection broke before the answer came.
+        """
+        return await self._exchange(
+            Kind.REQUEST,
+            packet.layer,
+            size_class=packet.size_class,
+            generation=packet.generation,
+            slot=packet.slot,
+        )
+
+    async def call(self, call: CallBody, *, size_class: SizeClass = SizeClass.SMALL) -> AnswerBody:
+        """Ask the neighbour itself, without an onion.
+
+        Raises:
+            UnreachableError: the connection broke. MalformedError: the answer is not of the specified form.
+        """
+        frame = await self._exchange(Kind.CALL, encode_call(call), size_class=size_class)
+        if frame.kind is not Kind.ANSWER:
+            raise MalformedError("a call was answered by something else")
+        return decode_answer(frame.body)
+
+    async def _exchange(
+        self,
+        kind: Kind,
+        body: bytes | memoryview,
+        *,
+        size_class: SizeClass,
+        generation: int = 0,
+        slot: int = 0,
+    ) -> Frame:
+        if self._end is None or not self._end.is_open:
+            raise UnreachableError("the connection is closed", edge=FIRST_HOP, sent=False)
+        exchange_id, self._next_exchange_id = self._next_exchange_id, self._next_exchange_id + 1
+        promise = self._exchanges[exchange_id] = Promise(self._heap)
+        try:
+            frame = encode_frame(
+                self._geometry, kind, body,
+                size_class=size_class, generation=generation, slot=slot, exchange_id=exchange_id,
+            )  # fmt: skip
+            self._end.send(frame)
+            return await promise
+        finally:
+            # An abandoned exchange leaves no trace: its late reply is dropped in ``_handle``.
+            self._exchanges.pop(exchange_id, None)
+
+    def received(self, end: End, data: bytes) -> None:
+        """A write arrives."""
+        self._reader.feed(data)
+        while (frame := self._reader.next_frame()) is not None:
+            self._handle(frame)
+        self._reader.keep()
+
+    def _handle(self, frame: Frame) -> None:
+        if frame.kind in (Kind.REPLY, Kind.REJECT, Kind.ANSWER):
+            promise = self._exchanges.get(frame.exchange_id)
+            if promise is not None:
+                promise.keep(frame._replace(body=bytes(frame.body)))
+        elif frame.kind is Kind.GOING_AWAY:
+            self.is_usable = False
+        elif frame.kind is Kind.PING and self._end is not None:
+            self._end.send(encode_frame(self._geometry, Kind.PONG, exchange_id=frame.exchange_id))
+
+    def accepted(self, end: End) -> None:
+        """Nobody calls us."""
+        end.close()
+
+    def written(self, end: End, size: int) -> None:
+        """What we send is bounded by whoever asks."""
+
+    def closed(self, end: End) -> None:
+        """The other side is gone: whatever waited fails."""
+        self.is_usable = False
+        for promise in self._exchanges.values():
+            promise.break_off(UnreachableError("the connection to the first hop broke", edge=FIRST_HOP))
+
+    def close(self) -> None:
+        """Close; what is under way fails."""
+        if self._end is not None and self._end.is_open:
+            self._end.close()
+            self.closed(self._end)
+
+
+async def connect(name: str, fabric: Fabric, neighbour: Neighbour, geometry: Geometry) -> Connection:
+    """Reach a relay or an authority.
+
+    Raises:
+        UnreachableError: nobody answers there, or somebody else does.
+    """
+    connection = Connection(name, fabric.heap, geometry)
+    made: Promise[End | None] = Promise(fabric.heap)
+    arrived = _Arrival(made)
+    fabric.call(connection, neighbour.address, neighbour.key_hash, arrived.take)
+    try:
+        end = await made
+    finally:
+        arrived.is_wanted = False
+    if end is None:
+        raise UnreachableError("hop 1 could not be reached", edge=FIRST_HOP, sent=False)
+    connection.use(end)
+    if not end.is_open:
+        connection.closed(end)
+    return connection
+
+
+class _Arrival:
+    """A connection that is being made; one that comes after nobody waits for it is closed."""
+
+    def __init__(self, made: Promise[End | None]) -> None:
+        self._made = made
+        self.is_wanted = True
+
+    def take(self, end: End | None) -> None:
+        if self.is_wanted:
+            self._made.keep(end)
+        elif end is not None:
+            end.close()

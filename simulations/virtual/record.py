@@ -1,0 +1,104 @@
+"""What happened, as one hash and as what observers could have seen.
+
+The hash covers times, names, kinds, sizes and outcomes. It covers no ciphertext, because HPKE draws randomness of its
+own; everything that decides is covered.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from typing import NamedTuple
+
+from onionpath.crypto.identity import RelayId
+from onionpath.injected import UnixTime
+from onionpath.link.frames import Kind
+
+_TIME_AND_SIZE = struct.Struct(">dQ")
+
+
+class Sighting(NamedTuple):
+    """Somebody who watches a wire saw so many bytes go by; of the content they see nothing."""
+
+    time: UnixTime
+    sender: str
+    receiver: str
+    size: int
+
+
+class Handling(NamedTuple):
+    """A relay handled a frame: its own view, which an operator could log. ``peer`` is a name if a relay proved it."""
+
+    time: UnixTime
+    relay: str
+    link_id: int
+    peer: str | None
+    sent: bool
+    kind: Kind
+    size: int
+
+
+class Record:
+    """Everything that happened in one network.
+
+    Args:
+        keep: whether sightings and handlings are kept; the hash is always there.
+    """
+
+    def __init__(self, *, keep: bool) -> None:
+        self.keep = keep
+        self.sightings: list[Sighting] = []
+        self.handlings: list[Handling] = []
+        self.frames = 0
+        self.bytes = 0
+        self._hash = sha256()
+
+    @property
+    def hash(self) -> str:
+        """Of all events so far, 64 hex digits."""
+        return self._hash.hexdigest()
+
+    def note(self, time: float, node: str, kind: str, *, size: int = 0, outcome: str = "") -> None:
+        """An event that belongs to the hash only."""
+        self._hash.update(_TIME_AND_SIZE.pack(time, size) + f"{node}|{kind}|{outcome}\n".encode())
+
+    def sent(self, time: UnixTime, sender: str, receiver: str, size: int) -> None:
+        """Bytes went onto a wire."""
+        self.frames += 1
+        self.bytes += size
+        self._hash.update(_TIME_AND_SIZE.pack(time, size) + f"{sender}>{receiver}\n".encode())
+        if self.keep:
+            self.sightings.append(Sighting(time, sender, receiver, size))
+
+    def sizes(self) -> set[int]:
+        """All sizes seen on any wire."""
+        return {sighting.size for sighting in self.sightings}
+
+    def between(self, sender: str, receiver: str) -> Iterator[Sighting]:
+        """What went from one to the other."""
+        return (each for each in self.sightings if (each.sender, each.receiver) == (sender, receiver))
+
+    def clear(self) -> None:
+        """Forget sightings and handlings; the hash goes on."""
+        self.sightings.clear()
+        self.handlings.clear()
+
+
+class RelayWatch:
+    """Looks on for one relay's switch, and notes what it handles."""
+
+    def __init__(
+        self, record: Record, relay: str, *, now: Callable[[], UnixTime], name: Callable[[RelayId], str]
+    ) -> None:
+        self._record, self._relay, self._now, self._name = record, relay, now, name
+        self._peers: dict[int, str] = {}
+
+    def saw(self, link_id: int, *, sent: bool, kind: Kind, size: int) -> None:
+        """A frame came, or was handed over to be sent."""
+        peer = self._peers.get(link_id)
+        self._record.handlings.append(Handling(self._now(), self._relay, link_id, peer, sent, kind, size))
+
+    def proven(self, link_id: int, peer: RelayId) -> None:
+        """Who is at the other end of a link."""
+        self._peers[link_id] = self._name(peer)

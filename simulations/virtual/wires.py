@@ -1,0 +1,281 @@
+"""Wires: connections with latency, jitter that keeps the order, bandwidth, stalls and breaks.
+
+A wire carries whole writes; it neither splits nor joins them. Opening one takes a round trip, and there the link key
+that was promised is compared with the one that answers, which stands for TLS.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from simulations.virtual.chance import stream
+from simulations.virtual.heap import EventHeap
+from simulations.virtual.record import Record
+
+# What the kernels of both sides take of a wire that delivers nothing, before its writer has to wait.
+SOCKET_BUFFER = 256 * 1024
+CONNECT_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class WireModel:
+    """How wires behave.
+
+    Args:
+        latency_s: one way; the lower bound if ``latency_up_to_s`` is above it, drawn once for each pair of nodes.
+        jitter_s: at most so much more for each write, drawn anew; later ones never overtake.
+        bytes_per_s: of one direction of one wire; None for no limit.
+    """
+
+    latency_s: float = 0.03
+    latency_up_to_s: float = 0.0
+    jitter_s: float = 0.0
+    bytes_per_s: float | None = None
+
+
+class Holder(Protocol):
+    """Whoever holds the ends of wires."""
+
+    name: str
+
+    def accepted(self, end: End) -> None: ...
+
+    def received(self, end: End, data: bytes) -> None: ...
+
+    def written(self, end: End, size: int) -> None: ...
+
+    def closed(self, end: End) -> None: ...
+
+
+class Host(Protocol):
+    """Whoever can be called at an address."""
+
+    name: str
+
+    @property
+    def link_key_hash(self) -> bytes:
+        """Of the link key that it answers with."""
+        ...
+
+    @property
+    def listener(self) -> Holder | None:
+        """Who takes a new connection; None while no process listens."""
+        ...
+
+
+class End:
+    """One end of a wire. Its holder learns of bytes and of the end of the connection through the heap."""
+
+    __slots__ = (
+        "_busy_until", "_fabric", "_held", "_held_bytes", "_jitter", "_last_arrival", "_latency_s",
+        "holder", "is_open", "is_stalled", "link_id", "other",
+    )  # fmt: skip
+
+    other: End
+
+    def __init__(
+        self, fabric: Fabric, holder: Holder, latency_s: float, jitter: random.Random | None
+    ) -> None:
+        self._fabric = fabric
+        self.holder = holder
+        self.link_id = 0
+        self.is_open = True
+        self.is_stalled = False
+        self._latency_s = latency_s
+        self._jitter = jitter
+        self._last_arrival = 0.0
+        self._busy_until = 0.0
+        self._held: deque[tuple[bytes | None, int]] = deque()  # None ends the connection
+        self._held_bytes = 0
+
+    def send(self, data: bytes) -> None:
+        """Give a write to the wire."""
+        if not self.is_open:
+            return
+        fabric, size = self._fabric, len(data)
+        if fabric.tap is not None:
+            fabric.tap(self.holder.name, self.other.holder.name, data)
+        fabric.record.sent(fabric.heap.now, self.holder.name, self.other.holder.name, size)
+        if self.is_stalled:
+            taken = self._held_bytes + size <= SOCKET_BUFFER
+            self._held.append((data, 0 if taken else size))
+            self._held_bytes += size
+            if taken:
+                self.holder.written(self, size)
+        else:
+            self._carry(data, size)
+
+    def _carry(self, data: bytes, unwritten: int) -> None:
+        heap, model = self._fabric.heap, self._fabric.model
+        leaves_at: float = heap.now
+        if model.bytes_per_s is not None:
+            leaves_at = self._busy_until = max(leaves_at, self._busy_until) + len(data) / model.bytes_per_s
+            if unwritten:
+                heap.at(leaves_at, self._left, unwritten)
+        elif unwritten:
+            self.holder.written(self, unwritten)
+        heap.at(self._arrival(leaves_at), self.other._arrive, data)
+
+    def _left(self, size: int) -> None:
+        if self.is_open:
+            self.holder.written(self, size)
+
+    def _arrival(self, leaves_at: float) -> float:
+        jitter_s = self._jitter.random() * self._fabric.model.jitter_s if self._jitter is not None else 0.0
+        self._last_arrival = max(self._last_arrival, leaves_at + self._latency_s + jitter_s)
+        return self._last_arrival
+
+    def _arrive(self, data: bytes) -> None:
+        if self.is_open:
+            self.holder.received(self, data)
+
+    def close(self) -> None:
+        """Close our end; the other side learns it after what is on its way."""
+        if not self.is_open:
+            return
+        self.is_open = False
+        self._fabric.forget(self)
+        if self.is_stalled:
+            self._held.append((None, 0))
+        else:
+            self._fabric.heap.at(self._arrival(self._fabric.heap.now), self.other.end)
+
+    def end(self) -> None:
+        """The other side has closed, or the connection broke."""
+        if self.is_open:
+            self.is_open = False
+            self._fabric.forget(self)
+            self.holder.closed(self)
+
+    def resume(self) -> None:
+        """Deliver what a stall has held back, in order."""
+        self.is_stalled = False
+        held, self._held, self._held_bytes = self._held, deque(), 0
+        for data, unwritten in held:
+            if data is None:
+                self._fabric.heap.at(self._arrival(self._fabric.heap.now), self.other.end)
+            else:
+                self._carry(data, unwritten)
+
+
+class Fabric:
+    """All wires of a network, and who answers at which address.
+
+    ``tap`` sees the bytes themselves; tests of unlinkability need them, nothing else does.
+    """
+
+    def __init__(self, heap: EventHeap, model: WireModel, record: Record, *, seed: int) -> None:
+        self.heap = heap
+        self.model = model
+        self.record = record
+        self.tap: Callable[[str, str, bytes], None] | None = None
+        self._seed = seed
+        self._hosts: dict[str, Host] = {}
+        self._ends: dict[End, None] = {}
+        self._stalled: set[frozenset[str]] = set()
+        self._parted: set[frozenset[str]] = set()
+        self._latencies: dict[frozenset[str], float] = {}
+        self._opened: dict[frozenset[str], int] = {}
+
+    def host(self, address: str, host: Host) -> None:
+        """From now on this host answers there."""
+        self._hosts[address] = host
+
+    def remove(self, address: str) -> None:
+        """Nobody answers there any more."""
+        self._hosts.pop(address, None)
+
+    def call(self, caller: Holder, address: str, key_hash: bytes, then: Callable[[End | None], None]) -> None:
+        """Make a connection; ``then`` gets our end, or None if that failed. A silent host costs the timeout."""
+        host = self._hosts.get(address)
+        if host is None or self._is_silent(caller.name, host.name):
+            self.heap.after(CONNECT_TIMEOUT_S, then, None)
+            return
+        latency_s = self._latency(caller.name, host.name)
+        self.heap.after(latency_s, self._reach, caller, host, key_hash, then)
+
+    def _reach(self, caller: Holder, host: Host, key_hash: bytes, then: Callable[[End | None], None]) -> None:
+        latency_s = self._latency(caller.name, host.name)
+        listener = host.listener
+        if listener is None or host.link_key_hash != key_hash:
+            self.heap.after(latency_s, then, None)
+            return
+        ours, theirs = self._wire(caller, listener)
+        self.record.note(self.heap.now, host.name, "accepted", outcome=caller.name)
+        listener.accepted(theirs)
+        self.heap.after(latency_s, then, ours)
+
+    def _wire(self, caller: Holder, listener: Holder) -> tuple[End, End]:
+        pair = frozenset((caller.name, listener.name))
+        latency_s = self._latency(caller.name, listener.name)
+        count = self._opened[pair] = self._opened.get(pair, 0) + 1
+        ends = []
+        for holder, direction in ((caller, "there"), (listener, "back")):
+            names = (caller.name, listener.name, str(count), direction)
+            jitter = stream(self._seed, "jitter", *names) if self.model.jitter_s else None
+            ends.append(End(self, holder, latency_s, jitter))
+        ours, theirs = ends
+        ours.other, theirs.other = theirs, ours
+        for end in ends:
+            end.is_stalled = pair in self._stalled
+            self._ends[end] = None
+        return ours, theirs
+
+    def _latency(self, one: str, other: str) -> float:
+        pair = frozenset((one, other))
+        latency_s = self._latencies.get(pair)
+        if latency_s is None:
+            low, high = self.model.latency_s, max(self.model.latency_s, self.model.latency_up_to_s)
+            latency_s = low + (high - low) * stream(self._seed, "latency", *sorted(pair)).random()
+            self._latencies[pair] = latency_s
+        return latency_s
+
+    def forget(self, end: End) -> None:
+        """An end is closed."""
+        self._ends.pop(end, None)
+
+    # What may go wrong.
+
+    def cut(self, one: str, other: str) -> int:
+        """Break every connection between two, as a lost route does; gives how many. New ones can be made."""
+        ends = self._between(one, other)
+        for end in ends:
+            self.heap.at(self.heap.now, end.end)
+        return len(ends) // 2
+
+    def part(self, one: str, other: str) -> None:
+        """Break everything between two, and let no new connection be made until ``heal``."""
+        self._parted.add(frozenset((one, other)))
+        self.cut(one, other)
+
+    def heal(self, one: str, other: str) -> None:
+        """Undo ``part`` and ``stall``."""
+        self._parted.discard(frozenset((one, other)))
+        self.resume(one, other)
+
+    def stall(self, one: str, other: str) -> None:
+        """Deliver nothing between two from now on; what is on its way already arrives."""
+        self._stalled.add(frozenset((one, other)))
+        for end in self._between(one, other):
+            end.is_stalled = True
+
+    def resume(self, one: str, other: str) -> None:
+        """Deliver again, in order."""
+        self._stalled.discard(frozenset((one, other)))
+        for end in self._between(one, other):
+            # One side may have closed its end meanwhile, and what it said before still counts.
+            for side in (end, end.other):
+                if side.is_stalled:
+                    side.resume()
+
+    def _between(self, one: str, other: str) -> list[End]:
+        pair = {one, other}
+        return [end for end in self._ends if {end.holder.name, end.other.holder.name} == pair]
+
+    def _is_silent(self, one: str, other: str) -> bool:
+        pair = frozenset((one, other))
+        return pair in self._parted or pair in self._stalled
