@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -35,7 +35,7 @@ def local(relays: int, period_s: int, folder: Path | None, website: bool, as_jso
     """Run a whole network on this machine until Ctrl-C: an authority and relays, each a process of its own."""
     from simulations.local.network import LocalNetwork
 
-    with _ended_by_sigterm():
+    with _ended_by_signals():
         started_at = time.monotonic()
         network = LocalNetwork(
             folder, relays=relays, authority_period_s=period_s, website=website, tell=_tell
@@ -55,7 +55,7 @@ def demo(relays: int, keep: bool, as_json: bool) -> None:
     from simulations.local.demo import show
     from simulations.local.network import LocalNetwork
 
-    with _ended_by_sigterm():
+    with _ended_by_signals():
         started_at = time.monotonic()
         with LocalNetwork(relays=relays, record=True, tell=_tell) as network:
             _tell(f"up after {time.monotonic() - started_at:.1f} s")
@@ -75,23 +75,30 @@ def _stay(network: LocalNetwork) -> NoReturn:
 
 
 @contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends the command as a Ctrl-C does, but it is what an operator's tool sends, and no failure."""
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM, and the terminal's end, end the command as a Ctrl-C does, but they are no failure."""
 
     def end(number: int, frame: object) -> NoReturn:
+        # A terminal that closes may say so twice, and the second time must not interrupt the clearing up.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         raise SystemExit(0)
 
-    before = signal.signal(signal.SIGTERM, end)
+    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, end)}
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup leaves it
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, end)
     # A shell starts background jobs with SIGINT ignored; here it must end what was started.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _tell(line: str) -> None:
-    click.echo(line, err=True)
+    # Whoever read this may be gone, a closed terminal for one; what is to be ended must end nevertheless.
+    with suppress(OSError):
+        click.echo(line, err=True)
 
 
 def _command(network: LocalNetwork) -> str:

@@ -38,6 +38,7 @@ from simulations.local.protocol import (
 STOP_S = 12.0
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _STDIN, _EVENTS = 0, 1
+_ENDING = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
 
 class Children:
@@ -90,12 +91,16 @@ class Children:
 
     def _fork(self, order: Start) -> None:
         parent = os.getpid()
+        # Until the child has handlers of its own it has ours, and the interpreter swallows what they raise while it
+        # puts itself in order after the fork: the signal would be lost. We, too, must not end before we know it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
         pid = os.fork()
         if pid == 0:
             _become(order, parent)
         pidfd = os.pidfd_open(pid)
         self._pids[order.name], self._names[pidfd] = pid, order.name
         self._poll.register(pidfd, select.POLLIN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
         _tell(Started(order.name, pid))
 
     def _signal(self, name: str, number: int) -> None:
@@ -136,6 +141,7 @@ def _run(order: Start, parent: int) -> int:
     os.setsid()
     die_with(parent)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
     # A core dump would hold keys. Unlike a relay in the world it may be looked at by its own user, because the demo
     # asks the kernel whose socket it is that the website talks to.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -139,14 +139,23 @@ def test_the_printed_command_works_and_ctrl_c_leaves_no_process_behind() -> None
     assert not Path(facts["network"]).parent.exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_whatever_ends_the_command_ends_its_processes(number: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGTERM, 0), (signal.SIGHUP, 0), (signal.SIGKILL, -signal.SIGKILL)],
+    ids=lambda each: each.name if isinstance(each, signal.Signals) else None,
+)
+def test_whatever_ends_the_command_ends_its_processes(
+    number: signal.Signals, code: int, tmp_path: Path
+) -> None:
+    """Even if nobody hears its last words, as when the terminal was closed."""
     with running("local", "--relays", "3", "--json", "--folder", str(tmp_path)) as process:
         first_json(process)
         everything = descendants(process.pid)
+        assert process.stderr is not None
+        process.stderr.close()
         process.send_signal(number)
-        process.wait(DEADLINE_S)
 
+        assert code == process.wait(DEADLINE_S)
         assert 6 == len(everything)
         assert are_gone(everything, timeout_s=15)
 
