@@ -24,7 +24,6 @@ class Wire:
         self.sock = sock
         self.tls = tls
         self.scope = trio.CancelScope()
-        self.close_reason: str | None = None
         self.paused_until = 0.0
         self.blocked = trio.Event()
         self._frames: list[bytes] = []

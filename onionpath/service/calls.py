@@ -59,7 +59,8 @@ class Limits:
 
     Args:
         concurrent: calls answered at once over all callers; more are refused as busy.
-        timeout_s: a call that takes longer is cancelled and answered ``SERVICE_TIMED_OUT``.
+        timeout_s: a call that takes longer is cancelled and answered ``SERVICE_TIMED_OUT``; a relay sets it to
+            what its switch gives the last hop.
         any_depth: whether it may be called at every depth and over links from clients.
     """
 

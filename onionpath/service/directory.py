@@ -54,11 +54,11 @@ class DirectoryService:
 
     Args:
         collector: takes published descriptors; without one they are refused.
-        concurrent: see ``Limits``.
+        limits: what the registry enforces.
     """
 
-    def __init__(self, *, collector: Collector | None = None, concurrent: int = 1024) -> None:
-        self.limits = Limits(concurrent=concurrent, any_depth=True)
+    def __init__(self, *, collector: Collector | None = None, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits(any_depth=True)
         self._collector = collector
         self._publication: Publication | None = None
         self._unfinished: OrderedDict[tuple[int, bytes], bytes] = OrderedDict()

@@ -2,9 +2,9 @@
 
 A rule reads ``accept NETWORK:PORTS`` or ``reject NETWORK:PORTS``. NETWORK is ``*``, an IPv4 network
 (``192.0.2.0/24``) or an IPv6 network in brackets (``[2001:db8::/32]``), a single address as well
-(``192.0.2.1/32``); PORTS is ``*``, ``443`` or ``80-81``. Relays sign their rules into the descriptor, clients read them there, and the exit asks them again
-when it dials. Whether an address is public at all is another question, which the exit's own table answers
-(docs/specs/stream.md §8).
+(``192.0.2.1/32``); PORTS is ``*``, ``443`` or ``80-81``. Relays sign their rules into the descriptor, clients read
+them there, and the exit asks them again when it dials. Whether an address is public at all is another question, which
+the exit's own table answers (docs/specs/stream.md §8).
 """
 
 from __future__ import annotations

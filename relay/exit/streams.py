@@ -23,7 +23,7 @@ from relay.exit.memory import Budget
 from relay.exit.stream import ExitStream, State, StreamLimits
 
 # Every stream keeps a call waiting, and a busy one up to 32.
-DEFAULT_LIMITS = Limits(concurrent=4096, timeout_s=25.0)
+DEFAULT_LIMITS = Limits(concurrent=4096)
 
 
 @dataclass(frozen=True, slots=True)
