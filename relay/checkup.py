@@ -13,8 +13,7 @@ from relay.founding import read_trust_root
 from relay.keys import KeySchedule, PacketKeyFiles, has_packet_keys, load_relay_keys
 from relay.listener import bind
 from relay.settings import Endpoint, RelaySettings
-
-REPLAY_NAME = "replay"
+from relay.state_folder import REPLAY_NAME
 
 
 @dataclass(frozen=True, slots=True)

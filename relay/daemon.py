@@ -1,7 +1,6 @@
-"""The two programs: builds every part by calling its constructor, ties them together, and ends them in order.
+"""The two programs: builds every part by calling its constructor and ties them together; ``serving`` runs them.
 
-Life of a relay: keys, replay memory, switch, listeners, ready; on SIGTERM or Ctrl-C it takes nothing new, finishes
-what is under way for at most ten seconds, and leaves. A second signal ends it at once.
+Life of a relay: keys, replay memory, switch, listeners, ready, and the end that ``serving`` describes.
 """
 
 from __future__ import annotations
@@ -9,13 +8,11 @@ from __future__ import annotations
 import ipaddress
 import os
 import random
-import signal
 import socket
-import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
@@ -31,54 +28,51 @@ from onionpath.injected import SteadyClock, UnixTime
 from onionpath.link.tls import client_context, server_context
 from onionpath.onion.native import NativeOnion
 from onionpath.onion.replay import MemoryTables, ReplayMemory
-from onionpath.service.calls import Reply, Service, ServiceId
+from onionpath.service.calls import Limits, Reply, Service, ServiceId
 from onionpath.service.directory import DirectoryService, Publication
 from onionpath.service.echo import EchoService
 from onionpath.service.exit_policy import ExitPolicy
 from onionpath.service.registry import Registry
 from onionpath.version import VERSION
 from relay.authority.signing import Authority
-from relay.checkup import REPLAY_NAME
 from relay.exit.dial import Dialer, SystemResolver, connect
 from relay.exit.interfaces import OwnAddresses
-from relay.exit.streams import StreamService
+from relay.exit.streams import DEFAULT_LIMITS, StreamService
 from relay.files import FolderLock, read_secret, replace_secret
 from relay.founding import read_trust_root
-from relay.keys import (
-    CERTIFICATE_NAME,
-    LINK_KEY_NAME,
-    KeySchedule,
-    NodeKeys,
-    PacketKeyFiles,
-    has_packet_keys,
-    load_relay_keys,
-)
+from relay.key_keeper import KeyKeeper
+from relay.keys import KeySchedule, NodeKeys, PacketKeyFiles, has_packet_keys, load_relay_keys
 from relay.links import Links, Timeouts
-from relay.listener import Gate, GateLimits, accept_forever, bind
+from relay.listener import Gate, GateLimits, bind
 from relay.network_keeper import MAX_SNAPSHOT_SIZE, NetworkKeeper
 from relay.recorder import FrameRecorder
 from relay.replay_files import ReplayFiles, read_boot_id
+from relay.serving import Announce, Node, bound, serve
 from relay.settings import AuthoritySettings, Endpoint, LimitsSection, RelaySettings
+from relay.state_folder import CERTIFICATE_NAME, DIRECTORY_NAME, LINK_KEY_NAME, REPLAY_NAME, SIGNER_NAME
 from relay.switch import Switch
 
 log = structlog.get_logger(__name__)
 
-DIRECTORY_NAME = "directory"
-SIGNER_NAME = "signer"
-DRAIN_S = 10.0
 AUTHORITY_TICK_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
-    """What is told once the program serves."""
+class _Base:
+    """What a relay and an authority are both made of before anything runs."""
 
-    identity: str
-    addresses: tuple[str, ...]
-    pid: int
+    state: Path
+    limits: LimitsSection
+    root: TrustRoot
+    keys: NodeKeys
+    clock: Callable[[], UnixTime]
 
-
-Announce = Callable[[Ready], None]
+    @classmethod
+    def load(cls, settings: RelaySettings | AuthoritySettings) -> _Base:
+        root = read_trust_root(settings.trust_root)
+        keys = load_relay_keys(settings.state)
+        clock = SteadyClock(time.time, time.monotonic).now
+        return cls(settings.state, settings.limits, root, keys, clock)
 
 
 async def run_relay(settings: RelaySettings, *, ready: Announce) -> None:
@@ -87,44 +81,45 @@ async def run_relay(settings: RelaySettings, *, ready: Announce) -> None:
     Raises:
         SettingsError, KeyFileError: it cannot start; nothing was changed but what a start always writes.
     """
-    root = read_trust_root(settings.trust_root)
-    keys = load_relay_keys(settings.state)
-    clock = SteadyClock(time.time, time.monotonic).now
+    base = _Base.load(settings)
     with ExitStack() as stack:
-        stack.enter_context(FolderLock(settings.state))
-        replay_files = _open_replay(settings, root, clock())
+        stack.enter_context(FolderLock(base.state))
+        replay_files = _open_replay(base)
         stack.callback(replay_files.close)
-        parameters = root.parameters
-        schedule = KeySchedule(parameters.epoch_s, parameters.slot_s)
-        packet_keys = PacketKeyFiles(settings.state, schedule, entropy=os.urandom)
-        packet_keys.rotate(clock())
-        replay = ReplayMemory(replay_files, replay_files.tag_key, slot_s=parameters.slot_s)
-        replay.advance(clock())
-        recorder = None
-        if settings.simulation.record_frames is not None:
-            recorder = FrameRecorder(settings.state.parent / settings.simulation.record_frames, clock)
+        packet_keys = _packet_keys(base)
+        replay = ReplayMemory(replay_files, replay_files.tag_key, slot_s=base.root.parameters.slot_s)
+        replay.advance(base.clock())
+        recorder = _recorder(settings, base)
+        if recorder is not None:
             stack.callback(recorder.close)
         listeners = stack.enter_context(_listening(settings.listen, "relay.listen"))
-        switch = _switch(root, keys, replay, settings.limits, recorder)
         async with trio.open_nursery() as nursery:
             services, directory = _services(settings, nursery)
-            registry = Registry(services, _with_deadline)
-            links = _links(settings.state, switch, registry, nursery, clock, settings.limits, recorder)
+            node = _node(base, replay, services, listeners, nursery, recorder=recorder)
+            description = _Description(settings, base, packet_keys, listeners, services)
             keeper = NetworkKeeper(
-                root,
-                keys.identity,
-                describe=lambda: _describe(settings, root, keys, packet_keys, listeners, services, clock()),
-                file=settings.state / DIRECTORY_NAME,
-                links=links,
+                base.root,
+                base.keys.identity,
+                describe=description.now,
+                file=base.state / DIRECTORY_NAME,
+                links=node.links,
                 service=directory,
                 client_tls=client_context(),
-                clock=clock,
+                clock=base.clock,
                 choice=random.SystemRandom(),
             )
             keeper.load()
+            key_keeper = KeyKeeper(
+                node.switch,
+                packet_keys,
+                replay,
+                relay_id=node.relay_id,
+                changed=keeper.publish_soon,
+                clock=base.clock,
+            )
             nursery.start_soon(keeper.run)
-            nursery.start_soon(_keep_keys, switch, packet_keys, replay, keys.identity.relay_id, keeper, clock)
-            await _serve(listeners, links, switch, registry, nursery, clock, ready, keys)
+            nursery.start_soon(key_keeper.run)
+            await serve(node, nursery, ready=ready)
 
 
 async def run_authority(settings: AuthoritySettings, *, ready: Announce) -> None:
@@ -133,97 +128,100 @@ async def run_authority(settings: AuthoritySettings, *, ready: Announce) -> None
     Raises:
         SettingsError, KeyFileError: it cannot start.
     """
-    root = read_trust_root(settings.trust_root)
-    keys = load_relay_keys(settings.state)
-    clock = SteadyClock(time.time, time.monotonic).now
+    base = _Base.load(settings)
     with ExitStack() as stack:
-        stack.enter_context(FolderLock(settings.state))
-        authority = _authority(settings, root, keys)
+        stack.enter_context(FolderLock(base.state))
+        authority = _authority(settings, base)
         listeners = stack.enter_context(_listening(settings.listen, "authority.listen"))
 
         def collect(envelope: bytes) -> None:
             try:
-                authority.collect(envelope, now=clock())
+                authority.collect(envelope, now=base.clock())
             except OnionPathError as error:
                 log.warning("descriptor_refused", reason=str(error))
                 raise
 
+        limits = _any_depth(base.limits)
+        directory = DirectoryService(collector=collect, limits=limits)
+        services: dict[int, Service] = {ServiceId.ECHO: EchoService(limits), ServiceId.DIRECTORY: directory}
         # An authority opens no packets, so it has nothing to remember of them.
         replay = ReplayMemory(MemoryTables(), TagKey(os.urandom(32)))
-        switch = _switch(root, keys, replay, settings.limits, None)
-        directory = DirectoryService(collector=collect)
-        registry = Registry({ServiceId.ECHO: EchoService(), ServiceId.DIRECTORY: directory}, _with_deadline)
         async with trio.open_nursery() as nursery:
-            links = _links(settings.state, switch, registry, nursery, clock, settings.limits, None)
-            nursery.start_soon(_sign_forever, authority, directory, settings, clock)
-            await _serve(listeners, links, switch, registry, nursery, clock, ready, keys)
+            node = _node(base, replay, services, listeners, nursery)
+            nursery.start_soon(_sign_forever, authority, directory, base)
+            await serve(node, nursery, ready=ready)
 
 
 # Building.
 
 
-def _open_replay(settings: RelaySettings, root: TrustRoot, now: UnixTime) -> ReplayFiles:
+def _open_replay(base: _Base) -> ReplayFiles:
     files = ReplayFiles(
-        settings.state / REPLAY_NAME,
-        now=now,
-        slot_s=root.parameters.slot_s,
-        keys_existed=has_packet_keys(settings.state),
+        base.state / REPLAY_NAME,
+        now=base.clock(),
+        slot_s=base.root.parameters.slot_s,
+        keys_existed=has_packet_keys(base.state),
         entropy=os.urandom,
         boot_id=read_boot_id(os.urandom),
-        capacity=settings.limits.replay_entries,
+        capacity=base.limits.replay_entries,
     )
     if files.loss is not None:
         log.warning("replay_memory_lost", loss=files.loss.value, packets_refused_until=files.refused_until)
     return files
 
 
-def _switch(
-    root: TrustRoot,
-    keys: NodeKeys,
+def _packet_keys(base: _Base) -> PacketKeyFiles:
+    parameters = base.root.parameters
+    schedule = KeySchedule(parameters.epoch_s, parameters.slot_s)
+    packet_keys = PacketKeyFiles(base.state, schedule, entropy=os.urandom)
+    packet_keys.rotate(base.clock())
+    return packet_keys
+
+
+def _recorder(settings: RelaySettings, base: _Base) -> FrameRecorder | None:
+    file = settings.simulation.record_frames
+    return None if file is None else FrameRecorder(Path(file), base.clock)
+
+
+def _node(
+    base: _Base,
     replay: ReplayMemory,
-    limits: LimitsSection,
-    recorder: FrameRecorder | None,
-) -> Switch:
-    return Switch(
-        NativeOnion(root.parameters.geometry, root.network_id),
-        keys.identity,
-        network_id=root.network_id,
-        link_key_hash=keys.link.key_hash,
+    services: Mapping[int, Service],
+    listeners: Sequence[socket.socket],
+    nursery: trio.Nursery,
+    *,
+    recorder: FrameRecorder | None = None,
+) -> Node:
+    limits = base.limits
+    registry = Registry(services, _with_deadline)
+    switch = Switch(
+        NativeOnion(base.root.parameters.geometry, base.root.network_id),
+        base.keys.identity,
+        network_id=base.root.network_id,
+        link_key_hash=base.keys.link.key_hash,
         replay=replay,
         limits=limits.switch_limits(),
         entropy=os.urandom,
         watch=recorder,
     )
-
-
-def _links(
-    state: Path,
-    switch: Switch,
-    registry: Registry,
-    nursery: trio.Nursery,
-    clock: Callable[[], UnixTime],
-    limits: LimitsSection,
-    recorder: FrameRecorder | None,
-) -> Links:
-    return Links(
+    links = Links(
         switch,
         registry,
         nursery,
-        server_tls=_server_tls(state),
+        server_tls=server_context(base.state / CERTIFICATE_NAME, base.state / LINK_KEY_NAME),
         client_tls=client_context(),
-        clock=clock,
+        clock=base.clock,
         timeouts=Timeouts(limits.connect_s, limits.handshake_s),
         recorder=recorder,
     )
-
-
-def _server_tls(state: Path) -> ssl.SSLContext:
-    return server_context(state / CERTIFICATE_NAME, state / LINK_KEY_NAME)
+    gate = Gate(GateLimits())
+    return Node(base.keys.identity.relay_id, listeners, gate, links, switch, registry, base.clock)
 
 
 def _services(settings: RelaySettings, nursery: trio.Nursery) -> tuple[dict[int, Service], DirectoryService]:
-    directory = DirectoryService()
-    services: dict[int, Service] = {ServiceId.ECHO: EchoService(), ServiceId.DIRECTORY: directory}
+    limits = _any_depth(settings.limits)
+    directory = DirectoryService(limits=limits)
+    services: dict[int, Service] = {ServiceId.ECHO: EchoService(limits), ServiceId.DIRECTORY: directory}
     if settings.exit.enabled:
         dialer = Dialer(
             ExitPolicy.parse(settings.exit.policy),
@@ -232,10 +230,15 @@ def _services(settings: RelaySettings, nursery: trio.Nursery) -> tuple[dict[int,
             resolver=SystemResolver(),
             connect=connect,
         )
-        services[ServiceId.STREAM] = StreamService(dialer, nursery)
+        streams = replace(DEFAULT_LIMITS, timeout_s=settings.limits.service_s)
+        services[ServiceId.STREAM] = StreamService(dialer, nursery, limits=streams)
         if settings.exit.reach_private:
             log.warning("exit_reaches_private_networks", networks=settings.exit.reach_private)
     return services, directory
+
+
+def _any_depth(limits: LimitsSection) -> Limits:
+    return Limits(timeout_s=limits.service_s, any_depth=True)
 
 
 async def _with_deadline(answer: Callable[[], Awaitable[Reply]], timeout_s: float) -> Reply | None:
@@ -258,42 +261,41 @@ def _listening(endpoints: Sequence[Endpoint], key: str) -> Iterator[list[socket.
         yield listeners
 
 
-def _describe(
-    settings: RelaySettings,
-    root: TrustRoot,
-    keys: NodeKeys,
-    packet_keys: PacketKeyFiles,
-    listeners: Sequence[socket.socket],
-    services: dict[int, Service],
-    now: UnixTime,
-) -> Descriptor:
-    published = settings.published if settings.relay.advertise else _bound(listeners)
-    return Descriptor(
-        relay_id=keys.identity.relay_id,
-        addresses=tuple(Address(endpoint.host, endpoint.port) for endpoint in published),
-        link_key_hash=keys.link.key_hash,
-        packet_keys=packet_keys.keys.published(now),
-        family=tuple(sorted(RelayId(bytes.fromhex(member)) for member in settings.relay.family)),
-        services=tuple(sorted(services)),
-        exit_policy=ExitPolicy.parse(settings.exit.policy).rules if settings.exit.enabled else (),
-        version=f"onionpath {VERSION}",
-        published_at=UnixTime(int(now)),
-        network_id=root.network_id,
-    )
+@dataclass(frozen=True, slots=True)
+class _Description:
+    """What a relay says of itself."""
+
+    settings: RelaySettings
+    base: _Base
+    packet_keys: PacketKeyFiles
+    listeners: Sequence[socket.socket]
+    services: Mapping[int, Service]
+
+    def now(self) -> Descriptor:
+        settings, keys, now = self.settings, self.base.keys, self.base.clock()
+        published = settings.published if settings.relay.advertise else bound(self.listeners)
+        return Descriptor(
+            relay_id=keys.identity.relay_id,
+            addresses=tuple(Address(endpoint.host, endpoint.port) for endpoint in published),
+            link_key_hash=keys.link.key_hash,
+            packet_keys=self.packet_keys.keys.published(now),
+            family=tuple(sorted(RelayId(bytes.fromhex(member)) for member in settings.relay.family)),
+            services=tuple(sorted(self.services)),
+            exit_policy=ExitPolicy.parse(settings.exit.policy).rules if settings.exit.enabled else (),
+            version=f"onionpath {VERSION}",
+            published_at=UnixTime(int(now)),
+            network_id=self.base.root.network_id,
+        )
 
 
-def _bound(listeners: Sequence[socket.socket]) -> list[Endpoint]:
-    return [Endpoint(*sock.getsockname()[:2]) for sock in listeners]
-
-
-def _authority(settings: AuthoritySettings, root: TrustRoot, keys: NodeKeys) -> Authority:
-    file = settings.state / SIGNER_NAME
+def _authority(settings: AuthoritySettings, base: _Base) -> Authority:
+    file = base.state / SIGNER_NAME
     section = settings.authority
     try:
         return Authority(
-            identity=keys.identity,
-            root=root,
-            parameters=root.parameters,
+            identity=base.keys.identity,
+            root=base.root,
+            parameters=base.root.parameters,
             period_s=section.period_s,
             first_document_relays=section.first_document_relays,
             private_addresses=section.private_addresses,
@@ -308,115 +310,16 @@ def _authority(settings: AuthoritySettings, root: TrustRoot, keys: NodeKeys) -> 
 # Running.
 
 
-async def _serve(
-    listeners: Sequence[socket.socket],
-    links: Links,
-    switch: Switch,
-    registry: Registry,
-    nursery: trio.Nursery,
-    clock: Callable[[], UnixTime],
-    ready: Announce,
-    keys: NodeKeys,
-) -> None:
-    """Accept until a signal comes, then drain; cancels the nursery at the end."""
-    gate = Gate(GateLimits())
-    accepting = trio.CancelScope()
-    nursery.start_soon(links.run)
-
-    async def accept(sock: socket.socket) -> None:
-        with accepting:
-            await accept_forever(sock, gate, links.accepted, nursery, clock=clock)
-
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGUSR1) as signals:
-        for sock in listeners:
-            nursery.start_soon(accept, sock)
-        addresses = tuple(str(endpoint) for endpoint in _bound(listeners))
-        log.info("ready", addresses=addresses)
-        ready(Ready(keys.identity.public.hex(), addresses, os.getpid()))
-        interrupted = False
-        async for number in signals:
-            if number == signal.SIGUSR1:
-                _log_statistics(switch, registry, gate, links)
-                continue
-            interrupted = number == signal.SIGINT
-            break
-        accepting.cancel()
-        log.info("draining", seconds=DRAIN_S)
-        async with trio.open_nursery() as impatience:
-            impatience.start_soon(_cancel_at_signal, signals, impatience.cancel_scope)
-            await _drain(links, switch)
-            impatience.cancel_scope.cancel()
-        _log_statistics(switch, registry, gate, links)
-        nursery.cancel_scope.cancel()
-    if interrupted:
-        raise KeyboardInterrupt
-
-
-async def _cancel_at_signal(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
-    async for number in signals:
-        if number != signal.SIGUSR1:
-            scope.cancel()
-
-
-async def _drain(links: Links, switch: Switch) -> None:
-    links.drain()
-    with trio.move_on_after(DRAIN_S):
-        # The switch has nothing to wait on, and this looks at most two hundred times.
-        while not switch.is_idle:  # noqa: ASYNC110
-            await trio.sleep(0.05)
-
-
-async def _keep_keys(
-    switch: Switch,
-    packet_keys: PacketKeyFiles,
-    replay: ReplayMemory,
-    relay_id: RelayId,
-    keeper: NetworkKeeper,
-    clock: Callable[[], UnixTime],
-) -> None:
-    """Rotate packet keys, tell the switch and the network, and keep the replay window at the present."""
-    while True:
-        rotation = packet_keys.rotate(clock())
-        switch.use_keys(packet_keys.keys.accepted(relay_id, clock()))
-        if rotation.create:
-            log.info("packet_keys_rotated", made=len(rotation.create), erased=len(rotation.erase))
-            keeper.publish_soon()
-        replay.advance(clock())
-        change = packet_keys.keys.schedule.next_change(clock())
-        # A slot's length at most: the window of the replay memory moves as well.
-        await trio.sleep(min(max(0.01, change - clock()), packet_keys.keys.schedule.slot_s))
-
-
-async def _sign_forever(
-    authority: Authority,
-    directory: DirectoryService,
-    settings: AuthoritySettings,
-    clock: Callable[[], UnixTime],
-) -> None:
+async def _sign_forever(authority: Authority, directory: DirectoryService, base: _Base) -> None:
     before = authority.directory
     if before is not None:
         directory.replace(Publication.of(before))
     while True:
-        signed = authority.tick(clock())
+        signed = authority.tick(base.clock())
         if signed is not None:
             # Durable first: after a crash nobody signs this number a second time.
-            replace_secret(settings.state / SIGNER_NAME, signed.state)
+            replace_secret(base.state / SIGNER_NAME, signed.state)
             directory.replace(Publication.of(signed.directory, before=before))
             before = signed.directory
             log.info("document_signed", number=before.document.number, relays=len(before.relays))
         await trio.sleep(AUTHORITY_TICK_S)
-
-
-def _log_statistics(switch: Switch, registry: Registry, gate: Gate, links: Links) -> None:
-    figures = switch.statistics()
-    refused = {reason.name.lower(): count for reason, count in registry.statistics().refused.items()}
-    log.info(
-        "statistics",
-        counts=dict(figures.counts),
-        links=figures.links,
-        waiting=figures.waiting,
-        calls=figures.calls,
-        queued_bytes=figures.queued_bytes,
-        services_refused=refused,
-        connections_refused=gate.counts() | links.counts(),
-    )

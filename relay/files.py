@@ -16,9 +16,9 @@ from pathlib import Path
 from types import TracebackType
 
 from onionpath.errors import KeyFileError, SettingsError
+from relay.state_folder import LOCK_NAME
 
 MAX_SECRET_SIZE = 64 * 1024  # bytes; our largest secret file, a PEM key, has under 1 KiB
-LOCK_NAME = "lock"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 

@@ -35,12 +35,9 @@ from relay.files import (
     read_secret,
     temporary_name,
 )
+from relay.state_folder import CERTIFICATE_NAME, IDENTITY_NAME, LINK_KEY_NAME, PACKET_KEYS_NAME
 
 GENERATIONS = 256  # the frame's generation has one byte
-IDENTITY_NAME = "identity.key"
-CERTIFICATE_NAME = "link.pem"
-LINK_KEY_NAME = "link.key"
-PACKET_KEYS_NAME = "packet-keys"
 PACKET_KEY_SUFFIX = ".key"
 _IDENTITY_HEADER = "onionpath identity key, keep it secret"
 _PACKET_HEADER = "onionpath packet key, keep it secret"

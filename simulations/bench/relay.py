@@ -30,12 +30,11 @@ from onionpath.onion.geometry import SizeClass
 from onionpath.onion.native import NativeOnion
 from onionpath.onion.packets import Hop, OnionCall, Packet
 from onionpath.onion.replay import slot_at
-from relay.checkup import REPLAY_NAME
-from relay.daemon import DIRECTORY_NAME
 from relay.files import replace_secret
 from relay.founding import Founded, found_relay
 from relay.keys import KeySchedule, PacketKeyFiles
 from relay.replay_files import ReplayFiles, read_boot_id
+from relay.state_folder import DIRECTORY_NAME, REPLAY_NAME
 from simulations.bench.bare import bare_crypto
 from simulations.bench.load import Load, NextRelay
 from simulations.bench.processes import cpu_ns, free_port, resident_bytes

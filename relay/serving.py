@@ -1,0 +1,133 @@
+"""A node that serves: accepts until a signal comes, finishes what is under way, and leaves.
+
+On SIGTERM or Ctrl-C it takes nothing new and drains for at most ten seconds; a second signal ends it at once.
+SIGUSR1 logs the statistics.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+import trio
+
+from onionpath.crypto.identity import RelayId
+from onionpath.injected import UnixTime
+from onionpath.service.registry import Registry
+from relay.links import Links
+from relay.listener import Gate, accept_forever
+from relay.settings import Endpoint
+from relay.switch import Switch
+
+log = structlog.get_logger(__name__)
+
+DRAIN_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What is told once the program serves."""
+
+    identity: str
+    addresses: tuple[str, ...]
+    pid: int
+
+
+Announce = Callable[[Ready], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """The parts of a node that serves.
+
+    Args:
+        relay_id: its name.
+        listeners: sockets that listen already.
+        clock: Unix time that never goes back.
+    """
+
+    relay_id: RelayId
+    listeners: Sequence[socket.socket]
+    gate: Gate
+    links: Links
+    switch: Switch
+    registry: Registry
+    clock: Callable[[], UnixTime]
+
+
+def bound(listeners: Sequence[socket.socket]) -> list[Endpoint]:
+    """Where sockets listen, with the ports that the system chose."""
+    return [Endpoint(*sock.getsockname()[:2]) for sock in listeners]
+
+
+async def serve(node: Node, nursery: trio.Nursery, *, ready: Announce) -> None:
+    """Accept until a signal comes, then drain; cancels the nursery at the end.
+
+    Raises:
+        KeyboardInterrupt: the signal was SIGINT.
+    """
+    accepting = trio.CancelScope()
+    nursery.start_soon(node.links.run)
+
+    async def accept(sock: socket.socket) -> None:
+        with accepting:
+            await accept_forever(sock, node.gate, node.links.accepted, nursery, clock=node.clock)
+
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGUSR1) as signals:
+        for sock in node.listeners:
+            nursery.start_soon(accept, sock)
+        addresses = tuple(str(endpoint) for endpoint in bound(node.listeners))
+        log.info("ready", addresses=addresses)
+        ready(Ready(node.relay_id.hex(), addresses, os.getpid()))
+        ended_by = await _ending_signal(signals, node)
+        accepting.cancel()
+        await _drain(node, signals)
+        _log_statistics(node)
+        nursery.cancel_scope.cancel()
+    if ended_by == signal.SIGINT:
+        raise KeyboardInterrupt
+
+
+async def _ending_signal(signals: AsyncIterator[int], node: Node) -> int:
+    while True:
+        number = await anext(signals)
+        if number != signal.SIGUSR1:
+            return number
+        _log_statistics(node)
+
+
+async def _drain(node: Node, signals: AsyncIterator[int]) -> None:
+    log.info("draining", seconds=DRAIN_S)
+    async with trio.open_nursery() as impatience:
+        impatience.start_soon(_cancel_at_signal, signals, impatience.cancel_scope)
+        node.links.drain()
+        with trio.move_on_after(DRAIN_S):
+            # The switch has nothing to wait on, and this looks at most two hundred times.
+            while not node.switch.is_idle:  # noqa: ASYNC110
+                await trio.sleep(0.05)
+        impatience.cancel_scope.cancel()
+
+
+async def _cancel_at_signal(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+    async for number in signals:
+        if number != signal.SIGUSR1:
+            scope.cancel()
+
+
+def _log_statistics(node: Node) -> None:
+    figures = node.switch.statistics()
+    refused = {reason.name.lower(): count for reason, count in node.registry.statistics().refused.items()}
+    log.info(
+        "statistics",
+        counts=dict(figures.counts),
+        links=figures.links,
+        waiting=figures.waiting,
+        calls=figures.calls,
+        queued_bytes=figures.queued_bytes,
+        services_refused=refused,
+        connections_refused=node.gate.counts() | node.links.counts(),
+    )
