@@ -10,7 +10,7 @@ import os
 import random
 import time
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -19,45 +19,50 @@ from typing import Final, Self
 import anyio
 from anyio.abc import TaskGroup
 
-from onionpath.client.connection import Endpoint
 from onionpath.client.connections import Connections
 from onionpath.client.directory_keeper import DirectoryKeeper
-from onionpath.client.path_pool import Need, PathPool, ReadyPath, has_current_keys
+from onionpath.client.path_pool import Need, PathPool
+from onionpath.client.paths import ExitPaths, Paths
+from onionpath.client.refusals import refusal
 from onionpath.client.status import State, Status, StatusBoard
-from onionpath.client.stream import OnionStream, refusal
+from onionpath.client.stream import OnionStream
 from onionpath.crypto.identity import RelayId
 from onionpath.directory.directory import Directory
 from onionpath.directory.trust import TrustRoot
 from onionpath.errors import (
     DeadlineError,
-    Edge,
     MalformedError,
     OnionPathError,
     OutcomeUnknownError,
-    PeerError,
     SettingsError,
     UnreachableError,
     UsageError,
 )
 from onionpath.injected import SteadyClock
-from onionpath.link.frames import Kind
 from onionpath.link.tls import client_context
 from onionpath.onion.geometry import SizeClass
-from onionpath.onion.native import NativeOnion
 from onionpath.onion.packets import Answer, OnionCall
-from onionpath.onion.replay import slot_at
-from onionpath.onion.statuses import Reason, ReplyStatus
+from onionpath.onion.statuses import ReplyStatus
 from onionpath.service.calls import ServiceId
 
 MAX_ATTEMPTS = 3
 DEFAULT_DEADLINE_S = 40.0
 MIRRORS = 2  # relays asked for each new document
-NOT_ENTERED = "use the client inside of 'async with client:'"
 # Saying goodbye to an exit is a courtesy; it may not hold up a program that ends.
 GOODBYE_S = 1.0
 
 # Asking them twice changes nothing, so a lost reply is no reason to leave the outcome open.
 _REPEATABLE: Final = frozenset({ServiceId.ECHO, ServiceId.DIRECTORY})
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """What an entered client has."""
+
+    tasks: TaskGroup
+    connections: Connections
+    paths: Paths
+    background: anyio.CancelScope
 
 
 class Client:
@@ -93,32 +98,27 @@ class Client:
         if directory is not None:
             self._keeper.use(directory)
         self._geometry = self._root.parameters.geometry
-        self._onion = NativeOnion(self._geometry, self._root.network_id)
-        self._paths = PathPool(choice)
+        self._pool = PathPool(choice)
         self._board = StatusBoard()
         self._streams: set[OnionStream] = set()
-        self._tasks: TaskGroup | None = None
-        self._connections: Connections | None = None
-        self._background: anyio.CancelScope | None = (
-            None  # made on entering: a client may be made outside of a loop
-        )
+        self._running: _Running | None = None  # a client may be made outside of a loop
         self._is_closing = False
         self._stream_ended = anyio.Event()
 
     # Life.
 
     async def __aenter__(self) -> Self:
-        if self._tasks is not None or self._is_closing:
+        if self._running is not None or self._is_closing:
             raise UsageError("a client is entered once")
         tasks = anyio.create_task_group()
         await tasks.__aenter__()
-        self._tasks = tasks
+        connections = Connections(self._geometry, client_context(), tasks)
+        paths = Paths(self._root, self._pool, self._keeper, connections, clock=self._clock, report=self._note)
+        self._running = _Running(tasks, connections, paths, anyio.CancelScope())
         try:
-            self._connections = Connections(self._geometry, client_context(), tasks)
             await self._keeper.load()
-            await self._keeper.fetch(self._connections)
-            self._background = anyio.CancelScope()
-            tasks.start_soon(self._keep_directory, self._connections, self._background)
+            await self._keeper.fetch(connections)
+            tasks.start_soon(self._keep_directory, self._running)
         except BaseException:
             await self._end(tasks)
             raise
@@ -128,14 +128,14 @@ class Client:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._tasks is None:
+        if self._running is None:
             return
         try:
             # Bounded, and not to be interrupted: whoever cancels the program still wants its connections closed.
             with anyio.CancelScope(shield=True):
                 await self.aclose()
         finally:
-            await self._end(self._tasks)
+            await self._end(self._running.tasks)
 
     async def _end(self, tasks: TaskGroup) -> None:
         # The group is told of no error, so that the program's own is raised as it is and not in a group.
@@ -147,23 +147,23 @@ class Client:
         if self._is_closing:
             return
         self._is_closing = True
-        if self._background is not None:
-            self._background.cancel()
-        for stream in list(self._streams):
-            await stream.aclose()
-        with anyio.move_on_after(GOODBYE_S):
-            while self._streams:
-                self._stream_ended = anyio.Event()
-                await self._stream_ended.wait()
-        self._board.show(Status(State.CLOSED))
-        if self._connections is not None:
+        running = self._running
+        if running is not None:
+            running.background.cancel()
+            for stream in list(self._streams):
+                await stream.aclose()
+            with anyio.move_on_after(GOODBYE_S):
+                while self._streams:
+                    self._stream_ended = anyio.Event()
+                    await self._stream_ended.wait()
             with anyio.CancelScope(shield=True):
-                await self._connections.aclose()
+                await running.connections.aclose()
+        self._board.show(Status(State.CLOSED))
 
-    async def _keep_directory(self, connections: Connections, background: anyio.CancelScope) -> None:
-        with background:
+    async def _keep_directory(self, running: _Running) -> None:
+        with running.background:
             asks = [partial(self._ask_for_directory, f"directory {number}") for number in range(MIRRORS)]
-            await self._keeper.refresh_forever(connections, asks)
+            await self._keeper.refresh_forever(running.connections, asks)
 
     async def _ask_for_directory(self, isolation: str, body: bytes) -> bytes:
         answer = await self.call(ServiceId.DIRECTORY, body, isolation=isolation, large_reply=True)
@@ -196,6 +196,7 @@ class Client:
             OutcomeUnknownError: a call that must not be made twice was sent and lost.
             NoPathError, DirectoryError, UsageError: nothing was sent.
         """
+        paths = self._entered().paths
         need = Need(service, exit=to)
         size_class = self._class_for(len(body))
         key = os.urandom(16)
@@ -203,21 +204,21 @@ class Client:
         onion_call = OnionCall(service, body, key, size_class, reply_class)
         ends_at = anyio.current_time() + deadline_s
         for attempt in range(1, MAX_ATTEMPTS + 1):
-            ready = self._ready_path(need, isolation or f"service {service}")
+            ready = paths.ready(need, isolation or f"service {service}")
             left_s = ends_at - anyio.current_time()
             try:
-                answer = await self.exchange(
+                answer = await paths.exchange(
                     ready, onion_call, timeout_s=left_s / (MAX_ATTEMPTS + 1 - attempt)
                 )
             except UnreachableError as error:
-                self._paths.retire(ready, error.edge, now=self._clock())
+                paths.retire(ready, error.edge)
                 if service not in _REPEATABLE and error.sent:
                     raise OutcomeUnknownError(f"the call was sent and its reply lost: {error}") from error
                 if attempt == MAX_ATTEMPTS or anyio.current_time() >= ends_at:
                     raise
                 continue
             if answer.head.status is not ReplyStatus.ANSWERED:
-                raise refusal(answer, "the relay", 0)
+                raise refusal(answer)
             return answer
         raise AssertionError("the last attempt returns or raises")
 
@@ -237,14 +238,15 @@ class Client:
         Raises:
             as ``call``; ``RefusedError.reason`` tells a closed port from a forbidden address.
         """
+        running = self._entered()
         host = _ascii_host(host)
         key = f"{host}:{port}" if isolation is None else isolation
         failure: OnionPathError | None = None
         with anyio.move_on_after(deadline_s):
             for attempt in range(1, MAX_ATTEMPTS + 1):
-                carrier = _ExitCarrier(self, port, key)
+                exit_paths = ExitPaths(running.paths, port, key)
                 stream = OnionStream(
-                    carrier, token=os.urandom(16), host=host, port=port, geometry=self._geometry
+                    exit_paths, token=os.urandom(16), host=host, port=port, geometry=self._geometry
                 )
                 try:
                     await stream.open()
@@ -254,7 +256,7 @@ class Client:
                         raise
                 else:
                     self._streams.add(stream)
-                    self._entered().start_soon(self._run_stream, stream)
+                    running.tasks.start_soon(self._run_stream, stream)
                     return stream
         because = f": {failure}" if failure else ""
         raise DeadlineError(f"no connection to {host}:{port} within {deadline_s:.0f} s{because}") from failure
@@ -269,57 +271,6 @@ class Client:
             self._streams.discard(stream)
             self._stream_ended.set()
             self._show(self._board.status)
-
-    async def exchange(self, ready: ReadyPath, call: OnionCall, *, timeout_s: float) -> Answer:
-        """One packet over one path and its answer; no second attempt.
-
-        Raises:
-            DeadlineError, UnreachableError: with ``.edge`` where the answer, or its absence, accuses one.
-        """
-        try:
-            with anyio.fail_after(max(0.0, timeout_s)):
-                answer = await self._exchange(ready, call)
-        except TimeoutError as error:
-            failure = DeadlineError(f"no answer over this path in {timeout_s:.1f} s")
-            self._failed(failure)
-            raise failure from error
-        except OnionPathError as error:
-            self._failed(error)
-            raise
-        self._succeeded()
-        if answer.lying_edge is not None:
-            # The answer is genuine, and somebody between here and there is not.
-            self.retire_path(ready, answer.lying_edge)
-        return answer
-
-    async def _exchange(self, ready: ReadyPath, call: OnionCall) -> Answer:
-        if self._connections is None:
-            raise UsageError(NOT_ENTERED)
-        first = ready.path.relays[0].descriptor
-        endpoint = Endpoint(first.addresses[0].host, first.addresses[0].port, first.link_key_hash)
-        try:
-            connection = await self._connections.to(endpoint)
-        except PeerError as error:
-            message = f"hop 1 could not be reached: {error}"
-            raise UnreachableError(message, edge=Edge(-1, 0), sent=False) from error
-        slot = slot_at(self._clock(), self._root.parameters.slot_s)
-        wrapped = self._onion.wrap(ready.hops, call, slot=slot, entropy=os.urandom)
-        frame = await connection.exchange(wrapped.packet)
-        if frame.kind is not Kind.REPLY or frame.size_class is not call.reply_class or frame.depth:
-            raise UnreachableError(
-                "hop 1 rejected the packet: stale key, wrong clock, or overload", edge=Edge(-1, 0)
-            )
-        try:
-            answer = self._onion.open_reply(wrapped.opener, frame.body)
-        except PeerError as error:
-            hop = error.hop or 0
-            raise UnreachableError(
-                f"the reply of hop {hop + 1} was forged or damaged", edge=Edge(hop - 1, hop)
-            ) from error
-        if answer.head.status is ReplyStatus.EDGE_FAILED:
-            edge = Edge(answer.hop, answer.hop + 1)
-            raise UnreachableError(f"{edge}: {_EDGE_WORDS[answer.head.reason]}", edge=edge)
-        return answer
 
     # What it says of itself.
 
@@ -347,27 +298,10 @@ class Client:
 
     # Small common ends.
 
-    def _entered(self) -> TaskGroup:
-        if self._tasks is None or self._is_closing:
-            raise UsageError(NOT_ENTERED)
-        return self._tasks
-
-    def ready_path(self, need: Need, isolation: str) -> ReadyPath:
-        """The path that the next call of this need and key takes."""
-        self._entered()
-        return self._ready_path(need, isolation)
-
-    def _ready_path(self, need: Need, isolation: str) -> ReadyPath:
-        self._entered()
-        return self._paths.ready(self._keeper.directory, need, isolation, now=self._clock())
-
-    def has_current_keys(self, ready: ReadyPath) -> bool:
-        """Whether each relay of the path still publishes the key that packets would be sealed to."""
-        return has_current_keys(self._keeper.directory, ready, now=self._clock())
-
-    def retire_path(self, ready: ReadyPath, edge: Edge | None) -> None:
-        """Never use this path again; ``edge`` is where it broke, if that is known."""
-        self._paths.retire(ready, edge, now=self._clock())
+    def _entered(self) -> _Running:
+        if self._running is None or self._is_closing:
+            raise UsageError("use the client inside of 'async with client:'")
+        return self._running
 
     def _class_for(self, size: int) -> SizeClass:
         last = self._geometry.last_depth
@@ -379,15 +313,16 @@ class Client:
             f"a call carries at most {self._geometry.request_capacity(SizeClass.LARGE, last)} bytes"
         )
 
-    def _failed(self, error: OnionPathError) -> None:
-        self._show(replace(self._board.status, state=State.FAILING, last_failure=str(error)))
-
-    def _succeeded(self) -> None:
-        self._show(replace(self._board.status, state=State.READY, last_success_at=self._clock()))
+    def _note(self, error: OnionPathError | None) -> None:
+        status = self._board.status
+        if error is None:
+            self._show(replace(status, state=State.READY, last_success_at=self._clock()))
+        else:
+            self._show(replace(status, state=State.FAILING, last_failure=str(error)))
 
     def _show(self, status: Status) -> None:
-        """Show this status with the counts of now, unless the client is closed."""
-        if self._board.status.state is State.CLOSED:
+        """Show this status with the counts of now, unless the client is being closed."""
+        if self._is_closing:
             return
         directory = self._keeper.directory
         self._board.show(
@@ -395,44 +330,10 @@ class Client:
                 status,
                 document=directory.document.number,
                 relays=len(directory.relays),
-                paths=len(self._paths),
+                paths=len(self._pool),
                 streams=len(self._streams),
             )
         )
-
-
-class _ExitCarrier:
-    """Paths for one stream: any exit at first, the same one ever after."""
-
-    def __init__(self, client: Client, port: int, isolation: str) -> None:
-        self._client = client
-        self._need = Need(ServiceId.STREAM, port)
-        self._isolation = isolation
-
-    async def path_to_exit(self) -> ReadyPath:
-        ready = self._client.ready_path(self._need, self._isolation)
-        self._need = self._need._replace(exit=ready.exit)
-        return ready
-
-    def is_current(self, ready: ReadyPath) -> bool:
-        return self._client.has_current_keys(ready)
-
-    def retire(self, ready: ReadyPath, edge: Edge | None) -> None:
-        self._client.retire_path(ready, edge)
-
-    async def exchange(self, ready: ReadyPath, call: OnionCall, *, timeout_s: float) -> Answer:
-        return await self._client.exchange(ready, call, timeout_s=timeout_s)
-
-
-_EDGE_WORDS = {
-    Reason.NEXT_UNKNOWN: "the next relay is not in its directory",
-    Reason.NEXT_UNREACHABLE: "no connection could be made",
-    Reason.NEXT_REJECTED: "the packet was rejected (stale key, wrong clock, or overload)",
-    Reason.NEXT_TIMED_OUT: "no answer in time",
-    Reason.NEXT_CLOSED: "the connection broke",
-    Reason.NEXT_MALFORMED: "the answer was malformed",
-    Reason.NEXT_CONGESTED: "the queue is full",
-}
 
 
 def _ascii_host(host: str) -> str:

@@ -127,17 +127,24 @@ class Connection:
         return exchange.frame
 
     async def _send(self, data: bytes) -> None:
-        if not self._is_open:
-            raise UnreachableError("the connection to the first hop is closed", edge=FIRST_HOP, sent=False)
         async with self._sending:
+            if not self._is_open:
+                raise UnreachableError(
+                    "the connection to the first hop is closed", edge=FIRST_HOP, sent=False
+                )
             # A half-sent TLS record would garble all that follows, so this is not interrupted; it is bounded by
             # the reader noticing a dead connection.
             with anyio.CancelScope(shield=True):
-                self._tls.write(data)
                 try:
+                    self._tls.write(data)
                     with anyio.fail_after(CONNECT_TIMEOUT_S):
                         await self._stream.send(self._tls.take())
-                except (anyio.BrokenResourceError, anyio.ClosedResourceError, TimeoutError) as error:
+                except (
+                    anyio.BrokenResourceError,
+                    anyio.ClosedResourceError,
+                    TimeoutError,
+                    PeerError,
+                ) as error:
                     self._break()
                     raise UnreachableError("the connection to the first hop broke", edge=FIRST_HOP) from error
 

@@ -29,6 +29,11 @@ class Connections:
         self._open: dict[Endpoint, Connection] = {}
         self._making: dict[Endpoint, anyio.Lock] = {}
 
+    @property
+    def in_flight(self) -> int:
+        """Exchanges that wait for their answer, over all connections."""
+        return sum(connection.in_flight for connection in self._open.values())
+
     async def to(self, endpoint: Endpoint) -> Connection:
         """An open connection; the caller sets the deadline.
 

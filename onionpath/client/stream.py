@@ -19,6 +19,7 @@ from anyio import TypedAttributeSet, typed_attribute
 from anyio.abc import ByteStream, TaskGroup
 
 from onionpath.client.path_pool import ReadyPath
+from onionpath.client.refusals import stream_refusal
 from onionpath.crypto.identity import RelayId
 from onionpath.errors import (
     DeadlineError,
@@ -34,14 +35,15 @@ from onionpath.onion.packets import Answer, OnionCall
 from onionpath.onion.statuses import Reason, ReplyStatus
 from onionpath.service.calls import ServiceId
 from onionpath.service.stream import REQUEST_OVERHEAD, ReplyFlags, RequestFlags, StreamReply, StreamRequest
+from onionpath.service.stream_outgoing import Outgoing
 from onionpath.service.stream_polls import Poll, Polls
 from onionpath.service.stream_reassembly import Reassembly
 
 MAX_CONTINUATIONS = 3
 # What the way there and back may take beyond the time that a call may wait at the exit.
 TRAVEL_S = 10.0
-# As much as the exit keeps for a stream on its way up.
-UPSTREAM_WINDOW = 1024 * 1024
+# Resolving and connecting at the exit: docs/specs/stream.md §8.
+DIAL_S = 15.0
 MAX_PUSHES = 8
 PUSH_WAIT_MS = 10_000
 # A third of what the exit tolerates without any call.
@@ -59,75 +61,6 @@ class Carrier(Protocol):
     def retire(self, ready: ReadyPath, edge: Edge | None) -> None: ...
 
     async def exchange(self, ready: ReadyPath, call: OnionCall, *, timeout_s: float) -> Answer: ...
-
-
-class Outgoing:
-    """Upstream bytes that the exit hasn't confirmed, and which ranges of them must be sent now."""
-
-    def __init__(self) -> None:
-        self._held = bytearray()
-        self._confirmed = 0
-        self._sent = 0
-        self._again: list[tuple[int, int]] = []
-        self.ended = False
-        self._end_confirmed = False
-
-    @property
-    def room(self) -> int:
-        """Bytes that may be added."""
-        return UPSTREAM_WINDOW - len(self._held)
-
-    @property
-    def end(self) -> int:
-        """The offset after the last byte added."""
-        return self._confirmed + len(self._held)
-
-    @property
-    def is_confirmed(self) -> bool:
-        """Whether the exit has everything, the end included."""
-        return not self._held and (self._end_confirmed or not self.ended)
-
-    def add(self, data: bytes) -> None:
-        """Take bytes from the program; the caller has asked for ``room``."""
-        self._held += data
-
-    def next_range(self, at_most: int) -> tuple[int, int] | None:
-        """The next bytes to send, as offsets; they count as sent from here on."""
-        while self._again:
-            start, stop = self._again.pop(0)
-            start = max(start, self._confirmed)
-            if start < stop:
-                if stop - start > at_most:
-                    self._again.insert(0, (start + at_most, stop))
-                return start, min(stop, start + at_most)
-        if self._sent < self.end:
-            start, self._sent = self._sent, min(self.end, self._sent + at_most)
-            return start, self._sent
-        return None
-
-    def read(self, start: int, stop: int) -> bytes:
-        """The bytes of a range, without what has been confirmed since the range was chosen."""
-        held = max(start, self._confirmed) - self._confirmed
-        return bytes(self._held[held : max(held, stop - self._confirmed)])
-
-    def confirm(self, received: int, *, with_end: bool) -> None:
-        """The exit has every byte before ``received``; ``with_end`` if the call carried the end as well.
-
-        Raises:
-            MalformedError: it claims bytes that were never sent.
-        """
-        if received > self._sent:
-            raise MalformedError("the exit confirms bytes that were never sent")
-        if received > self._confirmed:
-            del self._held[: received - self._confirmed]
-            self._confirmed = received
-        self._end_confirmed |= with_end and received == self.end
-
-    def send_again(self, start: int, stop: int) -> None:
-        """A range didn't arrive, or not whole."""
-        if start < stop:
-            self._again.append((start, stop))
-            self._again.sort()
 
 
 class StreamAttribute(TypedAttributeSet):
@@ -189,7 +122,7 @@ class OnionStream(ByteStream):
             RefusedError: the exit refused, or the destination did. UnreachableError: no path held.
         """
         request = StreamRequest(token=self._token, flags=RequestFlags.OPEN, host=self._host, port=self._port)
-        await self._call(request, SizeClass.SMALL, SizeClass.SMALL, timeout_s=25.0 + TRAVEL_S)
+        await self._call(request, SizeClass.SMALL, SizeClass.SMALL, timeout_s=DIAL_S + TRAVEL_S)
 
     async def run(self) -> None:
         """Keep calls under way until the stream is closed or broken; the client runs this."""
@@ -323,7 +256,7 @@ class OnionStream(ByteStream):
             raise
         self._answered_at = anyio.current_time()
         if answer.head.status is not ReplyStatus.ANSWERED:
-            raise refusal(answer, self._host.decode(), self._port)
+            raise stream_refusal(answer, self._host.decode(), self._port)
         return StreamReply.decode(answer.body)
 
     async def _path(self) -> ReadyPath:
@@ -420,21 +353,3 @@ class OnionStream(ByteStream):
 
 
 _TRY_AGAIN = frozenset({Reason.SERVICE_BUSY.name.lower(), Reason.HOP_BUSY.name.lower()})
-
-_EXPLANATIONS: dict[Reason, str] = {
-    Reason.PORT_REFUSED: "the exit's policy does not allow port {port}",
-    Reason.ADDRESS_FORBIDDEN: "the exit refuses {host}: it leads to an address that no exit may reach",
-    Reason.NAME_NOT_FOUND: "the exit cannot resolve {host}",
-    Reason.NAME_TIMED_OUT: "the exit got no answer when it resolved {host}",
-    Reason.CONNECTION_REFUSED: "{host} refuses connections on port {port}",
-    Reason.CONNECTION_TIMED_OUT: "{host} does not answer on port {port}",
-    Reason.STREAM_UNKNOWN: "the exit no longer knows this stream",
-    Reason.STREAM_LIMIT: "the exit carries as many streams as it may",
-}
-
-
-def refusal(answer: Answer, host: str, port: int) -> RefusedError:
-    """The error that says who refused what, for an answer that is no reply."""
-    reason = answer.head.reason
-    explanation = _EXPLANATIONS.get(reason, f"refused ({reason.name.lower()})").format(host=host, port=port)
-    return RefusedError(f"hop {answer.hop + 1}: {explanation}", reason=reason.name.lower(), hop=answer.hop)

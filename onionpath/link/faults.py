@@ -1,4 +1,4 @@
-"""What a peer can do wrong on a link: each fault closes it, and is counted under its name. Spec: docs/specs/link.md §7.1."""
+"""What a peer can do wrong on a link: each fault closes it and is counted by name. Spec: docs/specs/link.md §7.1."""
 
 from __future__ import annotations
 

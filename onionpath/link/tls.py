@@ -124,5 +124,12 @@ class TlsSession:
         return filled
 
     def write(self, plaintext: bytes) -> None:
-        """Encrypt; collect the result with ``take``."""
-        self._session.write(plaintext)
+        """Encrypt; collect the result with ``take``.
+
+        Raises:
+            PeerError: the session has ended, by damage or by the peer.
+        """
+        try:
+            self._session.write(plaintext)
+        except ssl.SSLError as error:
+            raise PeerError("the TLS session has ended") from error

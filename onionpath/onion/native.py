@@ -218,6 +218,10 @@ class NativeOnion:
             raise MalformedError("a reply's body is followed by something")
         if is_last and status in (ReplyStatus.RELAYED, ReplyStatus.EDGE_FAILED):
             raise MalformedError("the last hop speaks of a hop after it")
+        if not is_last and status is ReplyStatus.ANSWERED:
+            # Only the hop that was asked may answer: each hop before it has a reply key too, and could otherwise
+            # answer in its place.
+            raise MalformedError("a hop answers what was not asked of it")
         if status is ReplyStatus.RELAYED and length != len(rest):
             raise MalformedError("a relayed reply does not fill its layer")
         return ReplyHead(status, reason, hold_ms), rest[:length]

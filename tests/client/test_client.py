@@ -114,10 +114,8 @@ async def test_a_cancelled_call_leaves_nothing_behind(world: World) -> None:
         with anyio.move_on_after(0.0005):
             while True:
                 await client.call(ServiceId.ECHO, b"x")
-        assert client._connections is not None
-        assert [0] * len(client._connections._open) == [
-            connection.in_flight for connection in client._connections._open.values()
-        ]
+        assert client._running is not None
+        assert 0 == client._running.connections.in_flight
         assert b"still works" == (await client.call(ServiceId.ECHO, b"still works")).body
 
 
@@ -227,8 +225,8 @@ async def test_a_disk_that_cannot_be_written_does_not_end_a_running_client(
     monkeypatch.setattr("onionpath.client.directory_keeper.RETRY_S", 0.01)
     monkeypatch.setattr("onionpath.client.directory_keeper.JITTER_S", 0.0)
     async with Client(world.root, state=tmp_path) as client:
-        assert client._background is not None
-        client._background.cancel()
+        assert client._running is not None
+        client._running.background.cancel()
         file = snapshot_in(tmp_path)
         keeper = client._keeper
 
@@ -242,9 +240,9 @@ async def test_a_disk_that_cannot_be_written_does_not_end_a_running_client(
         monkeypatch.setattr(keeper, "fetch", fetch)
         monkeypatch.setattr(type(keeper.directory), "is_fresh", lambda self, now: False)
         monkeypatch.setattr(keeper, "_clock", lambda: UnixTime(keeper.directory.document.fresh_until + 1))
-        assert client._connections is not None
+        assert client._running.connections is not None
         with anyio.move_on_after(0.1) as scope:
-            await keeper.refresh_forever(client._connections, [])
+            await keeper.refresh_forever(client._running.connections, [])
         assert scope.cancelled_caught
         assert tried
 

@@ -71,6 +71,19 @@ def test_a_refusal_is_opened_as_far_as_the_hop_that_spoke(
     assert (speaker, status, reason, b"") == (answer.hop, answer.head.status, answer.head.reason, answer.body)
 
 
+@pytest.mark.parametrize("speaker", [0, 1])
+def test_a_hop_cannot_answer_in_the_place_of_the_last(speaker: int) -> None:
+    """Each hop holds a reply key, and would otherwise speak for the exit."""
+    wrapped = wrap()
+    keys = walk(wrapped.packet).reply_keys[: speaker + 1]
+    layer = reply_layers(keys, ReplyHead(ReplyStatus.ANSWERED), b"forged")[0]
+
+    with pytest.raises(MalformedError, match="not asked") as refusal:
+        native().open_reply(wrapped.opener, layer)
+
+    assert speaker == refusal.value.hop
+
+
 @pytest.mark.parametrize("hops", [0, 4])
 def test_a_path_of_a_length_that_the_network_does_not_have_is_the_callers_mistake(hops: int) -> None:
     with pytest.raises(UsageError):

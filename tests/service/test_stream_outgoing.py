@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onionpath.client.stream import UPSTREAM_WINDOW, Outgoing
 from onionpath.errors import MalformedError
+from onionpath.service.stream_outgoing import UPSTREAM_WINDOW, Outgoing
 
 
 @settings(deadline=None, max_examples=30)
