@@ -5,6 +5,7 @@ Where an exchange is, and what ends it:
     waiting      sent to the next relay              its reply or REJECT, the loss of that link, its deadline
     dialling     until a link to the next is made    the link, or that it can't be made; its deadline
     calls        a service works on it               the service's answer, its deadline
+    each         the relay is full                   the oldest of whoever holds most, for somebody who holds less
 
 Whoever asks for an exchange gets it and must end it; it is not here any more.
 """
@@ -39,6 +40,7 @@ class Exchanges:
         self._waiting: dict[tuple[int, int], Origin] = {}  # by link and exchange id, which are the next hop's
         self._dialling: dict[RelayId, list[tuple[Packet, Origin]]] = {}
         self._queued = 0
+        self._queued_bytes = 0
         self._calls: dict[int, Origin] = {}
         self._next_call_id = 1
 
@@ -49,6 +51,11 @@ class Exchanges:
     def calls(self) -> int:
         """How many of them a service works on."""
         return len(self._calls)
+
+    @property
+    def queued_bytes(self) -> int:
+        """What waits for links that are being made."""
+        return self._queued_bytes
 
     @property
     def is_dialling(self) -> bool:
@@ -75,14 +82,25 @@ class Exchanges:
         self._dialling[relay] = []
         return True
 
-    def queue(self, relay: RelayId, packet: Packet, origin: Origin, *, at_most: int) -> bool:
-        """It waits for the link that is being made; False if as many wait as may."""
+    def queue(
+        self, relay: RelayId, packet: Packet, origin: Origin, *, at_most: int, at_most_bytes: int
+    ) -> bool:
+        """It waits for the link that is being made; False if as many wait as may.
+
+        Args:
+            at_most: packets for this relay.
+            at_most_bytes: of layers, over all relays.
+        """
         queue = self._dialling[relay]
-        if len(queue) >= at_most:
+        if len(queue) >= at_most or self._queued_bytes + len(packet.layer) > at_most_bytes:
             return False
         queue.append((packet, origin))
-        self._queued += 1
+        self._count_queued([(packet, origin)], 1)
         return True
+
+    def _count_queued(self, entries: list[tuple[Packet, Origin]], sign: int) -> None:
+        self._queued += sign * len(entries)
+        self._queued_bytes += sign * sum(len(packet.layer) for packet, _ in entries)
 
     # Out.
 
@@ -101,8 +119,17 @@ class Exchanges:
     def by_dial(self, relay: RelayId) -> list[tuple[Packet, Origin]]:
         """All that wait for a link to this relay, which is made, or can't be."""
         queue = self._dialling.pop(relay, [])
-        self._queued -= len(queue)
+        self._count_queued(queue, -1)
         return queue
+
+    def oldest_from(self, link_id: int, count: int) -> list[Origin]:
+        """So many of those that came over this link, from the oldest on, to make room for others."""
+        waiting = [key for key, origin in self._waiting.items() if origin.link_id == link_id][:count]
+        calls = [call for call, origin in self._calls.items() if origin.link_id == link_id][:count]
+        found = [self._waiting[key] for key in waiting] + [self._calls[call] for call in calls]
+        oldest = {id(origin) for origin in sorted(found, key=lambda origin: origin.received_at)[:count]}
+        taken = [self._waiting.pop(key) for key in waiting if id(self._waiting[key]) in oldest]
+        return taken + [self._calls.pop(call) for call in calls if id(self._calls[call]) in oldest]
 
     def overdue(self, now: UnixTime) -> list[tuple[Origin, Reason]]:
         """All whose deadline has passed, and what to say of them."""
@@ -111,9 +138,8 @@ class Exchanges:
         found = [(self._waiting.pop(key), Reason.NEXT_TIMED_OUT) for key in late]
         for queue in self._dialling.values():
             found += [(origin, Reason.NEXT_UNREACHABLE) for _, origin in queue if origin.deadline <= now]
-            before = len(queue)
+            self._count_queued([entry for entry in queue if entry[1].deadline <= now], -1)
             queue[:] = [entry for entry in queue if entry[1].deadline > now]
-            self._queued -= before - len(queue)
         return found
 
     def overdue_calls(self, now: UnixTime) -> list[Origin]:

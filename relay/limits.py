@@ -31,11 +31,13 @@ class SwitchLimits:
     """Bounds of a whole switch; sizes in bytes, times in seconds.
 
     Args:
-        in_flight: exchanges under way in all.
+        in_flight: exchanges under way in all. When as many are, whoever holds least displaces the oldest of whoever
+            holds most, so that nobody can fill a relay and lock the others out.
         queued_bytes_per_peer: 64 large replies, so that a client that uses its whole allowance and reads slowly is
             not cut off; requests to a relay beyond it are refused, any peer at twice of it is closed.
         queued_bytes: over all peers; beyond it the peer that holds most is closed.
         dial_queue: packets that wait for one connection to be made.
+        dial_bytes: of packets that wait for connections, in all: 128 large ones.
         redial_after_s: how long a relay that could not be reached is not tried again.
         service_timeout_s: what the last hop gives a service; each hop before waits ``hop_margin_s`` longer, so that
             the hop that knows most speaks first.
@@ -47,6 +49,7 @@ class SwitchLimits:
     queued_bytes_per_peer: int = 8 * 1024 * 1024
     queued_bytes: int = 256 * 1024 * 1024
     dial_queue: int = 256
+    dial_bytes: int = 16 * 1024 * 1024
     redial_after_s: float = 2.0
     service_timeout_s: float = 25.0
     hop_margin_s: float = 2.0

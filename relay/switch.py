@@ -154,13 +154,9 @@ class Switch:
         """A snapshot."""
         calls = self._exchanges.calls
         waiting = len(self._exchanges) - calls
+        queued_bytes = self._links.queued_bytes + self._exchanges.queued_bytes
         return SwitchStatistics(
-            dict(self._counts),
-            len(self._links),
-            self._links.in_flight,
-            waiting,
-            calls,
-            self._links.queued_bytes,
+            dict(self._counts), len(self._links), self._links.in_flight, waiting, calls, queued_bytes
         )
 
     # Links come and go.
@@ -260,13 +256,18 @@ class Switch:
                 self._follow(actions, link, self._acquaintance.take(link, frame, self._key_hashes), now)
             case Kind.GOING_AWAY:
                 link.going_away = True
+                if link.peer is not None:
+                    # Otherwise a relay that says so on every link would have us make ever more of them.
+                    self._refused_until[link.peer] = UnixTime(now + self._limits.redial_after_s)
             case Kind.PADDING | Kind.PONG | Kind.ANSWER:
                 self._counts[f"{frame.kind.name.lower()}_ignored"] += 1
 
     # A request: refuse cheaply, open, remember, then act.
 
     def _request(self, actions: Actions, link: Link, frame: Frame, now: UnixTime) -> None:
-        refusal = self._cheap_refusal(link, frame, now) or self._take_request(actions, link, frame, now)
+        refusal = self._cheap_refusal(link, frame, now) or self._overload(actions, link, now)
+        if refusal is None:
+            refusal = self._take_request(actions, link, frame, now)
         if refusal is not None:
             self._counts[refusal] += 1
             self._write(actions, link, Kind.REJECT, now, exchange_id=frame.exchange_id)
@@ -279,15 +280,29 @@ class Switch:
             return "generation_unknown"
         if not self._replay.is_open(frame.slot, now):
             return "slot_closed"
-        return self._overload(link)
+        return None
 
-    def _overload(self, link: Link) -> str | None:
+    def _overload(self, actions: Actions, link: Link, now: UnixTime) -> str | None:
         """Why nothing more is taken over this link now, if so; for requests and calls alike."""
         if self._draining:
             return "draining"
         if link.in_flight >= link.in_flight_limit:
             return "peer_in_flight_full"
-        return "node_in_flight_full" if len(self._exchanges) >= self._limits.in_flight else None
+        if len(self._exchanges) >= self._limits.in_flight and not self._make_room(actions, link, now):
+            return "node_in_flight_full"
+        return None
+
+    def _make_room(self, actions: Actions, link: Link, now: UnixTime) -> bool:
+        """End the oldest exchanges of whoever holds most, unless that is this link or one that holds little more."""
+        holder = max(self._links, key=lambda each: each.in_flight)
+        if holder.in_flight <= 2 * link.in_flight + 1:
+            return False
+        # Several at once, because finding them costs as much as finding one.
+        shed = self._exchanges.oldest_from(holder.link_id, 1 + holder.in_flight // 8)
+        for origin in shed:
+            self._counts["shed_oldest"] += 1
+            self._end(actions, origin, Reply.refused(Reason.HOP_BUSY), now)
+        return bool(shed)
 
     def _take_request(self, actions: Actions, link: Link, frame: Frame, now: UnixTime) -> str | None:
         packet = Packet(frame.size_class, frame.depth, frame.generation, frame.slot, frame.body)
@@ -324,8 +339,10 @@ class Switch:
         else:
             if self._exchanges.dial(next_relay):
                 actions.dials.append(next_relay)
-            limit = self._limits.dial_queue
-            if not self._exchanges.queue(next_relay, peeled.packet, origin, at_most=limit):
+            limits = self._limits
+            if not self._exchanges.queue(
+                next_relay, peeled.packet, origin, at_most=limits.dial_queue, at_most_bytes=limits.dial_bytes
+            ):
                 self._fail_edge(actions, origin, Reason.NEXT_CONGESTED, now)
 
     def _send_packet(
@@ -355,7 +372,7 @@ class Switch:
         called = decode_call(frame.body)
         deadline = UnixTime(now + self._limits.patience_s(0))
         origin = Origin(link.link_id, frame.exchange_id, called.reply_class, None, 0, now, deadline)
-        overload = self._overload(link)
+        overload = self._overload(actions, link, now)
         link.in_flight += 1
         if overload is not None:
             self._counts[f"call_{overload}"] += 1
@@ -479,8 +496,10 @@ class Switch:
         unproven = link.state in (LinkState.CLAIMED, LinkState.CLAIMING)
         if unproven and now - link.opened_at > limits.proof_timeout_s:
             return "proof_too_slow"
-        is_quiet = not link.in_flight and now - link.heard_at > limits.idle_timeout_s
-        return "idle" if is_quiet and not self._exchanges.awaits(link.link_id) else None
+        is_used = link.in_flight or self._exchanges.awaits(link.link_id)
+        if link.going_away and not is_used:
+            return "went_away"
+        return "idle" if now - link.heard_at > limits.idle_timeout_s and not is_used else None
 
     # The small common ends.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -357,6 +358,7 @@ def test_after_a_relay_went_away_one_new_link_serves_all_later_packets() -> None
     client.request(echo())
     network.transmit(network.link(1, 0), encode_frame(network.geometry, Kind.GOING_AWAY))
     network.run()
+    network.advance(SwitchLimits().redial_after_s + 1)
     for _ in range(5):
         assert b"hello" == client.request(echo()).body
 
@@ -373,3 +375,52 @@ def test_a_proven_link_has_a_relays_limits() -> None:
     network.run()
 
     assert 10 == len(network.relays[2].held)
+
+
+def test_a_relay_that_goes_away_on_every_link_gets_few_links() -> None:
+    """It could otherwise have us make one for each packet, and keep them all."""
+    network = memory_network()
+    client = network.client()
+    client.request(echo())
+    for _ in range(100):
+        with suppress(StopIteration):  # between two links there is none
+            network.transmit(network.link(1, 0), encode_frame(network.geometry, Kind.GOING_AWAY))
+        network.run()
+        client.send(echo())
+        network.advance(0.1)
+
+    assert 10 >= len([data for data in network.frames(0, 1) if data[0] == Kind.CLAIM])
+    assert 4 >= network.relays[0].switch.statistics().links
+
+
+def test_whoever_fills_a_relay_makes_room_for_whoever_holds_less() -> None:
+    network = memory_network(relays=5, limits=SwitchLimits(in_flight=32))
+    network.relays[2].holding = True
+    greedy, modest = network.client(name="greedy"), network.client(name="modest")
+    filling = [greedy.send(echo(), path=(0, 3, 2)) for _ in range(40)]
+    network.run()
+    assert 32 == network.relays[0].switch.statistics().waiting
+
+    pending = modest.send(echo(b"let me in"), path=(0, 1, 2))
+    network.run()
+    network.answer_held(2)
+
+    assert b"let me in" == pending.answer().body
+    assert network.relays[0].counts["shed_oldest"] >= 1
+    shed = [
+        each.answer().head.reason for each in filling if each.frames and each.frames[0].kind is Kind.REPLY
+    ]
+    assert Reason.HOP_BUSY in shed
+
+
+def test_packets_that_wait_for_links_are_bounded_in_bytes() -> None:
+    network = memory_network(limits=SwitchLimits(dial_bytes=3 * SMALL))
+    network.relays[0].dials_hang = True
+    client = network.client()
+    pending = [client.send(echo()) for _ in range(8)]
+    network.run()
+
+    congested = [each for each in pending if each.frames]
+    assert {Reason.NEXT_CONGESTED} == {each.answer().head.reason for each in congested}
+    assert 5 == len(congested)
+    assert 3 * SMALL > network.relays[0].switch.statistics().queued_bytes > 2 * SMALL
