@@ -5,17 +5,15 @@ Commands are imported when they are called, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
 import click
 
-from onionpath.errors import OnionPathError, exit_code
+from onionpath.exit_codes import run_program
 
 PROGRAM = "python -m simulations"
-INTERRUPTED = 130
 
 # Name to module, function, and the line in ``--help``, which is printed without importing any of them.
 COMMANDS = {
@@ -26,6 +24,7 @@ COMMANDS = {
         "Fetch a page through three relays, and show who saw what.",
     ),
     "local": ("simulations.local.commands", "local", "Run a whole network on this machine until Ctrl-C."),
+    "virtual": ("simulations.virtual.commands", "virtual", "Run a network for hours of virtual time."),
 }
 
 
@@ -57,40 +56,13 @@ def cli() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """The program: runs the command and exits by the table in ``onionpath.errors``."""
-    try:
-        code = cli.main(arguments, prog_name=PROGRAM, standalone_mode=False)
-    except BaseException as error:  # the last border: below it there is only the exit code
-        sys.exit(code_of(error))
-    sys.exit(code if isinstance(code, int) else 0)
+    """The program: runs the command and exits by the table in ``onionpath.exit_codes``."""
+    run_program(cli, arguments, name=PROGRAM, explain=_explain)
 
 
-def code_of(error: BaseException) -> int:
-    """Say in one line what happened, and give the exit code."""
-    while isinstance(error, BaseExceptionGroup):
-        # Task groups wrap what ended them; the first is the cause, the others are usually its echo.
-        error = error.exceptions[0]
-    match error:
-        case SystemExit(code=code):
-            return code if isinstance(code, int) else 1
-        case click.Abort() | KeyboardInterrupt():
-            return INTERRUPTED
-        case click.exceptions.NoArgsIsHelpError():
-            click.echo(error.format_message(), err=True)
-            return error.exit_code
-        case click.ClickException():
-            return _say(f"{error.format_message()} (see: {PROGRAM} --help)", error.exit_code)
-        case OnionPathError():
-            return _say(str(error), exit_code(error))
-        case OSError():
-            return _say(str(error), 1)
-        case _:
-            return _say(f"{type(error).__name__}: {' '.join(str(error).split())}", 1)
-
-
-def _say(message: str, code: int) -> int:
-    click.echo(f"error: {message}", err=True)
-    return code
+def _explain(error: BaseException) -> str | None:
+    """Whatever happened in an experiment may be shown whole: it is about nobody."""
+    return f"{type(error).__name__}: {error}" if isinstance(error, Exception) else None
 
 
 if __name__ == "__main__":

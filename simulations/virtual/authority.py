@@ -18,12 +18,12 @@ from onionpath.service.directory import DirectoryService, Publication
 from onionpath.service.echo import EchoService
 from onionpath.service.registry import Registry
 from relay.authority.signing import Authority, Signed
-from relay.daemon import AUTHORITY_TICK_S
 from relay.switch import Switch
 from simulations.virtual.chance import bytes_of
 from simulations.virtual.clocks import MachineClock
 from simulations.virtual.driver import SwitchDriver, deadlines
 from simulations.virtual.heap import Task
+from simulations.virtual.numbers import AUTHORITY_TICK_S
 from simulations.virtual.relays import World
 from simulations.virtual.wires import Holder
 

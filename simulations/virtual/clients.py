@@ -7,9 +7,9 @@ reply that names an edge makes the pool avoid both of its relays. What must not 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass
 
-from onionpath.client.client import _REPEATABLE, MAX_ATTEMPTS, MIRRORS
+from onionpath.client.client import MAX_ATTEMPTS, MIRRORS
 from onionpath.client.connections import MAX_CONNECTIONS
 from onionpath.client.directory_keeper import FETCH_TIMEOUT_S, JITTER_S, MIRRORS_ASKED, RETRY_S
 from onionpath.client.path_pool import Need, PathPool, ReadyPath
@@ -37,6 +37,7 @@ from simulations.virtual.chance import bytes_of, stream
 from simulations.virtual.clocks import MachineClock
 from simulations.virtual.connections import Connection, connect
 from simulations.virtual.heap import Promise
+from simulations.virtual.numbers import REPEATABLE
 from simulations.virtual.relays import World
 from simulations.virtual.requests import Ask, Ending, Outcome
 from simulations.virtual.shared import Neighbour, neighbour_of
@@ -53,6 +54,23 @@ class Request:
     def has_ended(self) -> bool:
         """Whether there is an outcome."""
         return self.outcome is not None
+
+
+@dataclass(slots=True)
+class _Progress:
+    """A request between its attempts."""
+
+    started_at: UnixTime
+    attempts: int = 0
+    ready: ReadyPath | None = None
+    answer: Answer | None = None
+    edge: Edge | None = None
+    error: str = ""
+
+    def begin(self, ready: ReadyPath) -> None:
+        """One more attempt."""
+        self.attempts += 1
+        self.ready, self.edge, self.error = ready, None, ""
 
 
 class VirtualClient:
@@ -124,39 +142,47 @@ class VirtualClient:
             then(outcome)
 
     async def _outcome(self, ask: Ask) -> Outcome:
-        started_at = self._heap.now
-        ends_at = started_at + ask.deadline_s
+        progress = _Progress(self._heap.now)
+        ending = await self._try(ask, progress)
+        took_s = self._heap.now - progress.started_at
+        answer = progress.answer if ending in (Ending.ANSWERED, Ending.REFUSED) else None
+        return Outcome(
+            ending,
+            progress.started_at,
+            took_s,
+            progress.attempts,
+            self._names(progress.ready),
+            answer,
+            progress.edge,
+            progress.error,
+        )
+
+    async def _try(self, ask: Ask, progress: _Progress) -> Ending:
+        ends_at = progress.started_at + ask.deadline_s
         reply_class = SizeClass.LARGE if ask.large_reply else SizeClass.SMALL
         key = self._entropy(16)
         call = OnionCall(ask.service, ask.body, key, self._class_for(len(ask.body)), reply_class)
-        so_far = Outcome(Ending.UNREACHABLE, started_at, 0.0, 0)
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 ready = self._ready_path(ask)
-            except NoPathError as error:
-                return self._ended(so_far, Ending.NO_PATH, error=str(error))
-            except DirectoryError as error:
-                return self._ended(so_far, Ending.NO_DIRECTORY, error=str(error))
-            so_far = replace(so_far, attempts=attempt, path=self._names(ready), edge=None)
+            except (NoPathError, DirectoryError) as error:
+                progress.error = str(error)
+                return Ending.NO_PATH if isinstance(error, NoPathError) else Ending.NO_DIRECTORY
+            progress.begin(ready)
             timeout_s = (ends_at - self._heap.now) / (MAX_ATTEMPTS + 1 - attempt)
             try:
-                answer = await self._within(timeout_s, ready, call)
+                progress.answer = await self._within(timeout_s, ready, call)
             except UnreachableError as error:
                 self.pool.retire(ready, error.edge, now=self.now())
-                so_far = replace(so_far, edge=error.edge, error=str(error))
-                if ask.service not in _REPEATABLE and error.sent:
-                    return self._ended(so_far, Ending.UNKNOWN)
+                progress.edge, progress.error = error.edge, str(error)
+                if ask.service not in REPEATABLE and error.sent:
+                    return Ending.UNKNOWN
                 if self._heap.now >= ends_at:
                     break
                 continue
-            so_far = replace(so_far, answer=answer, error="")
-            refused = answer.head.status is not ReplyStatus.ANSWERED
-            return self._ended(so_far, Ending.REFUSED if refused else Ending.ANSWERED)
-        return self._ended(so_far, Ending.UNREACHABLE)
-
-    def _ended(self, so_far: Outcome, ending: Ending, *, error: str | None = None) -> Outcome:
-        took_s = self._heap.now - so_far.started_at
-        return replace(so_far, ending=ending, took_s=took_s, error=so_far.error if error is None else error)
+            answered = progress.answer.head.status is ReplyStatus.ANSWERED
+            return Ending.ANSWERED if answered else Ending.REFUSED
+        return Ending.UNREACHABLE
 
     def _ready_path(self, ask: Ask) -> ReadyPath:
         if self.directory is None:
@@ -186,7 +212,7 @@ class VirtualClient:
         try:
             answer = self._onion.open_reply(wrapped.opener, frame.body)
         except PeerError as error:
-            hop = int(error.peer.removeprefix("hop ") or 1) - 1
+            hop = error.hop or 0
             message = f"the reply of hop {hop + 1} was forged or damaged"
             raise UnreachableError(message, edge=Edge(hop - 1, hop)) from error
         if answer.head.status is ReplyStatus.EDGE_FAILED:
@@ -198,8 +224,8 @@ class VirtualClient:
         fits = size <= self._geometry.request_capacity(SizeClass.SMALL, self._geometry.last_depth)
         return SizeClass.SMALL if fits else SizeClass.LARGE
 
-    def _names(self, ready: ReadyPath) -> tuple[str, ...]:
-        return tuple(self._world.name_of(hop.relay_id) for hop in ready.hops)
+    def _names(self, ready: ReadyPath | None) -> tuple[str, ...]:
+        return () if ready is None else tuple(self._world.name_of(hop.relay_id) for hop in ready.hops)
 
     # Connections: one to each first hop, made when first needed.
 

@@ -23,19 +23,19 @@ class MachineClock:
 
     def wall(self) -> float:
         """What the machine believes to be Unix time."""
-        return self._heap.now + self.skew_s + self._gain()
+        now = self._heap.now
+        return now + self.skew_s + self._gained_s + (now - self._drifts_since) * self._drift
 
     def monotonic(self) -> float:
         """A clock that nobody can set; it drifts as the other does."""
-        return self._heap.now - self._started_at + self._gain()
+        now = self._heap.now
+        return now - self._started_at + self._gained_s + (now - self._drifts_since) * self._drift
 
     def set_drift(self, drift: float) -> None:
         """Run faster or slower from now on; nothing jumps."""
-        self._gained_s, self._drift = self._gain(), drift
-        self._drifts_since = self._heap.now
-
-    def _gain(self) -> float:
-        return self._gained_s + (self._heap.now - self._drifts_since) * self._drift
+        now = self._heap.now
+        self._gained_s += (now - self._drifts_since) * self._drift
+        self._drifts_since, self._drift = now, drift
 
     def steady(self) -> SteadyClock:
         """The clock of a process that starts now, as the programs make it."""

@@ -63,11 +63,11 @@ class Record:
         """An event that belongs to the hash only."""
         self._hash.update(_TIME_AND_SIZE.pack(time, size) + f"{node}|{kind}|{outcome}\n".encode())
 
-    def sent(self, time: UnixTime, sender: str, receiver: str, size: int) -> None:
-        """Bytes went onto a wire."""
+    def sent(self, time: UnixTime, sender: str, receiver: str, size: int, *, label: bytes) -> None:
+        """Bytes went onto a wire; ``label`` are both names, made once for each wire."""
         self.frames += 1
         self.bytes += size
-        self._hash.update(_TIME_AND_SIZE.pack(time, size) + f"{sender}>{receiver}\n".encode())
+        self._hash.update(_TIME_AND_SIZE.pack(time, size) + label)
         if self.keep:
             self.sightings.append(Sighting(time, sender, receiver, size))
 

@@ -26,7 +26,6 @@ from onionpath.service.calls import Service, ServiceId
 from onionpath.service.directory import DirectoryService
 from onionpath.service.echo import EchoService
 from onionpath.service.registry import Registry
-from relay.daemon import DRAIN_S
 from relay.keys import KeySchedule, PacketKeys, rotate
 from relay.limits import SwitchLimits
 from relay.switch import Switch
@@ -36,11 +35,10 @@ from simulations.virtual.disks import Disk, ReplayDisk
 from simulations.virtual.driver import SwitchDriver, deadlines
 from simulations.virtual.heap import EventHeap, Task
 from simulations.virtual.keeper import Keeper
+from simulations.virtual.numbers import DRAIN_LOOK_EVERY_S, DRAIN_S
 from simulations.virtual.record import RelayWatch
 from simulations.virtual.shared import SharedDirectories
 from simulations.virtual.wires import Fabric, Holder
-
-DRAIN_LOOK_EVERY_S = 0.05
 
 MakeService = Callable[[EventHeap], Service]
 

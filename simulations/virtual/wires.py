@@ -71,7 +71,7 @@ class End:
     """One end of a wire. Its holder learns of bytes and of the end of the connection through the heap."""
 
     __slots__ = (
-        "_busy_until", "_fabric", "_held", "_held_bytes", "_jitter", "_last_arrival", "_latency_s",
+        "_busy_until", "_fabric", "_held", "_held_bytes", "_jitter", "_label", "_last_arrival", "_latency_s",
         "holder", "is_open", "is_stalled", "link_id", "other",
     )  # fmt: skip
 
@@ -87,6 +87,7 @@ class End:
         self.is_stalled = False
         self._latency_s = latency_s
         self._jitter = jitter
+        self._label = b""
         self._last_arrival = 0.0
         self._busy_until = 0.0
         self._held: deque[tuple[bytes | None, int]] = deque()  # None ends the connection
@@ -99,7 +100,9 @@ class End:
         fabric, size = self._fabric, len(data)
         if fabric.tap is not None:
             fabric.tap(self.holder.name, self.other.holder.name, data)
-        fabric.record.sent(fabric.heap.now, self.holder.name, self.other.holder.name, size)
+        if not self._label:
+            self._label = f"{self.holder.name}>{self.other.holder.name}\n".encode()
+        fabric.record.sent(fabric.heap.now, self.holder.name, self.other.holder.name, size, label=self._label)
         if self.is_stalled:
             taken = self._held_bytes + size <= SOCKET_BUFFER
             self._held.append((data, 0 if taken else size))
