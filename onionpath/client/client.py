@@ -204,7 +204,7 @@ class Client:
         onion_call = OnionCall(service, body, key, size_class, reply_class)
         ends_at = anyio.current_time() + deadline_s
         for attempt in range(1, MAX_ATTEMPTS + 1):
-            ready = paths.ready(need, isolation or f"service {service}")
+            ready = paths.ready(need, _isolation_key(isolation, f"service {service}"))
             left_s = ends_at - anyio.current_time()
             try:
                 answer = await paths.exchange(
@@ -240,7 +240,7 @@ class Client:
         """
         running = self._entered()
         host = _ascii_host(host)
-        key = f"{host}:{port}" if isolation is None else isolation
+        key = _isolation_key(isolation, f"origin {host}:{port}")
         failure: OnionPathError | None = None
         with anyio.move_on_after(deadline_s):
             for attempt in range(1, MAX_ATTEMPTS + 1):
@@ -334,6 +334,11 @@ class Client:
                 streams=len(self._streams),
             )
         )
+
+
+def _isolation_key(given: str | None, default: str) -> str:
+    # Told apart by their first word, so that no key a program gives is one of ours.
+    return default if given is None else f"given {given}"
 
 
 def _ascii_host(host: str) -> str:
