@@ -1,9 +1,8 @@
 """The bytes that all streams of an exit hold, counted in one place.
 
-Each stream has a small floor for itself in each direction, and what it holds beyond comes out of a budget
-that all share: streams that hoard can slow others down to their floor, but not stop them. Who gets nothing
-waits, and
-the server or the client behind it is slowed down; nothing is dropped.
+Each stream has small floors for itself, and what it holds beyond comes out of a budget that all share: streams that
+hoard can slow others down to their floor, but not stop them. Whoever gets nothing waits, and the server or the client
+behind it is slowed down.
 """
 
 from __future__ import annotations
@@ -12,7 +11,10 @@ import trio
 
 
 class Budget:
-    """Bytes that all accounts share.
+    """Bytes that all accounts share, and the accounts that wait for some.
+
+    What comes back wakes one account, and an account that leaves something wakes the next: with a thousand waiting, a
+    call that frees a kilobyte must not run a thousand tasks.
 
     Args:
         limit: bytes.
@@ -20,8 +22,7 @@ class Budget:
 
     def __init__(self, limit: int) -> None:
         self._left = limit
-        self.freed = trio.lowlevel.ParkingLot()
-        """Where whoever was granted nothing waits; all are woken whenever an account gives something back."""
+        self._waiting: dict[Account, None] = {}
 
     def reserve(self, wanted: int) -> int:
         """Take up to that many bytes and say how many."""
@@ -32,11 +33,26 @@ class Budget:
     def release(self, count: int) -> None:
         """Give bytes back."""
         self._left += count
-        self.freed.unpark_all()
+        self.wake_next()
+
+    def wait(self, account: Account) -> None:
+        """Have this account woken once there is something; it stands behind those that wait already."""
+        self._waiting[account] = None
+
+    def leave(self, account: Account) -> None:
+        """This account waits no more."""
+        self._waiting.pop(account, None)
+
+    def wake_next(self) -> None:
+        """Wake the account that waits longest, if there is anything for it."""
+        if self._left and self._waiting:
+            account = next(iter(self._waiting))
+            del self._waiting[account]
+            account.wake()
 
 
 class Account:
-    """What one stream holds in one direction.
+    """What one stream holds for one purpose.
 
     Args:
         floor: bytes that need no share of the budget.
@@ -46,6 +62,7 @@ class Account:
         self._budget = budget
         self._floor = floor
         self._held = 0
+        self._woken = trio.lowlevel.ParkingLot()
 
     @property
     def held(self) -> int:
@@ -59,11 +76,43 @@ class Account:
         self._held += granted
         return granted
 
+    def hold_all(self, wanted: int) -> bool:
+        """Take exactly that many bytes, or none; whether they were taken."""
+        granted = self.hold(wanted)
+        if granted < wanted:
+            self.free(granted)
+        return granted == wanted
+
+    async def hold_some(self, wanted: int) -> int:
+        """Take up to that many bytes, at least one, and say how many; waits for it. One task at a time."""
+        while not (granted := self.hold(wanted)):
+            self._budget.wait(self)
+            try:
+                await self._woken.park()
+            except trio.Cancelled:
+                # It may have been woken a moment before, and would take another's turn with it.
+                self._budget.leave(self)
+                self._budget.wake_next()
+                raise
+            self._budget.leave(self)
+        self._budget.wake_next()
+        return granted
+
+    def wake(self) -> None:
+        """Have ``hold_some`` look again."""
+        self._woken.unpark_all()
+
     def free(self, count: int) -> None:
         """Give bytes back, first those of the budget."""
+        if not count:
+            return
         shared = max(0, self._held - self._floor)
         self._held -= count
-        self._budget.release(shared - max(0, self._held - self._floor))
+        returned = shared - max(0, self._held - self._floor)
+        if self._held < self._floor:
+            self.wake()  # Nobody else can use the floor.
+        if returned:
+            self._budget.release(returned)
 
     def close(self) -> None:
         """Give everything back."""

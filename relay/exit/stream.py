@@ -91,7 +91,6 @@ class ExitStream:
         self.bytes_down = 0
         self._host = host
         self._limits = limits
-        self._budget = budget
         self._state = State.CONNECTING
         self._upstream = Upstream(limits.upstream)
         self._downstream = Downstream(limits.downstream)
@@ -245,10 +244,7 @@ class ExitStream:
             await self._changed.park()
         # Memory is held only for bytes that are there: an idle stream holds none.
         await trio.lowlevel.wait_readable(connection.socket)
-        granted = self._down_account.hold(min(CHUNK, self._downstream.room))
-        if not granted:
-            await self._budget.freed.park()
-            return True
+        granted = await self._down_account.hold_some(min(CHUNK, self._downstream.room))
         data = await connection.receive_some(granted)
         self._downstream.append(data)
         self._down_account.free(granted - len(data))
