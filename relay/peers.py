@@ -54,6 +54,10 @@ class PacketRate:
         self.tokens -= 1
         return True
 
+    def charge(self, packets: float) -> None:
+        """Draw this many more for the packet that was taken last; what is missing is waited for."""
+        self.tokens -= packets
+
     def next_at(self) -> UnixTime:
         """When one packet can be drawn again: at that very time, whatever the rounding of Unix times does."""
         at = self.filled_at + (1 - self.tokens) / self.per_second

@@ -44,7 +44,7 @@ from onionpath.onion.statuses import Reason, ReplyStatus
 from onionpath.service.calls import Call, Reply
 from relay.acquaintance import Acquaintance, Step
 from relay.exchanges import Exchanges, Origin
-from relay.limits import SwitchLimits
+from relay.limits import BAD_PACKET_COST, SwitchLimits
 from relay.link_table import LinkTable
 from relay.peers import Link, LinkState
 
@@ -309,12 +309,12 @@ class Switch:
         try:
             peeled = self._onion.peel(packet, self._keys[frame.generation])
         except BadLayerError:
-            return "layer_bad"
+            return self._wasted(link, "layer_bad")
         except MalformedError:
-            return "layer_malformed"
+            return self._wasted(link, "layer_malformed")
         remembered = self._replay.remember(frame.slot, peeled.seed, now=now)
         if remembered is not Remembered.FRESH:
-            return f"replay_{remembered.name.lower()}"
+            return self._wasted(link, f"replay_{remembered.name.lower()}")
         deadline = UnixTime(now + self._limits.patience_s(self._geometry.last_depth - frame.depth))
         key = peeled.reply_key
         origin = Origin(link.link_id, frame.exchange_id, key.reply_class, key, frame.depth, now, deadline)
@@ -325,6 +325,12 @@ class Switch:
             case Serve():
                 self._serve(actions, link, peeled, origin)
         return None
+
+    def _wasted(self, link: Link, refusal: str) -> str:
+        """A packet was opened in vain."""
+        if link.is_client:
+            link.rate.charge(BAD_PACKET_COST)
+        return refusal
 
     def _forward(self, actions: Actions, peeled: Forward, origin: Origin, now: UnixTime) -> None:
         next_relay = peeled.next_relay

@@ -424,3 +424,19 @@ def test_packets_that_wait_for_links_are_bounded_in_bytes() -> None:
     assert {Reason.NEXT_CONGESTED} == {each.answer().head.reason for each in congested}
     assert 5 == len(congested)
     assert 3 * SMALL > network.relays[0].switch.statistics().queued_bytes > 2 * SMALL
+
+
+def test_a_client_that_sends_garbage_is_read_more_slowly_and_others_are_not() -> None:
+    """Each opening in vain costs as much as an honest one, so whoever wastes them gets few."""
+    network = memory_network()
+    liar, honest = network.client(name="liar"), network.client(name="honest")
+    good = liar.wrap(echo()).packet
+    for _ in range(100):
+        liar.send_packet(good._replace(layer=bytes(len(good.layer))))
+    network.run()
+    at_once = network.relays[0].counts["layer_bad"]
+    network.advance(1)
+
+    assert 15 >= at_once
+    assert at_once + 6 >= network.relays[0].counts["layer_bad"]
+    assert b"hello" == honest.request(echo()).body
