@@ -37,6 +37,7 @@ from onionpath.version import VERSION
 from relay.authority.signing import Authority
 from relay.exit.dial import Dialer, SystemResolver, connect
 from relay.exit.interfaces import OwnAddresses
+from relay.exit.stream import StreamLimits
 from relay.exit.streams import DEFAULT_LIMITS, StreamService
 from relay.files import FolderLock, read_secret, replace_secret
 from relay.founding import read_trust_root
@@ -45,6 +46,7 @@ from relay.keys import KeySchedule, NodeKeys, PacketKeyFiles, has_packet_keys, l
 from relay.links import Links, Timeouts
 from relay.listener import Gate, GateLimits, bind
 from relay.network_keeper import MAX_SNAPSHOT_SIZE, NetworkKeeper
+from relay.open_files import Shares, file_limit, share
 from relay.recorder import FrameRecorder
 from relay.replay_files import ReplayFiles, read_boot_id
 from relay.serving import Announce, Node, bound, serve
@@ -82,6 +84,7 @@ async def run_relay(settings: RelaySettings, *, ready: Announce) -> None:
         SettingsError, KeyFileError: it cannot start; nothing was changed but what a start always writes.
     """
     base = _Base.load(settings)
+    shares = share(file_limit(), is_exit=settings.exit.enabled)
     with ExitStack() as stack:
         stack.enter_context(FolderLock(base.state))
         replay_files = _open_replay(base)
@@ -94,8 +97,8 @@ async def run_relay(settings: RelaySettings, *, ready: Announce) -> None:
             stack.callback(recorder.close)
         listeners = stack.enter_context(_listening(settings.listen, "relay.listen"))
         async with trio.open_nursery() as nursery:
-            services, directory = _services(settings, nursery)
-            node = _node(base, replay, services, listeners, nursery, recorder=recorder)
+            services, directory = _services(settings, nursery, streams=shares.streams)
+            node = _node(base, replay, services, listeners, nursery, shares=shares, recorder=recorder)
             description = _Description(settings, base, packet_keys, listeners, services)
             keeper = NetworkKeeper(
                 base.root,
@@ -129,6 +132,7 @@ async def run_authority(settings: AuthoritySettings, *, ready: Announce) -> None
         SettingsError, KeyFileError: it cannot start.
     """
     base = _Base.load(settings)
+    shares = share(file_limit(), is_exit=False)
     with ExitStack() as stack:
         stack.enter_context(FolderLock(base.state))
         authority = _authority(settings, base)
@@ -147,7 +151,7 @@ async def run_authority(settings: AuthoritySettings, *, ready: Announce) -> None
         # An authority opens no packets, so it has nothing to remember of them.
         replay = ReplayMemory(MemoryTables(), TagKey(os.urandom(32)))
         async with trio.open_nursery() as nursery:
-            node = _node(base, replay, services, listeners, nursery)
+            node = _node(base, replay, services, listeners, nursery, shares=shares)
             nursery.start_soon(_sign_forever, authority, directory, base)
             await serve(node, nursery, ready=ready)
 
@@ -190,6 +194,7 @@ def _node(
     listeners: Sequence[socket.socket],
     nursery: trio.Nursery,
     *,
+    shares: Shares,
     recorder: FrameRecorder | None = None,
 ) -> Node:
     limits = base.limits
@@ -212,13 +217,16 @@ def _node(
         client_tls=client_context(),
         clock=base.clock,
         timeouts=Timeouts(limits.connect_s, limits.handshake_s),
+        most_dialled=shares.dialled,
         recorder=recorder,
     )
-    gate = Gate(GateLimits())
+    gate = Gate(GateLimits(connections=shares.accepted))
     return Node(base.keys.identity.relay_id, listeners, gate, links, switch, registry, base.clock)
 
 
-def _services(settings: RelaySettings, nursery: trio.Nursery) -> tuple[dict[int, Service], DirectoryService]:
+def _services(
+    settings: RelaySettings, nursery: trio.Nursery, *, streams: int
+) -> tuple[dict[int, Service], DirectoryService]:
     limits = _any_depth(settings.limits)
     directory = DirectoryService(limits=limits)
     services: dict[int, Service] = {ServiceId.ECHO: EchoService(limits), ServiceId.DIRECTORY: directory}
@@ -230,11 +238,24 @@ def _services(settings: RelaySettings, nursery: trio.Nursery) -> tuple[dict[int,
             resolver=SystemResolver(),
             connect=connect,
         )
-        streams = replace(DEFAULT_LIMITS, timeout_s=settings.limits.service_s)
-        services[ServiceId.STREAM] = StreamService(dialer, nursery, limits=streams)
+        limits = replace(DEFAULT_LIMITS, timeout_s=settings.limits.service_s)
+        stream_limits = _stream_limits(streams)
+        services[ServiceId.STREAM] = StreamService(
+            dialer, nursery, limits=limits, stream_limits=stream_limits
+        )
         if settings.exit.reach_private:
             log.warning("exit_reaches_private_networks", networks=settings.exit.reach_private)
     return services, directory
+
+
+def _stream_limits(streams: int) -> StreamLimits:
+    most = StreamLimits()
+    # One link carries many clients, and still must leave half to the others.
+    return replace(
+        most,
+        streams=min(most.streams, streams),
+        streams_per_link=min(most.streams_per_link, max(1, streams // 2)),
+    )
 
 
 def _any_depth(limits: LimitsSection) -> Limits:

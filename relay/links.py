@@ -47,6 +47,8 @@ class Timeouts(NamedTuple):
 
 
 DEFAULT_TIMEOUTS = Timeouts()
+# More than the relays of most networks; the daemon gives what its share of open files allows.
+MOST_DIALLED = 2_048
 
 
 class Links:
@@ -58,6 +60,7 @@ class Links:
         nursery: where links, dials and calls run; cancelling it closes them.
         server_tls, client_tls: contexts of ``onionpath.link.tls``.
         clock: Unix time that never goes back.
+        most_dialled: links to other relays, those being made among them; beyond them no relay is dialled.
         recorder: only in experiments.
     """
 
@@ -71,6 +74,7 @@ class Links:
         client_tls: ssl.SSLContext,
         clock: Callable[[], UnixTime],
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        most_dialled: int = MOST_DIALLED,
         recorder: FrameRecorder | None = None,
     ) -> None:
         self._switch = switch
@@ -80,6 +84,8 @@ class Links:
         self._client_tls = client_tls
         self._clock = clock
         self._timeouts = timeouts
+        self._most_dialled = most_dialled
+        self._dialled = 0
         self._recorder = recorder
         self._neighbours: Mapping[RelayId, Neighbour] = {}
         self._wires: dict[int, Wire] = {}
@@ -128,24 +134,55 @@ class Links:
 
     async def accepted(self, sock: socket.socket) -> None:
         """Serve a connection that somebody made to us, until it ends."""
-        await self._hold(sock, None)
+        try:
+            await self._hold(sock, None)
+        except Exception as error:
+            self._note_bug("accepted", error)
 
     async def _dial(self, relay_id: RelayId) -> None:
+        # Whatever goes wrong with one relay, out of files or a bug, must not end the tasks of all the others.
+        self._dialled += 1
+        try:
+            sock = await self._connect(relay_id)
+            if sock is None:
+                self._dial_failed(relay_id)
+            else:
+                await self._hold(sock, relay_id)
+        except Exception as error:
+            self._note_bug("dialled", error)
+            self._dial_failed(relay_id)
+        finally:
+            self._dialled -= 1
+
+    async def _connect(self, relay_id: RelayId) -> socket.socket | None:
         neighbour = self._neighbours.get(relay_id)
-        sock = None
-        if neighbour is not None:
-            with trio.move_on_after(self._timeouts.connect_s):
-                sock = await connect(neighbour)
-        if sock is None:
-            self.carry_out(self._switch.dial_failed(relay_id, now=self._clock()))
-            self._flush()
-        else:
-            await self._hold(sock, relay_id)
+        if neighbour is None:
+            return None
+        if self._dialled > self._most_dialled:
+            self._counts["dials_full"] += 1
+            return None
+        with trio.move_on_after(self._timeouts.connect_s):
+            return await connect(neighbour)
+        return None
+
+    def _dial_failed(self, relay_id: RelayId) -> None:
+        self.carry_out(self._switch.dial_failed(relay_id, now=self._clock()))
+        self._flush()
+
+    def _note_bug(self, where: str, error: Exception) -> None:
+        self._counts[f"bug_{where}"] += 1
+        log.error("connection_failed", where=where, kind=type(error).__name__)
 
     async def _hold(self, sock: socket.socket, peer: RelayId | None) -> None:
+        with sock:
+            await self._hold_wire(self._wire(sock, peer), peer)
+
+    def _wire(self, sock: socket.socket, peer: RelayId | None) -> Wire:
         context = self._server_tls if peer is None else self._client_tls
-        wire = Wire(self._next_link_id, sock, TlsSession(context, server_side=peer is None))
         self._next_link_id += 1
+        return Wire(self._next_link_id - 1, sock, TlsSession(context, server_side=peer is None))
+
+    async def _hold_wire(self, wire: Wire, peer: RelayId | None) -> None:
         try:
             reason = await self._greet(wire, peer)
             if reason is None:
@@ -153,12 +190,10 @@ class Links:
             else:
                 self._counts[reason] += 1
             if reason is not None and peer is not None:
-                self.carry_out(self._switch.dial_failed(peer, now=self._clock()))
-                self._flush()
+                self._dial_failed(peer)
         finally:
             self._wires.pop(wire.link_id, None)
             self._dirty.pop(wire, None)
-            wire.close()
 
     async def _greet(self, wire: Wire, peer: RelayId | None) -> str | None:
         """Shake hands and check whom we reached; gives why not, or None."""
@@ -272,18 +307,15 @@ class Links:
 
 
 async def connect(neighbour: Neighbour) -> socket.socket | None:
-    """A TCP connection, or None; the caller sets the deadline."""
+    """A TCP connection, or None, also where there is no file left for it; the caller sets the deadline."""
     family = socket.AF_INET6 if ":" in neighbour.host else socket.AF_INET
-    sock = trio.socket.socket(family, socket.SOCK_STREAM)
     try:
-        await sock.connect((neighbour.host, neighbour.port))
+        # Leaving the block closes what was not handed out.
+        with trio.socket.socket(family, socket.SOCK_STREAM) as sock:
+            await sock.connect((neighbour.host, neighbour.port))
+            return prepare(socket.socket(fileno=sock.detach()))
     except OSError:
-        sock.close()
         return None
-    except BaseException:
-        sock.close()
-        raise
-    return prepare(socket.socket(fileno=sock.detach()))
 
 
 def prepare(sock: socket.socket) -> socket.socket:

@@ -5,6 +5,7 @@ A source is an IPv4 address or an IPv6 /64. The gate is pure; the loop that acce
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 from collections import Counter, OrderedDict
@@ -16,6 +17,8 @@ import trio
 from onionpath.injected import UnixTime
 from relay.links import prepare
 from relay.peers import PacketRate
+
+RETRY_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,10 @@ class Gate:
         self._open[source] -= 1
         if not self._open[source]:
             del self._open[source]
+
+    def count(self, reason: str) -> None:
+        """One more connection that came to nothing, for a reason that the gate doesn't see."""
+        self._counts[reason] += 1
 
     def counts(self) -> dict[str, int]:
         """Refusals by reason since the start."""
@@ -120,6 +127,8 @@ async def accept_forever(
     async def serve_one(connection: socket.socket, source: str) -> None:
         try:
             await serve(prepare(connection))
+        except OSError:
+            gate.count("left_at_once")
         finally:
             connection.close()
             gate.leave(source)
@@ -130,9 +139,10 @@ async def accept_forever(
         except BlockingIOError:
             await trio.lowlevel.wait_readable(sock)
             continue
-        except OSError:
-            # The peer left before we looked, or descriptors ran out: neither is a reason to stop, nor to spin.
-            await trio.sleep(0.1)
+        except OSError as error:
+            # The peer left before we looked, or files ran out: neither is a reason to stop, nor to spin.
+            gate.count("files_full" if error.errno in (errno.EMFILE, errno.ENFILE) else "accept_failed")
+            await trio.sleep(RETRY_S)
             continue
         source = gate.admit(str(address[0]), now=clock())
         if source is None:

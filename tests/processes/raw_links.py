@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Callable
 from types import TracebackType
 
+from onionpath.crypto.identity import RelayId
 from onionpath.directory.directory import Directory
 from onionpath.injected import UnixTime
 from onionpath.link.frames import Frame, FrameReader, Kind, encode_frame
 from onionpath.link.tls import TlsSession, client_context
 from onionpath.onion.geometry import Geometry
 from onionpath.onion.native import NativeOnion
-from onionpath.onion.packets import Hop, OnionCall
+from onionpath.onion.packets import Answer, Hop, OnionCall
 from onionpath.onion.replay import slot_at
 from onionpath.service.calls import ServiceId
 from simulations.local.network import LocalRelay
@@ -77,18 +79,27 @@ class RawLink:
             return False
 
 
-def echo_request(directory: Directory, relay_id: bytes) -> bytes:
-    """The frame of a request whose only hop is this relay."""
+def echo_request(directory: Directory, *path: bytes) -> bytes:
+    """The frame of a request whose hops are these relays."""
+    return open_echo_request(directory, *path)[0]
+
+
+def open_echo_request(directory: Directory, *path: bytes) -> tuple[bytes, Callable[[Frame], Answer]]:
+    """The same frame, and what opens its reply."""
     now = UnixTime(time.time())
     parameters = directory.document.parameters
-    relay = next(each for each in directory.relays.values() if each.relay_id == relay_id)
-    key = relay.descriptor.packet_key(now)
-    assert key is not None
+    relays = [directory.relays[RelayId(each)] for each in path]
+    keys = [relay.descriptor.packet_key(now) for relay in relays]
     onion = NativeOnion(parameters.geometry, directory.document.network_id)
-    hop = Hop(relay.relay_id, key.public, key.generation)
+    hops = [
+        Hop(relay.relay_id, key.public, key.generation)
+        for relay, key in zip(relays, keys, strict=True)
+        if key is not None
+    ]
     call = OnionCall(ServiceId.ECHO, b"hello", bytes(16))
-    packet = onion.wrap([hop], call, slot=slot_at(now, parameters.slot_s), entropy=os.urandom).packet
-    return encode_frame(
+    wrapped = onion.wrap(hops, call, slot=slot_at(now, parameters.slot_s), entropy=os.urandom)
+    packet = wrapped.packet
+    frame = encode_frame(
         parameters.geometry,
         Kind.REQUEST,
         packet.layer,
@@ -97,3 +108,4 @@ def echo_request(directory: Directory, relay_id: bytes) -> bytes:
         slot=packet.slot,
         exchange_id=1,
     )
+    return frame, lambda reply: onion.open_reply(wrapped.opener, reply.body)

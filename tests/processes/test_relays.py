@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import socket
 import stat
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 import anyio
 import pytest
@@ -17,7 +20,7 @@ from onionpath.link.frames import CallBody, Kind, encode_call, encode_frame
 from onionpath.onion.geometry import SizeClass
 from onionpath.service.calls import ServiceId
 from simulations.local.network import LocalNetwork, LocalRelay
-from tests.processes.raw_links import RawLink, echo_request
+from tests.processes.raw_links import RawLink, echo_request, open_echo_request
 
 pytestmark = pytest.mark.processes
 
@@ -153,6 +156,61 @@ def test_a_connection_that_never_becomes_tls_is_closed(
             pass  # closed all the same
 
     assert Kind.REPLY is answer_to(relay, directory, echo_request(directory, relay.relay_id))
+
+
+OPEN_FILES = 160
+
+
+@contextmanager
+def with_few_files(network: LocalNetwork, relay: LocalRelay) -> Iterator[None]:
+    """The relay is started again as a process that may open this many files, and inside of this it runs as that."""
+    forking = network.processes.pid
+    before = resource.prlimit(forking, resource.RLIMIT_NOFILE)
+    relay.stop()
+    resource.prlimit(forking, resource.RLIMIT_NOFILE, (OPEN_FILES, before[1]))
+    try:
+        relay.restart()
+    finally:
+        resource.prlimit(forking, resource.RLIMIT_NOFILE, before)
+    yield
+    relay.stop()
+    relay.restart()
+
+
+def take_connections(relay: LocalRelay, held: ExitStack) -> None:
+    """More idle connections than it may open files, from as many sources as that takes."""
+    for number in range(OPEN_FILES + 40):
+        connection = held.enter_context(socket.socket())
+        connection.settimeout(5)
+        connection.bind((f"127.77.{1 + number // 50}.1", 0))
+        connection.connect((relay.endpoint.host, relay.endpoint.port))
+
+
+def body_from_three_hops(link: RawLink, network: LocalNetwork, directory: Directory) -> bytes:
+    """What the last of the network's three relays answers over this link to the first."""
+    frame, open_reply = open_echo_request(directory, *(relay.relay_id for relay in network.relays))
+    link.send(frame)
+    while True:
+        reply = link.next_frame()
+        if reply.kind is not Kind.PING:
+            return open_reply(reply).body
+
+
+def test_a_relay_out_of_files_lives_and_carries_packets_all_the_same(
+    network: LocalNetwork, directory: Directory, relay: LocalRelay
+) -> None:
+    """Connections cost nothing to whoever makes them; a dial without a file for it ended the whole relay."""
+    with with_few_files(network, relay):
+        before, geometry = relay.pid, directory.document.parameters.geometry
+        with RawLink(relay, geometry) as link, ExitStack() as held:
+            take_connections(relay, held)
+            assert b"hello" == body_from_three_hops(link, network, directory)
+        closed_at = time.monotonic()
+        with RawLink(relay, geometry) as link:
+            assert b"hello" == body_from_three_hops(link, network, directory)
+        assert time.monotonic() - closed_at < 2
+        assert before == relay.pid
+        assert "Traceback" not in relay.log()
 
 
 def test_nobody_else_may_read_what_relays_keep(network: LocalNetwork) -> None:
