@@ -11,54 +11,22 @@ again whether it was what they wait for. Spec: docs/specs/stream.md §5, §6.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from enum import Enum, auto
 
 import trio
 
 from onionpath.onion.statuses import Reason
 from onionpath.service.stream import ReplyFlags, RequestFlags, StreamReply, StreamRequest
-from onionpath.service.stream_buffers import DOWNSTREAM_LIMIT, UPSTREAM_LIMIT, Downstream, Upstream
+from onionpath.service.stream_buffers import Downstream, Upstream
 from relay.exit.hosts import Host
+from relay.exit.limits import StreamLimits
 from relay.exit.memory import Account, Budget
 
 Dial = Callable[[Host, int], Awaitable[trio.SocketStream | Reason]]
 
 CHUNK = 64 * 1024  # bytes read or written at once; half a large packet, so that one fills in two steps
-
-
-@dataclass(frozen=True, slots=True)
-class StreamLimits:
-    """What streams may take; sizes in bytes.
-
-    Args:
-        streams: open at once. Each has a socket, and a relay's process has a few thousand.
-        streams_per_link: of one caller's link, which carries many clients but must not take all.
-        idle_s: a stream without a call for so long is forgotten; a live client polls every 20 s.
-        longest_wait_s: no call waits longer, whatever it asks for; below the 25 s of a service.
-        linger_s: how long bytes that came before CLOSE may still be written.
-        write_timeout_s: a server that takes nothing for so long is given up.
-        upstream, downstream: held for one stream.
-        total: held for all; twice ``floor`` of it for each stream is certain.
-        floor: what a stream may always hold in each direction.
-    """
-
-    streams: int = 1024
-    streams_per_link: int = 512
-    idle_s: float = 60.0
-    longest_wait_s: float = 20.0
-    linger_s: float = 10.0
-    write_timeout_s: float = 300.0
-    upstream: int = UPSTREAM_LIMIT
-    downstream: int = DOWNSTREAM_LIMIT
-    total: int = 64 * 1024 * 1024
-    floor: int = 16 * 1024
-
-    @property
-    def shared(self) -> int:
-        """What of ``total`` the streams share."""
-        return max(0, self.total - 2 * self.floor * self.streams)
 
 
 class State(Enum):
@@ -96,6 +64,8 @@ class ExitStream:
         self._downstream = Downstream(limits.downstream)
         self._up_account = Account(budget, limits.floor)
         self._down_account = Account(budget, limits.floor)
+        self._waiting_account = Account(budget, limits.waiting_floor)
+        self._calls = 0
         self._changed = trio.lowlevel.ParkingLot()
         self._life = trio.CancelScope()
         self._reading = trio.CancelScope()
@@ -109,8 +79,8 @@ class ExitStream:
 
     @property
     def held(self) -> int:
-        """Bytes in both buffers."""
-        return self._up_account.held + self._down_account.held
+        """Bytes in both buffers and with the calls that wait."""
+        return self._up_account.held + self._down_account.held + self._waiting_account.held
 
     async def run(self, dial: Dial) -> None:
         """Dial, carry bytes both ways, and stay until closed or idle."""
@@ -141,22 +111,56 @@ class ExitStream:
             MalformedError: its offsets contradict what came before.
         """
         self._touch()
+        if self._calls >= self._limits.calls_per_stream:
+            return Reason.SERVICE_BUSY
+        self._calls += 1
+        try:
+            return await self._answer(request, capacity)
+        finally:
+            self._calls -= 1
+
+    async def _answer(self, request: StreamRequest, capacity: int) -> StreamReply | Reason:
         latest = trio.current_time() + self._limits.longest_wait_s
-        with trio.move_on_at(latest):
-            while self._state is State.CONNECTING:
-                await self._changed.park()
-        if self._is_over():
-            return self.refusal
-        if self._state is State.CONNECTING:
-            return StreamReply(downstream_offset=request.read_at)
-        self._upstream.check(
-            request.upstream_offset, len(request.data), ends=RequestFlags.END in request.flags
-        )
-        self._acknowledge(request.acknowledged)
-        with trio.move_on_at(min(latest, trio.current_time() + request.wait_ms / 1000)):
-            while not self._satisfied(request, min(request.at_least, capacity)):
-                await self._changed.park()
-        return self.refusal if self._is_over() else self._reply(request, capacity)
+        with self._keeping(request.data) as may_wait:
+            if self._state is State.CONNECTING and not may_wait:
+                return Reason.SERVICE_BUSY
+            with trio.move_on_at(latest):
+                while self._state is State.CONNECTING:
+                    await self._changed.park()
+            if self._is_over():
+                return self.refusal
+            if self._state is State.CONNECTING:
+                return StreamReply(downstream_offset=request.read_at)
+            self._upstream.check(
+                request.upstream_offset, len(request.data), ends=RequestFlags.END in request.flags
+            )
+            self._acknowledge(request.acknowledged)
+            with trio.move_on_at(min(latest, trio.current_time() + request.wait_ms / 1000)):
+                while not self._satisfied(request, min(request.at_least, capacity)):
+                    if not may_wait:
+                        return self._answer_at_once(request, capacity)
+                    await self._changed.park()
+            return self.refusal if self._is_over() else self._reply(request, capacity)
+
+    @contextmanager
+    def _keeping(self, data: bytes) -> Iterator[bool]:
+        """Hold memory for a call's bytes while it waits; whether there is memory for that.
+
+        Also bytes that were taken stay in memory until their call is answered.
+        """
+        size = 2 * len(data)
+        kept = self._waiting_account.held + size <= self._limits.waiting and self._waiting_account.hold_all(size)
+        try:
+            yield kept
+        finally:
+            if kept:
+                self._waiting_account.free(size)
+
+    def _answer_at_once(self, request: StreamRequest, capacity: int) -> StreamReply | Reason:
+        """Answer a call that there is no memory to keep; it is busy unless something came of the call."""
+        reply = self._reply(request, capacity)
+        moved = reply.upstream_received > request.upstream_offset or reply.data
+        return reply if moved else Reason.SERVICE_BUSY
 
     def close(self) -> None:
         """Forget the stream once what has arrived is written, and read no more."""

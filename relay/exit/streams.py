@@ -7,7 +7,8 @@ when its stream's task is over. Spec: docs/specs/stream.md §4.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import trio
@@ -19,8 +20,9 @@ from onionpath.service.stream import REPLY_OVERHEAD, RequestFlags, StreamReply, 
 from relay.exit.dial import Dialer
 from relay.exit.forgotten import Forgotten
 from relay.exit.hosts import parse_host
+from relay.exit.limits import StreamLimits
 from relay.exit.memory import Budget
-from relay.exit.stream import ExitStream, State, StreamLimits
+from relay.exit.stream import ExitStream, State
 
 # Every stream keeps a call waiting, and a busy one up to 32.
 DEFAULT_LIMITS = Limits(concurrent=4096)
@@ -34,7 +36,7 @@ class StreamStatistics:
         open: streams that callers can name now.
         connecting: those of them that are still being dialled.
         running: tasks, those that still write after CLOSE included.
-        held: bytes in all buffers.
+        held: bytes in all buffers and with the calls that wait.
         opened, bytes_up, bytes_down: since the start; bytes count when their stream is over.
         refused: calls refused, by reason.
         failed: bugs, by the exception's class.
@@ -78,6 +80,7 @@ class StreamService:
         self._running: set[ExitStream] = set()
         self._forgotten = Forgotten()
         self._per_link: Counter[int] = Counter()
+        self._calls_per_link: Counter[int] = Counter()
         self._closed = False
         self._opened = self._bytes_up = self._bytes_down = 0
         self._refused: Counter[Reason] = Counter()
@@ -127,8 +130,13 @@ class StreamService:
         if RequestFlags.CLOSE in request.flags:
             self._close(request.token)
             return StreamReply()
+        if self._calls_per_link[call.caller] >= self._stream_limits.calls_per_link:
+            return Reason.SERVICE_BUSY
         stream = self._find(request, call)
-        return stream if isinstance(stream, Reason) else await stream.answer(request, capacity=capacity)
+        if isinstance(stream, Reason):
+            return stream
+        with counted(self._calls_per_link, call.caller):
+            return await stream.answer(request, capacity=capacity)
 
     def _find(self, request: StreamRequest, call: Call) -> ExitStream | Reason:
         stream = self._streams.get(request.token)
@@ -187,8 +195,23 @@ class StreamService:
         finally:
             self._forget(token, stream.refusal)
             self._running.discard(stream)
-            self._per_link[stream.caller] -= 1
-            if not self._per_link[stream.caller]:
-                del self._per_link[stream.caller]
+            decrement(self._per_link, stream.caller)
             self._bytes_up += stream.bytes_up
             self._bytes_down += stream.bytes_down
+
+
+@contextmanager
+def counted(counts: Counter[int], link: int) -> Iterator[None]:
+    """Count something of a link while it lasts."""
+    counts[link] += 1
+    try:
+        yield
+    finally:
+        decrement(counts, link)
+
+
+def decrement(counts: Counter[int], link: int) -> None:
+    """Count one less, and keep nothing of a link that has none: links come and go."""
+    counts[link] -= 1
+    if not counts[link]:
+        del counts[link]

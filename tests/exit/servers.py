@@ -16,7 +16,7 @@ from onionpath.service.exit_policy import ExitPolicy, IPAddress
 from onionpath.service.stream import RequestFlags, StreamReply, StreamRequest
 from relay.exit.dial import Connect, Dialer, connect
 from relay.exit.hosts import DnsName
-from relay.exit.stream import StreamLimits
+from relay.exit.limits import StreamLimits
 from relay.exit.streams import StreamService
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))

@@ -1,0 +1,49 @@
+"""What the streams of an exit may take. Spec: docs/specs/stream.md §10."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from onionpath.service.stream_buffers import DOWNSTREAM_LIMIT, UPSTREAM_LIMIT
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLimits:
+    """What streams may take; sizes in bytes.
+
+    Args:
+        streams: open at once. Each has a socket, and a relay's process has a few thousand.
+        streams_per_link: of one caller's link, which carries many clients but must not take all.
+        calls_per_stream: waiting at once; a client keeps 32 polls and 8 pushes.
+        calls_per_link: waiting at once; half of what the service answers at once.
+        idle_s: a stream without a call for so long is forgotten; a live client polls every 20 s.
+        longest_wait_s: no call waits longer, whatever it asks for; below the 25 s of a service.
+        linger_s: how long bytes that came before CLOSE may still be written.
+        write_timeout_s: a server that takes nothing for so long is given up.
+        upstream, downstream: held for one stream.
+        waiting: held with the calls of one stream that wait; a client sends at most ``upstream`` ahead of what it
+            knows to have arrived, and a call's body and the data read from it count both.
+        total: held for all; the floors of each stream are certain.
+        floor: what a stream may always hold in each direction.
+        waiting_floor: what it may always hold with its waiting calls.
+    """
+
+    streams: int = 1024
+    streams_per_link: int = 512
+    calls_per_stream: int = 64
+    calls_per_link: int = 2048
+    idle_s: float = 60.0
+    longest_wait_s: float = 20.0
+    linger_s: float = 10.0
+    write_timeout_s: float = 300.0
+    upstream: int = UPSTREAM_LIMIT
+    downstream: int = DOWNSTREAM_LIMIT
+    waiting: int = 2 * UPSTREAM_LIMIT
+    total: int = 64 * 1024 * 1024
+    floor: int = 16 * 1024
+    waiting_floor: int = 4 * 1024
+
+    @property
+    def shared(self) -> int:
+        """What of ``total`` the streams share."""
+        return max(0, self.total - (2 * self.floor + self.waiting_floor) * self.streams)
