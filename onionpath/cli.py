@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from onionpath.errors import OnionPathError, SignatureThresholdError, UsageError, WrongNetworkError, exit_code
+from onionpath.errors import (
+    OnionPathError,
+    SignatureThresholdError,
+    UsageError,
+    WebsiteError,
+    WrongNetworkError,
+)
+from onionpath.exit_codes import run_program
 
 if TYPE_CHECKING:
     import ssl
@@ -25,8 +32,6 @@ if TYPE_CHECKING:
     from onionpath.client.client import Client
 
 PROGRAM = "onionpath"
-INTERRUPTED = 130
-WEBSITE_ERROR = 9
 # A body that a person wants to see in JSON; longer ones belong into a file.
 MAX_JSON_BODY = 1024 * 1024
 
@@ -283,10 +288,6 @@ async def _client(network: Path, state: Path | None) -> AsyncIterator[Client]:
         yield client
 
 
-class WebsiteError(OnionPathError):
-    """Everything on the way worked, and the website itself said no."""
-
-
 def _run(network: Path, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     import anyio
 
@@ -297,57 +298,25 @@ def _run(network: Path, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """The program: runs the command and exits by the table in ``onionpath.errors``."""
-    try:
-        code = cli.main(arguments, prog_name=PROGRAM, standalone_mode=False)
-    except BaseException as error:  # the last border: below it there is only the exit code
-        sys.exit(_code_of(error))
-    sys.exit(code if isinstance(code, int) else 0)
+    """The program: runs the command and exits by the table in ``onionpath.exit_codes``."""
+    run_program(cli, arguments, name=PROGRAM, explain=_explain)
 
 
-def _code_of(error: BaseException) -> int:
-    """Say in one line what happened, and give the exit code."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    match error:
-        case SystemExit(code=code):
-            return code if isinstance(code, int) else 1
-        case click.Abort() | KeyboardInterrupt():
-            return INTERRUPTED
-        case click.ClickException():
-            context = getattr(error, "ctx", None)
-            where = f" (see: {context.command_path} --help)" if context is not None else ""
-            return _say(error.format_message() + where, error.exit_code)
-        case WebsiteError():
-            return _say(str(error), WEBSITE_ERROR)
-        case OnionPathError():
-            return _say(str(error), exit_code(error))
-        case BrokenPipeError():
-            return 1  # whoever read our output has had enough
-        case _:
-            return _code_of_http(error)
-
-
-def _code_of_http(error: BaseException) -> int:
+def _explain(error: BaseException) -> OnionPathError | None:
     """httpx's errors: ours are the cause of some, the website's fault the others."""
     import ssl
 
     import httpx
 
-    if isinstance(error, httpx.TransportError):
-        cause = error.__cause__
-        while cause is not None and not isinstance(cause, OnionPathError | ssl.SSLCertVerificationError):
-            cause = cause.__cause__
-        if isinstance(cause, OnionPathError):
-            return _say(str(cause), exit_code(cause))
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return _say(f"the website shows a wrong certificate: {cause.verify_message}", WEBSITE_ERROR)
-        return _say(f"the website broke off: {error}", WEBSITE_ERROR)
     if isinstance(error, httpx.InvalidURL):
-        return _say(f"not the address of a website: {error}", 2)
-    return _say(f"a fault of ours: {type(error).__name__}; please report this line", 1)
-
-
-def _say(message: str, code: int) -> int:
-    click.echo(f"error: {' '.join(message.split())}", err=True)
-    return code
+        return UsageError(f"not the address of a website: {error}")
+    if not isinstance(error, httpx.TransportError):
+        return None
+    cause = error.__cause__
+    while cause is not None and not isinstance(cause, OnionPathError | ssl.SSLCertVerificationError):
+        cause = cause.__cause__
+    if isinstance(cause, OnionPathError):
+        return cause
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return WebsiteError(f"the website shows a wrong certificate: {cause.verify_message}")
+    return WebsiteError(f"the website broke off: {error}")

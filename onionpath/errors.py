@@ -1,15 +1,16 @@
-"""Every error that onionpath raises, split by whose fault it is and by what helps.
+"""Every kind of error that onionpath raises, split by whose fault it is and by what helps.
+
+Rooms derive their own from these where they have more to say: EquivocationError in ``directory``, for example.
 
 OnionPathError
 ├── UsageError              our caller's mistake: fix the call
 │   ├── SettingsError       .file, .key: fix the settings
 │   └── KeyFileError        .file: fix its mode or content
-├── UnreachableError        try again at .retry_at; .edge says between whom it broke
+├── UnreachableError        try again later; .edge says between whom it broke
 │   ├── DeadlineError       the caller's deadline passed
 │   └── NoPathError         no path satisfies the constraints; .reasons counts why
 ├── PeerError               .peer broke the protocol
 │   ├── BadLayerError       a seal did not open
-│   ├── ReplayError         a packet came twice
 │   ├── MalformedError      bytes that the specification does not allow
 │   └── WrongPeerError      somebody else answered at the peer's address
 ├── DirectoryError          don't use it
@@ -20,6 +21,7 @@ OnionPathError
 │   └── WrongNetworkError
 ├── RefusedError            understood, and refused: .reason
 ├── StreamError             a byte stream broke for good: .reason
+├── WebsiteError            everything on the way worked, and the website said no
 └── OutcomeUnknownError     it may or may not have happened
 """
 
@@ -76,16 +78,12 @@ class UnreachableError(OnionPathError):
 
     Args:
         edge: between whom it broke, as far as that is known.
-        retry_at: Unix time from which on another try makes sense, if that is known.
         sent: False if it is certain that nothing left this program.
     """
 
-    def __init__(
-        self, message: str, *, edge: Edge | None = None, retry_at: float | None = None, sent: bool = True
-    ) -> None:
+    def __init__(self, message: str, *, edge: Edge | None = None, sent: bool = True) -> None:
         super().__init__(message)
         self.edge = edge
-        self.retry_at = retry_at
         self.sent = sent
 
 
@@ -117,10 +115,6 @@ class PeerError(OnionPathError):
 
 class BadLayerError(PeerError):
     """A seal did not open: wrong key, wrong slot and damage look alike on purpose."""
-
-
-class ReplayError(PeerError):
-    """A packet was seen before."""
 
 
 class MalformedError(PeerError):
@@ -172,24 +166,9 @@ class StreamError(OnionPathError):
         self.reason = reason
 
 
+class WebsiteError(OnionPathError):
+    """Everything on the way worked, and the website itself said no."""
+
+
 class OutcomeUnknownError(OnionPathError):
     """The call may or may not have been carried out, and nobody can tell which."""
-
-
-# The exit codes of both programs, first match wins; documented in docs/guides/exit-codes.md. 2 is click's own for
-# a wrong command line, 130 means interrupted.
-EXIT_CODES: tuple[tuple[type[OnionPathError], int], ...] = (
-    (KeyFileError, 6),
-    (SettingsError, 3),
-    (UsageError, 2),
-    (DeadlineError, 5),
-    (NoPathError, 4),
-    (UnreachableError, 4),
-    (DirectoryError, 7),
-    (RefusedError, 8),
-)
-
-
-def exit_code(error: OnionPathError) -> int:
-    """The documented exit code of a program that ends with this error; 1 for whatever has no code of its own."""
-    return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), 1)

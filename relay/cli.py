@@ -9,24 +9,25 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from onionpath.errors import OnionPathError, SettingsError, exit_code
+from onionpath.errors import OnionPathError, SettingsError
+from onionpath.exit_codes import run_program
 
 if TYPE_CHECKING:
     from relay.checkup import Finding
     from relay.founding import Founded
+    from relay.serving import Announce, Ready
     from relay.settings import AuthoritySettings, LogSection, RelaySettings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 PROGRAM = "onionpath-relay"
-INTERRUPTED = 130
 _DURATION = re.compile(r"(?P<count>[1-9][0-9]{0,5})(?P<unit>[smhd])", re.ASCII)
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -260,15 +261,12 @@ def _serve(main: Callable[[], Any]) -> None:
     trio.run(main)
 
 
-def _announcer(ready_fd: int | None, as_json: bool) -> Callable[[object], None]:
+def _announcer(ready_fd: int | None, as_json: bool) -> Announce:
     """Tells once that we serve: a JSON line to ``ready_fd``, and one on standard output."""
 
-    def announce(info: object) -> None:
-        import msgspec
-
-        facts = msgspec.to_builtins(info, builtin_types=(bytes,), enc_hook=str)
-        facts = facts if isinstance(facts, dict) else {"info": facts}
-        line = json.dumps({"event": "ready", **facts}, default=bytes.hex)
+    def announce(ready: Ready) -> None:
+        facts = asdict(ready)
+        line = json.dumps({"event": "ready", **facts})
         click.echo(line if as_json else f"ready: {', '.join(f'{name} {facts[name]}' for name in facts)}")
         if ready_fd is not None:
             with os.fdopen(ready_fd, "w", encoding="ascii") as file:
@@ -278,39 +276,14 @@ def _announcer(ready_fd: int | None, as_json: bool) -> Callable[[object], None]:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """The program: runs the command and exits by the table in ``onionpath.errors``."""
-    try:
-        code = cli.main(arguments, prog_name=PROGRAM, standalone_mode=False)
-    except BaseException as error:  # the last border: below it there is only the exit code
-        sys.exit(_code_of(error))
-    sys.exit(code if isinstance(code, int) else 0)
+    """The program: runs the command and exits by the table in ``onionpath.exit_codes``."""
+    run_program(cli, arguments, name=PROGRAM, explain=_explain)
 
 
-def _code_of(error: BaseException) -> int:
-    """Say in one line what happened, and give the exit code."""
-    while isinstance(error, BaseExceptionGroup):
-        # Nurseries wrap what ended them; the first is the cause, the others are usually its echo.
-        error = error.exceptions[0]
-    match error:
-        case SystemExit(code=code):
-            return code if isinstance(code, int) else 1
-        case click.Abort() | KeyboardInterrupt():
-            return INTERRUPTED
-        case click.ClickException():
-            context = getattr(error, "ctx", None)
-            where = f" (see: {context.command_path} --help)" if context is not None else ""
-            return _say(error.format_message() + where, error.exit_code)
-        case OnionPathError():
-            return _say(str(error), exit_code(error))
-        case OSError():
-            file = f"{error.filename}: " if error.filename else ""
-            return _say(f"{file}{error.strerror or type(error).__name__}", 1)
-        case _:
-            from relay.logs import describe_error
+def _explain(error: BaseException) -> str | None:
+    """A fault of ours with its place, which an operator can report without showing what it was about."""
+    if isinstance(error, OSError):
+        return None
+    from relay.logs import describe_error
 
-            return _say(f"a fault of ours: {describe_error(error)}; please report this line", 1)
-
-
-def _say(message: str, code: int) -> int:
-    click.echo(f"error: {' '.join(message.split())}", err=True)
-    return code
+    return f"a fault of ours: {describe_error(error)}; please report this line"

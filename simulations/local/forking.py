@@ -174,7 +174,8 @@ def _redirect(log: str) -> None:
 def _serve(order: Start, ready: Callable[[object], None]) -> int:
     import trio
 
-    from onionpath.errors import OnionPathError, exit_code
+    from onionpath.errors import OnionPathError
+    from onionpath.exit_codes import exit_code
     from relay.daemon import run_authority, run_relay
     from relay.logs import configure_logs
     from relay.settings import AuthoritySettings, RelaySettings

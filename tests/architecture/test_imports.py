@@ -25,10 +25,11 @@ ARROWS = {
     "crypto": {"leaf", "crypto"},
     "pure": PURE,
     "link": PURE | {"link"},
-    "client": PURE | {"link", "client"},
-    "relay": PURE | {"link", "relay"},
-    "simulations": PURE | {"link", "client", "relay", "simulations"},
-    "tests": PURE | {"link", "client", "relay", "simulations", "tests"},
+    "door": {"leaf", "door"},
+    "client": PURE | {"link", "door", "client"},
+    "relay": PURE | {"link", "door", "relay"},
+    "simulations": PURE | {"link", "door", "client", "relay", "simulations"},
+    "tests": PURE | {"link", "door", "client", "relay", "simulations", "tests"},
 }
 
 CRYPTOGRAPHY = {"nacl", "cryptography"}
@@ -47,6 +48,7 @@ BANNED = {
     "crypto": WORLD | LOOPS,
     "pure": WORLD | LOOPS | CRYPTOGRAPHY,
     "link": {"socket", "httpx", "httpx2", "httpcore", "httpcore2", "structlog"} | LOOPS | CRYPTOGRAPHY,
+    "door": (WORLD - {"click"}) | LOOPS | CRYPTOGRAPHY,
     "client": {"socket"} | LOOPS | CRYPTOGRAPHY,
     "relay": {"asyncio", "anyio", "httpx", "httpx2", "httpcore", "httpcore2"} | CRYPTOGRAPHY,
     "simulations": set(),
@@ -85,6 +87,8 @@ def level_of(module: str) -> str | None:
         return "leaf"
     if room in PURE_ROOMS:
         return "crypto" if room == "crypto" else "pure"
+    if room == "exit_codes":
+        return "door"  # how every program ends, the relay's and the simulations' as well
     # `onionpath` itself, its command line and its twins for other libraries are front doors.
     return "link" if room == "link" else "client"
 
@@ -197,6 +201,8 @@ PLANTED = {
     "a pure room imports link": ("onionpath/directory/probe.py", "import onionpath.link.frames"),
     "a pure room imports relay": ("onionpath/swarm/swarms.py", "from relay import store"),
     "crypto imports another room": ("onionpath/crypto/keys.py", "from onionpath import onion"),
+    "the common door imports the client": ("onionpath/exit_codes.py", "import onionpath.client.client"),
+    "a pure room imports the common door": ("onionpath/path/guards.py", "import onionpath.exit_codes"),
     "a leaf imports crypto": ("onionpath/errors.py", "from onionpath.crypto import keys"),
     "link imports client": ("onionpath/link/frames.py", "from onionpath.client import client"),
     "inside a function": ("onionpath/path/guards.py", "def f():\n    import socket"),
@@ -236,6 +242,7 @@ def test_a_planted_wrong_arrow_is_found_once(path: str, source: str) -> None:
 
 
 ALLOWED = {
+    "every program ends by one table": ("relay/cli.py", "from onionpath.exit_codes import run_program"),
     "relay frames with link": (
         "relay/links.py",
         "import ssl, socket, trio\nfrom onionpath.link import frames",

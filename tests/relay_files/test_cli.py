@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -17,9 +16,18 @@ import pytest
 
 from onionpath.directory.parameters import Parameters
 from onionpath.directory.trust import TrustRoot
-from onionpath.errors import DeadlineError, DirectoryError, KeyFileError, RefusedError, SettingsError
+from onionpath.errors import (
+    DeadlineError,
+    DirectoryError,
+    KeyFileError,
+    RefusedError,
+    SettingsError,
+    WebsiteError,
+)
+from onionpath.exit_codes import EXIT_CODES, INTERRUPTED, OTHER, code_of
 from relay import cli
 from relay.keys import load_relay_keys
+from relay.serving import Ready
 from relay.settings import AuthoritySettings, RelaySettings
 from relay.settings_files import load_settings
 
@@ -217,19 +225,13 @@ def test_a_wrong_command_line_is_code_2(run: Run, arguments: tuple[str, ...]) ->
     assert "Traceback" not in err
 
 
-@dataclass
-class Ready:
-    identity: bytes
-    listen: tuple[str, ...]
-
-
 def test_the_ready_line_goes_to_both_places(capsys: pytest.CaptureFixture[str]) -> None:
     reader, writer = os.pipe()
-    cli._announcer(writer, True)(Ready(b"\1\2", ("127.0.0.1:1",)))
+    cli._announcer(writer, True)(Ready("0102", ("127.0.0.1:1",), 7))
     with os.fdopen(reader) as file:
         line = file.read()
 
-    assert {"event": "ready", "identity": "0102", "listen": ["127.0.0.1:1"]} == json.loads(line)
+    assert {"event": "ready", "identity": "0102", "addresses": ["127.0.0.1:1"], "pid": 7} == json.loads(line)
     assert line == capsys.readouterr().out
 
 
@@ -241,6 +243,8 @@ def test_the_ready_line_goes_to_both_places(capsys: pytest.CaptureFixture[str]) 
         (ExceptionGroup("", [ExceptionGroup("", [DirectoryError("old")])]), 7, "error: old"),
         (RefusedError("no", reason="r"), 8, "error: no"),
         (DeadlineError("late"), 5, "error: late"),
+        (WebsiteError("404"), 9, "error: 404"),
+        (BrokenPipeError(), 1, ""),
         (KeyboardInterrupt(), 130, ""),
         (BaseExceptionGroup("", [KeyboardInterrupt()]), 130, ""),
         (click.Abort(), 130, ""),
@@ -252,7 +256,7 @@ def test_the_ready_line_goes_to_both_places(capsys: pytest.CaptureFixture[str]) 
 def test_every_error_is_one_line_and_its_code(
     error: BaseException, code: int, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert code == cli._code_of(error)
+    assert code == code_of(error, cli._explain)
     err = capsys.readouterr().err
     assert err.startswith(said)
     assert len(err.splitlines()) == (1 if said else 0)
@@ -303,3 +307,10 @@ def test_a_hardened_process_leaves_no_core_and_lets_nobody_attach() -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert f"(0, 0) {0o077}\n0\n" == done.stdout
+
+
+def test_the_guide_lists_every_exit_code_and_no_other() -> None:
+    guide = (ROOT / "docs" / "guides" / "exit-codes.md").read_text()
+    listed = {int(code) for code in re.findall(r"^\| (\d+) \|", guide, re.MULTILINE)}
+
+    assert listed == {0, OTHER, INTERRUPTED} | {code for _, code in EXIT_CODES}

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from onionpath.errors import KeyFileError, SettingsError, exit_code
+from onionpath.errors import KeyFileError, SettingsError
+from onionpath.exit_codes import exit_code
 from relay.files import (
     FolderLock,
     create_secret,

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onionpath.crypto.identity import IdentityKey
-from onionpath.errors import SettingsError, UsageError, exit_code
+from onionpath.errors import SettingsError, UsageError
+from onionpath.exit_codes import exit_code
 from relay.limits import SwitchLimits
 from relay.settings import AuthoritySettings, RelaySettings, parse_endpoint
 from relay.settings_files import load_settings
