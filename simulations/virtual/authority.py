@@ -61,7 +61,7 @@ class VirtualAuthority:
         self.steady = self.clock.steady()
         self.state: bytes | None = None
         self.driver: SwitchDriver | None = None
-        self.signed = 0
+        self.signed: list[int] = []
         self.refused: dict[str, int] = {}
         self._task: Task | None = None
         world.fabric.host(str(keys.address), self)
@@ -149,8 +149,8 @@ class VirtualAuthority:
     def store(self, signed: Signed) -> None:
         """Keep the state of a new document on disk."""
         self.state = signed.state
-        self.signed += 1
         document = signed.directory.document
+        self.signed.append(document.number)
         self._note("signed", outcome=f"{document.number} {len(document.relays)}")
 
     def _pause_s(self, before: Directory | None) -> float:

@@ -85,10 +85,11 @@ class Keeper:
     async def publish_forever(self, *, published: bool) -> None:
         """Hand our descriptor to every authority, again and again; ``published`` says that they have it already."""
         while True:
+            # Made before we publish: what changes meanwhile is published next.
+            self._described_anew = Promise(self._heap)
             if not published:
                 await self._publish_to_all()
             published = False
-            self._described_anew = Promise(self._heap)
             timer = self._heap.after(PUBLISH_EVERY_S, self._described_anew.keep, None)
             try:
                 await self._described_anew

@@ -197,10 +197,9 @@ class VirtualRelay:
         )
 
     def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        # The first step is an event of its own, so that a task which ends this life finds it complete.
         task = Task(coroutine)
         self._tasks.append(task)
-        self._heap.at(self._heap.now, task.step)
+        task.step()
 
     async def _keep_keys(self, switch: Switch, replay: ReplayMemory, keeper: Keeper) -> None:
         while True:

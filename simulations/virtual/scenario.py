@@ -163,7 +163,7 @@ def _summary(running: Running, *, start_s: float, run_s: float) -> Summary:
         longest_took_s=round(tally.longest_s, 3),
         endings=dict(tally.endings),
         relays_replaced=tally.replaced,
-        documents=network.authority.signed,
+        documents=len(network.authority.signed),
         frames=network.record.frames,
         events=network.heap.events,
         start_s=round(start_s, 3),

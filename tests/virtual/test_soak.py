@@ -1,0 +1,72 @@
+"""A day of a network in minutes; how fast, how dear, how large."""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+from pathlib import Path
+
+import pytest
+
+from onionpath.injected import UnixTime
+from simulations.virtual.cost import measure
+from simulations.virtual.network import Plan, virtual_network
+from simulations.virtual.requests import echo
+from simulations.virtual.scenario import Running, Scenario, run
+from simulations.virtual.wires import WireModel
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+WIRES = WireModel(latency_s=0.01, latency_up_to_s=0.1, jitter_s=0.005)
+
+
+def resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def test_a_day_of_thirty_relays_leaves_memory_flat_and_every_request_answered() -> None:
+    running = Running(Scenario(Plan(relays=30, wires=WIRES, record=False), 10, 24.0, 0.3))
+    samples = []
+    for hour in range(1, 25):
+        running.advance_to(UnixTime(running.network.plan.period_s * 500_004 + 3_600 * hour))
+        gc.collect()
+        samples.append((resident_mb(), len(gc.get_objects())))
+    running.network.advance(minutes=1)
+    requests = sum(running.tally.endings.values())
+    print(f"\n{requests} requests, RSS and objects at 3, 12, 24 h:", samples[2], samples[11], samples[23])
+
+    assert requests == running.tally.endings["answered"] > 24_000
+    assert running.network.is_balanced()
+    (early_mb, early), (late_mb, late) = samples[5], samples[23]
+    assert late <= 1.01 * early
+    assert late_mb <= early_mb + 5
+
+
+def test_thirty_relays_run_five_hundred_times_as_fast_as_real_time() -> None:
+    summary = run(Scenario(Plan(relays=30, wires=WIRES, record=False), 10, 6.0, 0.2))
+    print(f"\n{summary.speed:.0f} × real time, {summary.requests} requests")
+
+    assert summary.speed >= 500
+
+
+def test_a_request_costs_at_most_half_as_much_again_as_its_cryptography() -> None:
+    # The least of three, because somebody else may use the machine.
+    costs = sorted((measure() for _ in range(3)), key=lambda cost: cost.over_bare)
+    print(f"\n{costs[0].request_us:.0f} µs, {costs[0].over_bare:.2f} × bare")
+
+    assert costs[0].over_bare <= 1.5
+
+
+def test_a_thousand_relays_start_in_seconds_and_fit_in_memory() -> None:
+    before = resident_mb()
+    network = virtual_network(relays=1_000, record=False, replay_entries=1_024)
+    client = network.client()
+    for number in range(50):
+        assert client.request(echo(isolation=str(number))).is_answered
+    grown = resident_mb() - before
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    print(f"\n{grown:.0f} MB more, {peak:.0f} MB at most")
+
+    assert grown < 500
