@@ -55,7 +55,10 @@ class Caller:
                     await self._read()
                 elif answer.kind is Kind.ANSWER and answer.exchange_id == self._exchange_id:
                     return self._decode(answer)
-        except (OSError, EOFError) as error:
+        except MalformedError:
+            raise
+        except (OSError, EOFError, PeerError) as error:
+            # Of the errors of a peer only damage to TLS is left, and that may be anybody's on the way.
             raise UnreachableError("the connection broke") from error
 
     async def _read(self) -> None:
@@ -82,15 +85,19 @@ async def calling(neighbour: Neighbour, geometry: Geometry, context: ssl.SSLCont
         raise UnreachableError(f"{neighbour.host}:{neighbour.port} could not be reached")
     wire = Wire(0, sock, TlsSession(context, server_side=False))
     try:
-        await wire.shake_hands(memoryview(bytearray(16 * 1024)))
-        wire.tls.check_peer(neighbour.key_hash)
+        await _greet(wire, neighbour)
+        # What is raised while the connection is used is no word about how it was made.
         yield Caller(wire, geometry)
-    except (OSError, EOFError) as error:
-        raise UnreachableError(f"{neighbour.host}:{neighbour.port} broke the connection") from error
-    except MalformedError:
-        raise
-    except PeerError as error:
-        raise UnreachableError(f"{neighbour.host}:{neighbour.port}: {error}") from error
     finally:
         wire.close()
     await trio.lowlevel.checkpoint()
+
+
+async def _greet(wire: Wire, neighbour: Neighbour) -> None:
+    try:
+        await wire.shake_hands(memoryview(bytearray(16 * 1024)))
+        wire.tls.check_peer(neighbour.key_hash)
+    except (OSError, EOFError) as error:
+        raise UnreachableError(f"{neighbour.host}:{neighbour.port} broke the connection") from error
+    except PeerError as error:
+        raise UnreachableError(f"{neighbour.host}:{neighbour.port}: {error}") from error

@@ -156,14 +156,22 @@ def decode_parts(data: bytes, *, max_parts: int, max_size: int) -> list[bytes]:
     return parts
 
 
+def decode_directory_parts(data: bytes) -> tuple[bytes, list[bytes]]:
+    """A document's envelope and descriptors' envelopes, none of them verified, as ``encode_parts`` joined them.
+
+    Raises:
+        MalformedError: there is no document, or a part is too long, cut off, or one too many.
+    """
+    parts = decode_parts(data, max_parts=1 + MAX_RELAYS, max_size=MAX_DOCUMENT_SIZE)
+    if not parts or any(len(part) > MAX_DESCRIPTOR_SIZE for part in parts[1:]):
+        raise MalformedError("there is no document, or a descriptor is too long")
+    return parts[0], parts[1:]
+
+
 def _snapshot_parts(snapshot: bytes) -> tuple[bytes, list[bytes]]:
     if not snapshot.startswith(_SNAPSHOT_MAGIC):
         raise MalformedError("this is no snapshot of a directory")
-    body = snapshot[len(_SNAPSHOT_MAGIC) :]
-    parts = decode_parts(body, max_parts=1 + MAX_RELAYS, max_size=MAX_DOCUMENT_SIZE)
-    if not parts or any(len(part) > MAX_DESCRIPTOR_SIZE for part in parts[1:]):
-        raise MalformedError("the snapshot of a directory has no document, or a part that is too long")
-    return parts[0], parts[1:]
+    return decode_directory_parts(snapshot[len(_SNAPSHOT_MAGIC) :])
 
 
 def _by_digest(known: Directory) -> dict[bytes, tuple[bytes, Descriptor]]:
