@@ -129,17 +129,16 @@ async def test_cancelling_around_the_client_closes_it(world: World) -> None:
 
 
 async def test_many_calls_at_once_share_connections(world: World) -> None:
-    async with Client(world.root) as client, anyio.create_task_group() as group:
-        bodies = []
+    bodies = []
 
-        async def ask(number: int) -> None:
-            bodies.append((await client.call(ServiceId.ECHO, bytes([number]))).body)
+    async def ask(client: Client, number: int) -> None:
+        bodies.append((await client.call(ServiceId.ECHO, bytes([number]))).body)
 
-        for number in range(20):
-            group.start_soon(ask, number)
+    async with Client(world.root) as client:
         with anyio.fail_after(20):
-            while len(bodies) < 20:
-                await anyio.lowlevel.checkpoint()
+            async with anyio.create_task_group() as group:
+                for number in range(20):
+                    group.start_soon(ask, client, number)
 
     assert {bytes([number]) for number in range(20)} == set(bodies)
 

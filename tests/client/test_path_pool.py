@@ -92,9 +92,12 @@ def test_a_failure_without_an_edge_accuses_nobody() -> None:
 @pytest.mark.parametrize("edge", [Edge(-1, 0), Edge(2, 3), Edge(7, 8)])
 def test_any_edge_can_be_reported(edge: Edge) -> None:
     paths = pool()
-    paths.retire(ready(paths, "a"), edge, now=NOW)
+    failed = ready(paths, "a")
+    paths.retire(failed, edge, now=NOW)
+    again = ready(paths, "a")
 
-    assert ready(paths, "a")
+    assert failed is not again
+    assert 3 == len({hop.relay_id for hop in again.hops})
 
 
 def test_retiring_one_path_leaves_those_of_other_keys() -> None:

@@ -23,7 +23,7 @@ from onionpath.directory.descriptor import Descriptor, PacketKey
 from onionpath.directory.parameters import Parameters
 from onionpath.directory.trust import Authority as Signer
 from onionpath.directory.trust import TrustRoot
-from onionpath.injected import UnixTime
+from onionpath.injected import Entropy, UnixTime
 from onionpath.link.tls import client_context, server_context
 from onionpath.onion.native import NativeOnion
 from onionpath.onion.packets import HopKey
@@ -68,6 +68,7 @@ class Node:
         limits: SwitchLimits | None = None,
         timeouts: Timeouts | None = None,
         gate: GateLimits | None = None,
+        entropy: Entropy = os.urandom,
     ) -> None:
         folder.mkdir()
         self.folder = folder
@@ -91,7 +92,7 @@ class Node:
             link_key_hash=self.key_hash,
             replay=ReplayMemory(MemoryTables(), TagKey(os.urandom(32))),
             limits=limits or SwitchLimits(),
-            entropy=os.urandom,
+            entropy=entropy,
         )
         self.epoch = int(clock() // PARAMETERS.epoch_s)
         self.switch.use_keys({self.epoch % 256: HopKey(self.relay_id, self.epoch % 256, self.private)})

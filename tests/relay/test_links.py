@@ -12,8 +12,10 @@ import pytest
 import trio
 from structlog.testing import capture_logs
 
+from onionpath.crypto.identity import IdentityKey
 from onionpath.errors import UnreachableError
 from onionpath.link.frames import CallBody, FrameReader, Kind, encode_call, encode_frame
+from onionpath.link.proof import NONCE_SIZE, Claim
 from onionpath.link.tls import TlsSession, client_context
 from onionpath.onion.geometry import SizeClass
 from onionpath.onion.statuses import Reason
@@ -187,11 +189,10 @@ async def test_a_relay_does_not_send_packets_to_somebody_else_at_a_relays_addres
     async with serving(Node(tmp_path / "one")) as one, serving(Node(tmp_path / "two")) as two:
         assert one.links is not None
         one.links.use_network({two.relay_id: Neighbour("127.0.0.1", two.port, bytes(32))})
-        before = dict(one.switch._refused_until)
         await one.links._dial(two.relay_id)
 
-        assert {} == before
-        assert [two.relay_id] == list(one.switch._refused_until)
+        assert {"handshake_wrong_peer": 1} == one.links.counts()
+        assert 0 == one.switch.statistics().links
 
 
 async def test_a_peer_that_speaks_no_tls_is_closed(tmp_path: Path) -> None:
@@ -205,7 +206,9 @@ async def test_a_peer_that_speaks_no_tls_is_closed(tmp_path: Path) -> None:
             except trio.BrokenResourceError:
                 pass
         await stream.aclose()
-        assert 0 == node.switch.statistics().links
+        assert node.links is not None
+        assert {"handshake_failed": 1} == node.links.counts()
+        await until(lambda: not node.gate._open)
 
 
 async def test_a_peer_that_says_nothing_is_closed_within_the_handshakes_deadline(tmp_path: Path) -> None:
@@ -236,26 +239,44 @@ async def test_a_bug_in_a_service_costs_its_caller_an_answer_and_nobody_else_any
         assert b"hello" == (await caller.call(echo_call(b"hello"))).body
 
 
-async def test_a_bug_in_the_switch_ends_one_link_and_not_the_relay(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with serving(Node(tmp_path / "node")) as node:
+async def test_a_bug_below_the_switch_ends_one_link_and_not_the_relay(tmp_path: Path) -> None:
+    """A caller that claims to be a relay makes the switch draw a nonce, and this relay's entropy is at an end."""
+
+    def no_entropy(size: int) -> bytes:
+        raise ZeroDivisionError
+
+    claim = Claim(IdentityKey(bytes(32)).relay_id, bytes(NONCE_SIZE)).encode()
+    node = Node(tmp_path / "node", entropy=no_entropy)
+    async with serving(node):
         with capture_logs() as logs:
-            async with talking(node) as caller:
-                receive = node.switch.receive
-
-                def fail(*args: object, **more: object) -> object:
-                    monkeypatch.setattr(node.switch, "receive", receive)
-                    raise ZeroDivisionError
-
-                monkeypatch.setattr(node.switch, "receive", fail)
-                with pytest.raises(UnreachableError):
-                    await caller.call(echo_call(b"hello"))
+            async with a_wire(node) as wire:
+                wire.put(encode_frame(GEOMETRY, Kind.CLAIM, claim))
+                await wire.flush()
+                await until_closed(wire)
         async with talking(node) as caller:
             assert b"hello" == (await caller.call(echo_call(b"hello"))).body
 
     assert [["ZeroDivisionError"]] == [line["kinds"] for line in logs if line["event"] == "link_failed"]
     assert 1 == node.counts["link_bug"]
+
+
+async def test_what_goes_wrong_while_a_connection_is_used_is_not_said_to_be_the_connection(
+    tmp_path: Path,
+) -> None:
+    async with serving(Node(tmp_path / "node")) as node:
+        with pytest.raises(OSError, match="a full disk") as caught, trio.fail_after(10):
+            async with calling(node.neighbour, GEOMETRY, client_context()):
+                raise OSError(28, "a full disk")
+
+    assert 28 == caught.value.errno
+
+
+async def test_a_call_over_a_connection_that_breaks_says_so(tmp_path: Path) -> None:
+    async with serving(Node(tmp_path / "node")) as node, talking(node) as caller:
+        await caller.call(echo_call(b"hello"))
+        node.scope.cancel()
+        with pytest.raises(UnreachableError, match="broke"):
+            await caller.call(echo_call(b"hello"))
 
 
 async def test_reading_pauses_for_a_flood_and_resumes(tmp_path: Path) -> None:
