@@ -53,7 +53,7 @@ def make_certificates(folder: Path) -> tuple[Path, Path, Path]:
     try:
         import trustme
     except ImportError as error:
-        raise UsageError("a local website needs trustme: install onionpath[local]") from error
+        raise UsageError("a local website needs trustme: install onionpath[simulations]") from error
 
     trusted, other = trustme.CA(), trustme.CA()
     ca_file, right, wrong = folder / "ca.pem", folder / "server.pem", folder / "wrong.pem"
