@@ -3,35 +3,30 @@
 Only ``tick`` makes documents. Whoever runs it stores ``Signed.state`` durably, and only then publishes
 ``Signed.directory``; so a restart cannot lead to two documents of one number, whatever was lost.
 
-| last document | descriptors | tick |
+| last document | relays to list | tick |
 |---|---|---|
 | none, or expired | fewer than ``first_document_relays`` | nothing |
 | none, or expired | enough | signs |
 | valid, of this period or a later one | any | nothing |
 | valid, of an earlier period | at least one | signs |
 
-Spec: docs/specs/directory.md §9.
+A relay is listed once it was reached where it says (``reachability``). Spec: docs/specs/directory.md §9.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from onionpath.crypto.identity import IdentityKey, RelayId
 from onionpath.directory.descriptor import (
-    MAX_DESCRIPTOR_SIZE,
-    Descriptor,
-    check_present,
     descriptor_digest,
     parse_descriptor,
     verify_descriptor,
 )
-from onionpath.directory.directory import Directory, assemble, decode_parts, encode_parts
+from onionpath.directory.directory import Directory, assemble, decode_directory_parts, encode_parts
 from onionpath.directory.document import (
-    MAX_DOCUMENT_SIZE,
-    MAX_RELAYS,
     NO_PREVIOUS,
     Document,
     Listing,
@@ -40,9 +35,10 @@ from onionpath.directory.document import (
 )
 from onionpath.directory.parameters import Parameters
 from onionpath.directory.trust import TrustRoot
-from onionpath.errors import MalformedError, RefusedError, StaleDirectoryError, UsageError
+from onionpath.errors import MalformedError, RefusedError, UsageError
 from onionpath.injected import UnixTime
-from relay.authority.public import is_public
+from relay.authority.reachability import Contact, Reachability
+from relay.authority.roll import Known, Roll
 from relay.authority.weights import weigh
 
 VALID_PERIODS = 3
@@ -64,12 +60,6 @@ class Signed:
     state: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    envelope: bytes
-    descriptor: Descriptor
-
-
 class Authority:
     """Collects descriptors and signs a document in each period.
 
@@ -78,7 +68,10 @@ class Authority:
         parameters: those of the root.
         period_s: whole seconds; a network keeps its period for ever, because numbers come from it.
         first_document_relays: how many descriptors to wait for while no document is valid.
-        private_addresses: list relays at addresses that aren't public; for test networks.
+        private_addresses: list relays at addresses that aren't public, and any number in one network; for test
+            networks.
+        allow: the only relays that may join; empty for anybody.
+        probes: relays are listed only once ``probed`` said that they were reached; False where nobody can dial.
         state: ``Signed.state`` as it was stored last.
 
     Raises:
@@ -96,6 +89,8 @@ class Authority:
         period_s: int,
         first_document_relays: int = 1,
         private_addresses: bool = False,
+        allow: Collection[RelayId] = (),
+        probes: bool = False,
         state: bytes | None = None,
     ) -> None:
         if identity.public not in root.signers or root.threshold != 1:
@@ -108,8 +103,9 @@ class Authority:
             raise UsageError("an authority's period and first relays are at least 1")
         self._identity, self._root, self._parameters = identity, root, parameters
         self._period_s, self._first = period_s, first_document_relays
-        self._private_addresses = private_addresses
-        self._known: dict[RelayId, _Known] = {}
+        own = [authority.address for authority in root.authorities]
+        self._roll = Roll(root.network_id, own=own, private_addresses=private_addresses, allow=allow)
+        self._reachability = Reachability(period_s=period_s) if probes else None
         self._number, self._previous = 0, NO_PREVIOUS
         self._directory: Directory | None = None
         if state is not None:
@@ -128,14 +124,30 @@ class Authority:
             RefusedError: it is legal but won't be listed; ``reason`` says why.
         """
         descriptor = verify_descriptor(envelope, now=now)
-        known = self._known.get(descriptor.relay_id)
+        known = self._roll.get(descriptor.relay_id)
         if known is not None and known.envelope == envelope:
             return
-        self._drop_stale(now)
-        reason = self._refusal(descriptor)
+        reason = self._roll.refusal(descriptor, now=now) or self._unreached(Contact.of(descriptor), now)
         if reason is not None:
             raise RefusedError(f"the descriptor is not accepted: {reason}", reason=reason)
-        self._known[descriptor.relay_id] = _Known(envelope, descriptor)
+        self._replace(known, Known(envelope, descriptor))
+
+    def due(self, now: UnixTime) -> list[Contact]:
+        """Whom to dial now; say what became of each with ``probed``."""
+        if self._reachability is None:
+            return []
+        contacts = [Contact.of(known.descriptor) for known in self._roll]
+        return [contact for contact in contacts if self._reachability.is_due(contact, now)]
+
+    def probed(self, contact: Contact, *, reached: bool, now: UnixTime) -> None:
+        """Take what a probe found; whoever never was reached is forgotten, and frees its addresses and keys."""
+        known = self._roll.get(contact.relay_id)
+        if self._reachability is None or known is None or Contact.of(known.descriptor) != contact:
+            return
+        self._reachability.note(contact, now, reached=reached)
+        if not self._reachability.is_reachable(contact, now):
+            self._reachability.forget(contact)
+            self._roll.remove(contact.relay_id)
 
     def tick(self, now: UnixTime) -> Signed | None:
         """Sign, if it is time; call it once in a second or more often.
@@ -145,22 +157,41 @@ class Authority:
         number = int(now // self._period_s)
         if number <= self._number:
             return None
-        self._drop_stale(now)
-        if len(self._known) < (1 if self._has_valid(now) else self._first):
+        self._roll.drop_stale(now)
+        if self._reachability is not None:
+            self._reachability.keep({Contact.of(known.descriptor) for known in self._roll})
+        listed = self._listed(now)
+        if len(listed) < (1 if self._has_valid(now) else self._first):
             return None
-        document = self._draft(number)
+        document = self._draft(number, listed)
         envelope = sign_document(document, [self._identity])
         verified = UnverifiedDocument(envelope).verify(self._root, now=now, seen=None)
-        self._directory = assemble(verified, [known.envelope for known in self._known.values()])
+        self._directory = assemble(verified, [known.envelope for known in listed])
         self._number, self._previous = number, verified.digest
         return Signed(self._directory, self._state())
 
     def _has_valid(self, now: UnixTime) -> bool:
         return self._directory is not None and now < self._directory.document.valid_until
 
-    def _draft(self, number: int) -> Document:
-        descriptors = {relay_id: known.descriptor for relay_id, known in self._known.items()}
-        weights = weigh(descriptors.values())
+    def _listed(self, now: UnixTime) -> list[Known]:
+        return [known for known in self._roll if self._is_listable(Contact.of(known.descriptor), now)]
+
+    def _unreached(self, contact: Contact, now: UnixTime) -> str | None:
+        failed = self._reachability is not None and self._reachability.has_failed(contact, now)
+        return "unreachable" if failed and not self._is_listable(contact, now) else None
+
+    def _is_listable(self, contact: Contact, now: UnixTime) -> bool:
+        return self._reachability is None or self._reachability.is_reachable(contact, now)
+
+    def _replace(self, before: Known | None, known: Known) -> None:
+        self._roll.put(known)
+        if self._reachability is not None and before is not None:
+            contact = Contact.of(before.descriptor)
+            if contact != Contact.of(known.descriptor):
+                self._reachability.forget(contact)
+
+    def _draft(self, number: int, listed: list[Known]) -> Document:
+        weights = weigh([known.descriptor for known in listed])
         start = number * self._period_s
         return Document(
             network_id=self._root.network_id,
@@ -171,35 +202,14 @@ class Authority:
             valid_until=UnixTime(start + VALID_PERIODS * self._period_s),
             parameters=self._parameters,
             relays=tuple(
-                Listing(relay_id, descriptor_digest(self._known[relay_id].envelope), weights[relay_id])
-                for relay_id in sorted(descriptors)
+                Listing(
+                    known.descriptor.relay_id,
+                    descriptor_digest(known.envelope),
+                    weights[known.descriptor.relay_id],
+                )
+                for known in sorted(listed, key=lambda known: known.descriptor.relay_id)
             ),
         )
-
-    def _refusal(self, descriptor: Descriptor) -> str | None:
-        known = self._known.get(descriptor.relay_id)
-        others = [one.descriptor for name, one in self._known.items() if name != descriptor.relay_id]
-        if descriptor.network_id != self._root.network_id:
-            return "wrong-network"
-        if known is not None and descriptor.published_at <= known.descriptor.published_at:
-            return "not-newer"
-        if known is None and len(self._known) >= MAX_RELAYS:
-            return "network-full"
-        if not self._private_addresses and not all(is_public(one.host) for one in descriptor.addresses):
-            return "address-not-public"
-        # First come, first served: otherwise copying a relay's public values would take its place from it.
-        if not _addresses([descriptor]).isdisjoint(_addresses(others)):
-            return "address-taken"
-        if not _keys([descriptor]).isdisjoint(_keys(others)):
-            return "key-taken"
-        return None
-
-    def _drop_stale(self, now: UnixTime) -> None:
-        for relay_id, known in list(self._known.items()):
-            try:
-                check_present(known.descriptor, now=now)
-            except StaleDirectoryError:
-                del self._known[relay_id]
 
     def _state(self) -> bytes:
         parts = (
@@ -217,30 +227,13 @@ class Authority:
             raise MalformedError("this is no authority's state")
         if period_s != self._period_s:
             raise UsageError(f"this network's period is {period_s} s, not {self._period_s} s")
-        document, *envelopes = _state_parts(state[_STATE.size :])
+        document, envelopes = decode_directory_parts(state[_STATE.size :])
         verified = UnverifiedDocument(document).authenticate(self._root)
         if (verified.number, verified.digest) != (self._number, self._previous):
             raise MalformedError("the authority's state contradicts its last document")
         self._directory = assemble(verified, envelopes)
         for envelope in envelopes:
             descriptor = parse_descriptor(envelope)
-            self._known[descriptor.relay_id] = _Known(envelope, descriptor)
-
-
-def _state_parts(data: bytes) -> list[bytes]:
-    parts = decode_parts(data, max_parts=1 + MAX_RELAYS, max_size=MAX_DOCUMENT_SIZE)
-    if not parts or any(len(part) > MAX_DESCRIPTOR_SIZE for part in parts[1:]):
-        raise MalformedError("the authority's state has no document, or a part that is too long")
-    return parts
-
-
-def _addresses(descriptors: Iterable[Descriptor]) -> set[object]:
-    return {address for descriptor in descriptors for address in descriptor.addresses}
-
-
-def _keys(descriptors: Iterable[Descriptor]) -> set[bytes]:
-    return {
-        key
-        for descriptor in descriptors
-        for key in (descriptor.link_key_hash, *(one.public.encoded for one in descriptor.packet_keys))
-    }
+            self._roll.put(Known(envelope, descriptor))
+            if self._reachability is not None:
+                self._reachability.vouch(Contact.of(descriptor))

@@ -34,18 +34,20 @@ def mutual_families(descriptors: Collection[Descriptor]) -> list[frozenset[Relay
     Both sides must say so: otherwise naming a rival would take weight from it.
     """
     named = {descriptor.relay_id: set(descriptor.family) for descriptor in descriptors}
-    left = set(named)
+    seen: set[RelayId] = set()
     families = []
-    while left:
+    for first in sorted(named):
+        if first in seen:
+            continue
         family: set[RelayId] = set()
-        reached = [min(left)]
+        reached = [first]
         while reached:
             member = reached.pop()
             if member not in family:
                 family.add(member)
                 reached += [other for other in named[member] if other in named and member in named[other]]
         families.append(frozenset(family))
-        left -= family
+        seen |= family
     return families
 
 
