@@ -35,9 +35,10 @@ from onionpath.service.exit_policy import ExitPolicy
 from onionpath.service.registry import Registry
 from onionpath.version import VERSION
 from relay.authority.signing import Authority
-from relay.exit.dial import Dialer, SystemResolver, connect
+from relay.exit.dial import Dialer, connect
 from relay.exit.interfaces import OwnAddresses
-from relay.exit.stream import StreamLimits
+from relay.exit.limits import StreamLimits
+from relay.exit.resolver import SystemResolver
 from relay.exit.streams import DEFAULT_LIMITS, StreamService
 from relay.files import FolderLock, read_secret, replace_secret
 from relay.founding import read_trust_root
@@ -233,7 +234,9 @@ def _services(
     if settings.exit.enabled:
         dialer = Dialer(
             ExitPolicy.parse(settings.exit.policy),
-            own=OwnAddresses(trio.current_time),
+            own=OwnAddresses(
+                trio.current_time, advertised=[ipaddress.ip_address(each.host) for each in settings.published]
+            ),
             reachable_private=tuple(ipaddress.ip_network(text) for text in settings.exit.reach_private),
             resolver=SystemResolver(),
             connect=connect,

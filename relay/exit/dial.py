@@ -7,19 +7,31 @@ another has visited. Spec: docs/specs/stream.md §8.
 from __future__ import annotations
 
 import socket
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from functools import partial
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from ipaddress import IPv4Address, IPv6Address
+from typing import Protocol
 
 import trio
 
 from onionpath.onion.statuses import Reason
 from onionpath.service.exit_policy import ExitPolicy, IPAddress, IPNetwork
 from relay.addresses import Forbidden, embedded, judge
+from relay.exit.destinations import DestinationLimits, Destinations
 from relay.exit.hosts import DnsName, Host
 
-Resolver = Callable[[DnsName], Awaitable[Sequence[IPAddress]]]
-"""Finds a name's addresses, best first, perhaps none. Raises TimeoutError when the DNS doesn't answer."""
+
+class Resolver(Protocol):
+    """Finds names' addresses."""
+
+    async def __call__(self, name: DnsName, *, caller: int) -> Sequence[IPAddress]:
+        """A name's addresses, best first, perhaps none; ``caller`` is the link that asks.
+
+        Raises:
+            TimeoutError: the DNS doesn't answer, or the resolver has too much to do.
+        """
+        ...
+
 
 Connect = Callable[[IPAddress, int], Awaitable[trio.SocketStream]]
 """Connects to an address and port; raises OSError."""
@@ -28,8 +40,6 @@ RESOLVE_TIMEOUT_S = 5.0  # what a resolver needs for one retry; with the next it
 CONNECT_TIMEOUT_S = 10.0  # for both addresses together
 MAX_ADDRESSES_TRIED = 2
 MAX_ANSWERS = 64  # no honest name has more, and each is judged on the thread that carries everybody's packets
-# Lookups that hang hold their thread until the C library gives up, so the number of threads is bounded.
-RESOLVER_THREADS = 16
 
 _LOOPBACK = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
 
@@ -39,9 +49,11 @@ class Dialer:
 
     Args:
         policy: what the operator lets them reach.
-        own: gives the addresses of this machine's interfaces, and is asked at each dial: they change.
+        own: gives the addresses of this machine: its interfaces' and those that it advertises, which behind a
+            translator are no interface's. Asked at each dial, since they change.
         reachable_private: see ``addresses.judge``.
         resolver, connect: how; the world's are ``SystemResolver()`` and ``connect``.
+        destinations: what each server is spared, except those in ``reachable_private``: they are the operator's.
         resolve_timeout_s, connect_timeout_s: together they bound a dial, in seconds.
     """
 
@@ -53,6 +65,7 @@ class Dialer:
         reachable_private: Sequence[IPNetwork] = (),
         resolver: Resolver,
         connect: Connect,
+        destinations: DestinationLimits | None = None,
         resolve_timeout_s: float = RESOLVE_TIMEOUT_S,
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
     ) -> None:
@@ -61,22 +74,39 @@ class Dialer:
         self._reachable_private = reachable_private
         self._resolver = resolver
         self._connect = connect
+        self._destinations = Destinations(destinations or DestinationLimits())
         self._resolve_timeout_s = resolve_timeout_s
         self._connect_timeout_s = connect_timeout_s
 
-    async def dial(self, host: Host, port: int) -> trio.SocketStream | Reason:
-        """Connect, or say why not; the caller owns the stream."""
+    @asynccontextmanager
+    async def dial(self, host: Host, port: int, caller: int) -> AsyncIterator[trio.SocketStream | Reason]:
+        """Connect, or say why not; the connection is closed at the end.
+
+        Args:
+            caller: the link that asks, for accounting.
+        """
+        with ExitStack() as counted:
+            connection = await self._dial(host, port, caller, counted)
+            if isinstance(connection, Reason):
+                yield connection
+            else:
+                async with connection:
+                    yield connection
+
+    async def _dial(
+        self, host: Host, port: int, caller: int, counted: ExitStack
+    ) -> trio.SocketStream | Reason:
         if not self._policy.may_allow_port(port):
             return Reason.PORT_REFUSED
-        found = await self._resolve(host)
+        found = await self._resolve(host, caller)
         if isinstance(found, Reason):
             return found
         chosen = self._choose(found, port)
         if isinstance(chosen, Reason):
             return chosen
-        return await self._connect_to_one(chosen, port)
+        return await self._connect_to_one(chosen, port, counted)
 
-    async def _resolve(self, host: Host) -> Sequence[IPAddress] | Reason:
+    async def _resolve(self, host: Host, caller: int) -> Sequence[IPAddress] | Reason:
         if not isinstance(host, DnsName):
             return (host,)
         if host.is_localhost:
@@ -86,7 +116,7 @@ class Dialer:
         addresses: Sequence[IPAddress] | None = None
         try:
             with trio.move_on_after(self._resolve_timeout_s):
-                addresses = await self._resolver(host)
+                addresses = await self._resolver(host, caller=caller)
         except TimeoutError:
             return Reason.NAME_TIMED_OUT
         if addresses is None:
@@ -113,45 +143,37 @@ class Dialer:
         """Whether the policy allows the address and the IPv4 address that it may be translated to."""
         return all(self._policy.allows(meant, port) for meant in (address, *embedded(address)))
 
-    async def _connect_to_one(self, addresses: Sequence[IPAddress], port: int) -> trio.SocketStream | Reason:
+    async def _connect_to_one(
+        self, addresses: Sequence[IPAddress], port: int, counted: ExitStack
+    ) -> trio.SocketStream | Reason:
         """Try in order; the time is shared out evenly, and what one leaves over the next may use."""
         deadline = trio.current_time() + self._connect_timeout_s
-        reason = Reason.CONNECTION_REFUSED
+        result: trio.SocketStream | Reason = Reason.CONNECTION_REFUSED
         for left in range(len(addresses), 0, -1):
             share = (deadline - trio.current_time()) / left
-            reason = Reason.CONNECTION_TIMED_OUT
-            with trio.move_on_after(share):
-                try:
-                    return await self._connect(addresses[-left], port)
-                except TimeoutError:
-                    continue  # The kernel gave up before we did.
-                except OSError:
-                    reason = Reason.CONNECTION_REFUSED
-        return reason
+            with ExitStack() as attempt:
+                result = await self._attempt(addresses[-left], port, share, attempt)
+                if isinstance(result, trio.SocketStream):
+                    counted.push(attempt.pop_all().__exit__)  # It counts until it is closed.
+                    break
+        return result
 
-
-class SystemResolver:
-    """Asks this machine's resolver, in at most 16 threads that nothing else uses."""
-
-    def __init__(self, *, threads: int = RESOLVER_THREADS) -> None:
-        self._limiter = trio.CapacityLimiter(threads)
-
-    async def __call__(self, name: DnsName) -> Sequence[IPAddress]:
-        """Look a name up as an absolute one, for A and AAAA.
-
-        Raises:
-            TimeoutError: the DNS could not answer now.
-        """
-        # The dot at the end keeps the resolver from trying the name inside the operator's own domains.
-        absolute = name.text.encode("ascii") + b"."
-        look_up = partial(socket.getaddrinfo, absolute, None, type=socket.SOCK_STREAM)
-        try:
-            entries = await trio.to_thread.run_sync(look_up, abandon_on_cancel=True, limiter=self._limiter)
-        except socket.gaierror as error:
-            if error.errno == socket.EAI_AGAIN:
-                raise TimeoutError("the DNS did not answer") from error
-            return ()
-        return tuple(dict.fromkeys(ip_address(entry[4][0]) for entry in entries))
+    async def _attempt(
+        self, address: IPAddress, port: int, seconds: float, counted: ExitStack
+    ) -> trio.SocketStream | Reason:
+        if not any(address in network for network in self._reachable_private):
+            # A translated address leads to the same server as the one inside it.
+            server = (*embedded(address), address)[0]
+            if not counted.enter_context(self._destinations.entered((server, port), now=trio.current_time())):
+                return Reason.STREAM_LIMIT
+        with trio.move_on_after(seconds):
+            try:
+                return await self._connect(address, port)
+            except TimeoutError:
+                pass  # The kernel gave up before we did.
+            except OSError:
+                return Reason.CONNECTION_REFUSED
+        return Reason.CONNECTION_TIMED_OUT
 
 
 async def connect(address: IPAddress, port: int) -> trio.SocketStream:

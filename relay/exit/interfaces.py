@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
@@ -28,11 +28,19 @@ class OwnAddresses:
     Args:
         clock: seconds that never go back.
         net: see ``own_addresses``.
+        advertised: addresses by which others reach it; behind a translator no interface has them.
     """
 
-    def __init__(self, clock: Callable[[], float], net: Path = Path("/proc/net")) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        net: Path = Path("/proc/net"),
+        *,
+        advertised: Collection[IPAddress] = (),
+    ) -> None:
         self._clock = clock
         self._net = net
+        self._advertised = frozenset(advertised)
         self._read_at: float | None = None
         self._addresses: frozenset[IPAddress] = frozenset()
 
@@ -40,7 +48,7 @@ class OwnAddresses:
         """The addresses now."""
         now = self._clock()
         if self._read_at is None or now - self._read_at >= KEEP_S:
-            self._addresses, self._read_at = own_addresses(self._net), now
+            self._addresses, self._read_at = own_addresses(self._net) | self._advertised, now
         return self._addresses
 
 

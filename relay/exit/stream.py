@@ -12,7 +12,7 @@ again whether it was what they wait for. Spec: docs/specs/stream.md §5, §6.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from enum import Enum, auto
 
 import trio
@@ -24,7 +24,7 @@ from relay.exit.hosts import Host
 from relay.exit.limits import StreamLimits
 from relay.exit.memory import Account, Budget
 
-Dial = Callable[[Host, int], Awaitable[trio.SocketStream | Reason]]
+Dial = Callable[[Host, int, int], AbstractAsyncContextManager[trio.SocketStream | Reason]]
 
 CHUNK = 64 * 1024  # bytes read or written at once; half a large packet, so that one fills in two steps
 
@@ -86,12 +86,11 @@ class ExitStream:
         """Dial, carry bytes both ways, and stay until closed or idle."""
         try:
             with self._life:
-                connection = await dial(self._host, self.name[1])
-                if isinstance(connection, Reason):
-                    self.refusal = connection
-                    self._become(State.REFUSED)
-                    return
-                async with connection:
+                async with dial(self._host, self.name[1], self.caller) as connection:
+                    if isinstance(connection, Reason):
+                        self.refusal = connection
+                        self._become(State.REFUSED)
+                        return
                     self._become(State.OPEN)
                     await self._carry(connection)
                 await trio.sleep_forever()  # The replies to come are answered from the buffers.
@@ -149,7 +148,9 @@ class ExitStream:
         Also bytes that were taken stay in memory until their call is answered.
         """
         size = 2 * len(data)
-        kept = self._waiting_account.held + size <= self._limits.waiting and self._waiting_account.hold_all(size)
+        kept = self._waiting_account.held + size <= self._limits.waiting and self._waiting_account.hold_all(
+            size
+        )
         try:
             yield kept
         finally:

@@ -25,7 +25,7 @@ TOKEN = bytes(range(16))
 OPEN, END, CLOSE = RequestFlags.OPEN, RequestFlags.END, RequestFlags.CLOSE
 
 
-async def no_names(name: DnsName) -> Sequence[IPAddress]:
+async def no_names(name: DnsName, *, caller: int) -> Sequence[IPAddress]:
     """A resolver without any name."""
     return ()
 

@@ -37,10 +37,13 @@ class World:
         self.asked: list[str] = []
         self.dialled: list[tuple[str, int]] = []
         self.dialer = Dialer(
-            ExitPolicy.parse(rules or DEFAULT_RULES), own=lambda: self.own, resolver=self.resolve, connect=self.connect
+            ExitPolicy.parse(rules or DEFAULT_RULES),
+            own=lambda: self.own,
+            resolver=self.resolve,
+            connect=self.connect,
         )
 
-    async def resolve(self, name: DnsName) -> Sequence[IPAddress]:
+    async def resolve(self, name: DnsName, *, caller: int) -> Sequence[IPAddress]:
         self.asked.append(name.text)
         await trio.sleep(self.resolve_s)
         return self.answers
@@ -57,11 +60,8 @@ class World:
 
     def dial(self, host: str = "example.com", port: int = 443) -> Reason | None:
         async def main() -> Reason | None:
-            result = await self.dialer.dial(parse_host(host.encode()), port)
-            if isinstance(result, Reason):
-                return result
-            await result.aclose()
-            return None
+            async with self.dialer.dial(parse_host(host.encode()), port, 1) as result:
+                return result if isinstance(result, Reason) else None
 
         return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
 
@@ -169,6 +169,13 @@ def test_own_addresses_are_read_again_after_three_seconds(tmp_path: Path) -> Non
     assert {ip_address("::1")} == own()
     now = 103.0
     assert {ip_address("2001:db8::1")} == own()
+
+
+def test_an_advertised_address_is_the_machines_own_though_no_interface_has_it(tmp_path: Path) -> None:
+    """Behind a translator the exit would otherwise reach its own operator's network from inside."""
+    (tmp_path / "if_inet6").write_text("00000000000000000000000000000001 01 80 10 80       lo\n")
+    own = OwnAddresses(lambda: 100.0, tmp_path, advertised=[ip_address(V4)])
+    assert {ip_address("::1"), ip_address(V4)} == own()
 
 
 def test_own_addresses_are_read_from_the_kernels_tables(tmp_path: Path) -> None:

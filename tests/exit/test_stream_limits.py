@@ -21,7 +21,11 @@ def gap(size: int, *, token: bytes = TOKEN) -> StreamRequest:
 
 async def test_bytes_that_wait_with_their_call_are_counted_and_come_out_of_the_budget() -> None:
     limits = StreamLimits(streams=1, floor=0, waiting_floor=0, total=500_000)
-    async with server(shout) as port, local_exit(stream_limits=limits) as service, trio.open_nursery() as nursery:
+    async with (
+        server(shout) as port,
+        local_exit(stream_limits=limits) as service,
+        trio.open_nursery() as nursery,
+    ):
         await ask(service, opening(port, at_least=0))
         for _ in range(2):
             nursery.start_soon(call, service, gap(100_000))
@@ -58,7 +62,11 @@ async def test_a_call_that_cannot_wait_says_how_much_of_it_was_taken() -> None:
 
 async def test_one_stream_keeps_no_more_waiting_than_a_client_ever_sends_ahead() -> None:
     limits = StreamLimits(waiting=200_000)
-    async with server(shout) as port, local_exit(stream_limits=limits) as service, trio.open_nursery() as nursery:
+    async with (
+        server(shout) as port,
+        local_exit(stream_limits=limits) as service,
+        trio.open_nursery() as nursery,
+    ):
         await ask(service, opening(port, at_least=0))
         nursery.start_soon(call, service, gap(100_000))
         await trio.testing.wait_all_tasks_blocked()
@@ -70,7 +78,11 @@ async def test_the_calls_that_wait_are_bounded_for_a_stream_and_for_a_link() -> 
     limits = StreamLimits(calls_per_stream=2, calls_per_link=3)
     poll = StreamRequest(TOKEN, at_least=1, at_most=1, wait_ms=WAIT_MS)
     other = bytes(16)
-    async with server(shout) as port, local_exit(stream_limits=limits) as service, trio.open_nursery() as nursery:
+    async with (
+        server(shout) as port,
+        local_exit(stream_limits=limits) as service,
+        trio.open_nursery() as nursery,
+    ):
         await ask(service, opening(port, at_least=0))
         for _ in range(2):
             nursery.start_soon(call, service, poll)
