@@ -7,17 +7,20 @@ docs/guides/exit-codes.md. Commands import what they need themselves, so that ``
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from onionpath.cli_output import Write, into_file, into_stdout, say
 from onionpath.errors import (
+    MissingDirectoryError,
+    NoPathError,
     OnionPathError,
     SignatureThresholdError,
+    UnreachableError,
     UsageError,
     WebsiteError,
     WrongNetworkError,
@@ -32,12 +35,16 @@ if TYPE_CHECKING:
     from onionpath.client.client import Client
 
 PROGRAM = "onionpath"
+# What shells say of a program that SIGTERM ended.
+TERMINATED = 143
 # A body that a person wants to see in JSON; longer ones belong into a file.
 MAX_JSON_BODY = 1024 * 1024
+# Why relays were refused, when none of them is the last hop for a port.
+NO_EXIT = {"port-not-allowed", "service-not-offered"}
 
 NO_NETWORK = (
-    "there is no public onionpath network yet; start one on this machine with"
-    " `python -m simulations local` and name its file with --network FILE or ONIONPATH_NETWORK"
+    "there is no public onionpath network yet; in a checkout of onionpath, `./dev run python -m simulations local`"
+    " runs one on this machine; name its file with --network FILE or ONIONPATH_NETWORK"
 )
 
 network_option = click.option(
@@ -76,8 +83,9 @@ def _version(context: click.Context, parameter: click.Parameter, wanted: bool) -
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="and exit"
-)
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
+    help="Show the version and exit.",
+)  # fmt: skip
 @click.pass_context
 def cli(context: click.Context) -> None:
     """Send requests so that nobody learns both who asks and what is asked."""
@@ -111,18 +119,19 @@ def get(
     deadline_s: float,
     as_json: bool,
 ) -> None:
-    """Fetch URL through three relays and print its body.
+    """Fetch URL through the network's relays and print its body.
 
     TLS runs from here to the website; the name is resolved by the last relay. Redirects are not followed.
     """
-    if not url.startswith(("https://", "http://")):
-        raise UsageError(f"{url} is no address of a website: it starts with https:// or http://")
+    from onionpath.cli_url import parse_url
+
+    address = parse_url(url)
     file = _existing(network)
-    _run(file, lambda: _get(url, file, state, ca, output, deadline_s, as_json))
+    _run(file, lambda: _get(address, file, state, ca, output, deadline_s, as_json))
 
 
 async def _get(
-    url: str,
+    url: httpx.URL,
     network: Path,
     state: Path | None,
     ca: Path | None,
@@ -137,36 +146,59 @@ async def _get(
     from onionpath.errors import DeadlineError
 
     verify = None if ca is None else _trusting(ca)
+    # The body is shown as it comes, so it shall not come compressed.
+    headers = {"Accept-Encoding": "identity"}
     with anyio.move_on_after(deadline_s) as scope:
         async with _client(network, state) as client:
+            transport = OnionTransport(client, verify=verify)
             # httpx's own deadlines are per read; ours is one for all.
-            http = httpx.AsyncClient(transport=OnionTransport(client, verify=verify), timeout=None)  # noqa: S113
-            async with http, http.stream("GET", url) as response:
-                await _show(response, output, as_json)
+            http = httpx.AsyncClient(transport=transport, headers=headers, timeout=None)  # noqa: S113
+            with _said_of_port(url):
+                async with http, http.stream("GET", url) as response:
+                    await _show(response, output, as_json)
     if scope.cancelled_caught:
         raise DeadlineError(f"{url} was not fetched within {deadline_s:g} s; give it more with --deadline")
+
+
+@contextmanager
+def _said_of_port(url: httpx.URL) -> Iterator[None]:
+    """A port that no exit allows is not a matter of trying again, as other lacks of a path are."""
+    import httpx
+
+    try:
+        yield
+    except httpx.TransportError as error:
+        cause = error.__cause__
+        if isinstance(cause, NoPathError) and cause.reasons.keys() <= NO_EXIT:
+            port = url.port or (443 if url.scheme == "https" else 80)
+            message = f"no exit of this network allows port {port}"
+            raise NoPathError(message, reasons=cause.reasons) from error
+        raise
 
 
 async def _show(response: httpx.Response, output: Path | None, as_json: bool) -> None:
     if as_json:
         await _show_json(response, output)
-        return
-    with _sink(output) as write:
-        async for part in response.aiter_raw():
-            write(part)
+    elif output is None or not response.is_error:
+        with into_stdout() if output is None else into_file(output) as write:
+            async for part in response.aiter_raw():
+                write(part)
     if response.is_error:
-        raise WebsiteError(f"the website answered {response.status_code} {response.reason_phrase}")
+        reason = f"the website answered {response.status_code} {response.reason_phrase}".rstrip()
+        raise WebsiteError(reason if output is None else f"{reason}; {output} was not written")
 
 
 async def _show_json(response: httpx.Response, output: Path | None) -> None:
     import hashlib
 
+    file = None if response.is_error else output
     hasher, size, kept = hashlib.sha256(), 0, bytearray()
-    with _sink(output) if output else nullcontext(kept.extend) as write:
+    sink: AbstractContextManager[Write] = nullcontext(kept.extend) if file is None else into_file(file)
+    with sink as write:
         async for part in response.aiter_raw():
             hasher.update(part)
             size += len(part)
-            if size > MAX_JSON_BODY and output is None:
+            if size > MAX_JSON_BODY and file is None:
                 raise UsageError(
                     f"the body is longer than {MAX_JSON_BODY} bytes; write it with --output FILE"
                 )
@@ -180,24 +212,17 @@ async def _show_json(response: httpx.Response, output: Path | None) -> None:
         "bytes": size,
         "sha256": hasher.hexdigest(),
     }
-    if output is None:
-        shown["body"] = bytes(kept).decode(errors="replace")
-    click.echo(json.dumps(shown))
+    say(json.dumps(shown | (_body(bytes(kept)) if file is None else {})))
 
 
-@contextmanager
-def _sink(output: Path | None) -> Iterator[Callable[[bytes], object]]:
-    """Where a body goes: a file, or standard output."""
-    if output is None:
-        yield sys.stdout.buffer.write
-        sys.stdout.buffer.flush()
-        return
+def _body(body: bytes) -> dict[str, str]:
+    """As text if it is UTF-8, otherwise in base64: JSON has no bytes."""
+    from base64 import b64encode
+
     try:
-        file = output.open("wb")
-    except OSError as error:
-        raise UsageError(f"cannot write {output}: {error.strerror}") from error
-    with file:
-        yield file.write
+        return {"body": body.decode()}
+    except UnicodeDecodeError:
+        return {"body_base64": b64encode(body).decode()}
 
 
 def _trusting(ca: Path) -> ssl.SSLContext:
@@ -225,53 +250,12 @@ def network_show(network: Path | None, state: Path | None, as_json: bool) -> Non
 
 
 async def _network_show(network: Path, state: Path | None, as_json: bool) -> None:
+    from onionpath.cli_network import described, lines
+
     async with _client(network, state) as client:
-        shown = _described(client)
-    if as_json:
-        click.echo(json.dumps(shown))
-        return
-    click.echo(f"network   {shown['network']} ({shown['network_id'][:16]}…)")
-    click.echo(f"document  {shown['number']}, valid until {_utc(shown['valid_until'])}")
-    click.echo(f"paths     {shown['hops']} hops, frames of {shown['small']} and {shown['large']} bytes")
-    click.echo(f"\n{'relay':<18}{'weight':>7}  {'address':<24}{'exit to ports'}")
-    for relay in shown["relays"]:
-        click.echo(
-            f"{relay['id'][:16]:<18}{relay['weight']:>7}  {relay['addresses'][0]:<24}"
-            f"{', '.join(relay['exit_policy']) or 'none'}"
-        )
-
-
-def _described(client: Client) -> dict[str, Any]:
-    directory = client.directory
-    document = directory.document
-    return {
-        "network": client.trust_root.name,
-        "network_id": document.network_id.hex(),
-        "number": document.number,
-        "valid_from": document.valid_from,
-        "fresh_until": document.fresh_until,
-        "valid_until": document.valid_until,
-        "hops": document.parameters.hops,
-        "small": document.parameters.small,
-        "large": document.parameters.large,
-        "relays": [
-            {
-                "id": relay.relay_id.hex(),
-                "weight": relay.weight,
-                "addresses": [str(address) for address in relay.descriptor.addresses],
-                "services": list(relay.descriptor.services),
-                "exit_policy": list(relay.descriptor.exit_policy),
-                "version": relay.descriptor.version,
-            }
-            for relay in directory.relays.values()
-        ],
-    }
-
-
-def _utc(time: float) -> str:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        directory, root = client.directory, client.trust_root
+    shown = described(directory, root.name)
+    say(json.dumps(shown) if as_json else "\n".join(lines(shown)))
 
 
 def _existing(network: Path | None) -> Path:
@@ -284,15 +268,40 @@ def _existing(network: Path | None) -> Path:
 async def _client(network: Path, state: Path | None) -> AsyncIterator[Client]:
     from onionpath.client.client import Client
 
-    async with Client(network, state=state) as client:
+    client = Client(network, state=state)
+    try:
+        await client.__aenter__()
+    except MissingDirectoryError as error:
+        # Nothing was offered that must not be used: there is nothing yet.
+        raise UnreachableError(str(error)) from error
+    try:
         yield client
+    finally:
+        await client.__aexit__(None, None, None)
 
 
 def _run(network: Path, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    import signal
+
     import anyio
 
+    terminated = False
+
+    def end(number: int, frame: object) -> None:
+        nonlocal terminated
+        terminated = True
+        signal.raise_signal(signal.SIGINT)
+
+    # SIGTERM ends us as Ctrl-C does, so that what was begun is cleared away; where a shell had Ctrl-C ignored, as it
+    # has for jobs in the background of a script, SIGTERM keeps its own way.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGTERM, end)
     try:
         anyio.run(work)
+    except KeyboardInterrupt:
+        if terminated:
+            raise SystemExit(TERMINATED) from None
+        raise
     except (SignatureThresholdError, WrongNetworkError) as error:
         raise type(error)(f"{network}: {error}; get this file anew from whoever runs the network") from error
 

@@ -9,6 +9,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import anyio
 
@@ -31,6 +32,7 @@ from onionpath.onion.geometry import SizeClass
 from onionpath.onion.statuses import ReplyStatus
 from onionpath.service.calls import ServiceId
 from onionpath.service.directory_fetch import DirectoryFetch
+from onionpath.service.directory_wire import Outcome, decode_reply
 
 Ask = Callable[[bytes], Awaitable[bytes]]
 """Carries one call of the directory service to somebody, and gives the body of the answer."""
@@ -41,6 +43,16 @@ RETRY_S = 20.0
 # Spreads clients over the time after a document turns stale, so that they don't all ask in one second.
 JITTER_S = 30.0
 MIRRORS_ASKED = 3
+
+
+class _Source(NamedTuple):
+    """Somebody who is asked without a path; ``who`` is the relay or the authority."""
+
+    who: str
+    endpoint: Endpoint
+
+    def __str__(self) -> str:
+        return f"{self.who} at {self.endpoint}"
 
 
 class DirectoryKeeper:
@@ -107,8 +119,8 @@ class DirectoryKeeper:
         if self._directory is not None and self._directory.is_fresh(self._clock()):
             return
         failures: list[OnionPathError] = []
-        for endpoint in self._sources():
-            failure = await self._try(_directly(connections, endpoint))
+        for source in self._sources():
+            failure = await self._try(_directly(connections, source))
             if failure is not None:
                 failures.append(failure)
             elif self.directory.is_fresh(self._clock()):
@@ -136,15 +148,18 @@ class DirectoryKeeper:
                 if not self.directory.is_fresh(self._clock()):
                     await self.fetch(connections)
 
-    def _sources(self) -> Iterator[Endpoint]:
+    def _sources(self) -> Iterator[_Source]:
         if self._directory is not None:
             relays = list(self._directory.relays.values())
             for relay in self._choice.sample(relays, min(MIRRORS_ASKED, len(relays))):
                 address = relay.descriptor.addresses[0]
-                yield Endpoint(address.host, address.port, relay.descriptor.link_key_hash)
+                yield _Source(
+                    "the relay", Endpoint(address.host, address.port, relay.descriptor.link_key_hash)
+                )
         authorities = list(self._root.authorities)
         for authority in self._choice.sample(authorities, len(authorities)):
-            yield Endpoint(authority.address.host, authority.address.port, authority.link_key_hash)
+            host, port = authority.address.host, authority.address.port
+            yield _Source("the authority", Endpoint(host, port, authority.link_key_hash))
 
     async def _try(self, ask: Ask) -> OnionPathError | None:
         """Fetch by these questions and keep what is newer; gives why it failed, or None."""
@@ -167,17 +182,31 @@ class DirectoryKeeper:
             await _replace(anyio.Path(self._file), directory.encode())
 
 
-def _directly(connections: Connections, endpoint: Endpoint) -> Ask:
+def _directly(connections: Connections, source: _Source) -> Ask:
     """Ask one relay or authority itself, without a path."""
 
     async def ask(body: bytes) -> bytes:
-        connection = await connections.to(endpoint)
+        try:
+            connection = await connections.to(source.endpoint)
+        except UnreachableError as error:
+            raise UnreachableError(f"{source} could not be reached; is the network running?") from error
         answer = await connection.call(CallBody(ServiceId.DIRECTORY, SizeClass.LARGE, body))
         if answer.status != ReplyStatus.ANSWERED:
-            raise UnreachableError(f"{endpoint} does not serve the directory now")
+            raise UnreachableError(f"{source} does not serve the directory now")
+        _check_there_is_one(answer.body, source)
         return answer.body
 
     return ask
+
+
+def _check_there_is_one(body: bytes, source: _Source) -> None:
+    """The fetch would say it too, but not whose word it is."""
+    if decode_reply(body).outcome is Outcome.MISSING:
+        raise MissingDirectoryError(
+            f"{source} has no document yet; it signs the first when enough relays have published"
+            if source.who == "the authority"
+            else f"{source} has no document yet"
+        )
 
 
 def _worst(failures: list[OnionPathError]) -> OnionPathError:
