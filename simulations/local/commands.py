@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import signal
 import sys
 import time
@@ -101,18 +103,34 @@ def _tell(line: str) -> None:
         click.echo(line, err=True)
 
 
+def _program() -> list[str]:
+    """``onionpath`` as any shell in this folder finds it: beside the Python that runs us."""
+    beside = Path(sys.executable).with_name("onionpath")
+    found, *arguments = (beside,) if os.access(beside, os.X_OK) else (Path(sys.executable), "-m", "onionpath")
+    if found.is_relative_to(Path.cwd()):
+        found = found.relative_to(Path.cwd())
+    # Without a slash a shell would look in its PATH.
+    return [str(found) if "/" in str(found) else f"./{found}", *map(str, arguments)]
+
+
 def _command(network: LocalNetwork) -> str:
+    command = [*_program(), "get", "--network", str(network.trust_root_file)]
     if not network.has_website:
-        return f"onionpath get --network {network.trust_root_file} URL"
+        return f"{shlex.join(command)} URL"
     website = network.website
-    return f"onionpath get --network {network.trust_root_file} --ca {website.ca_file} {website.url}"
+    return shlex.join([*command, "--ca", str(website.ca_file), website.url])
 
 
 def _usage(network: LocalNetwork) -> str:
     lines = [f"network file   {network.trust_root_file}"]
     if network.has_website:
         lines += [f"website        {network.website.url}", f"its CA         {network.website.ca_file}"]
-    lines += ["", "From another shell, until Ctrl-C here (exits reach this machine's servers only):", ""]
+    lines += [
+        "",
+        f"From another shell in {Path.cwd()}, until Ctrl-C here",
+        "(exits reach this machine's servers only):",
+    ]
+    lines += [""]
     return "\n".join([*lines, f"  {_command(network)}"])
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -121,10 +120,14 @@ def test_a_folder_that_is_not_empty_is_refused_in_one_line(tmp_path: Path) -> No
 def test_the_printed_command_works_and_ctrl_c_leaves_no_process_behind() -> None:
     with running("local", "--relays", "4", "--website", "--json") as process:
         facts = first_json(process)
-        _, *arguments = shlex.split(facts["command"])
-        program = [sys.executable, "-c", "from onionpath.cli import main; main()"]
+        # A shell of its own, without what an entered virtual environment adds to its PATH.
         got = subprocess.run(
-            [*program, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE_S
+            ["/bin/sh", "-c", facts["command"]],
+            cwd=ROOT,
+            env={"PATH": "/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
         )
         everything = descendants(process.pid)
         process.send_signal(signal.SIGINT)
@@ -227,8 +230,9 @@ def test_the_demo_fits_its_terminal(columns: str) -> None:
 def test_ctrl_c_after_the_demo_leaves_no_process_behind() -> None:
     with running("demo", "--relays", "3", "--keep") as process:
         assert process.stderr is not None
-        while "From another shell" not in process.stderr.readline():
+        while "From another shell" not in (line := process.stderr.readline()):
             assert process.poll() is None
+        assert f"in {ROOT}," in line
         everything = descendants(process.pid)
         process.send_signal(signal.SIGINT)
 
@@ -248,3 +252,18 @@ def test_ctrl_c_while_it_starts_leaves_no_process_behind(line: str) -> None:
 
         assert 130 == process.wait(DEADLINE_S)
     assert are_gone(everything, timeout_s=1)
+
+
+def test_a_checkout_that_cannot_be_written_to_is_one_line(tmp_path: Path) -> None:
+    """A file in the place of the folder refuses root too, as a read-only disk does."""
+    for name in ("dev", "pyproject.toml"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements/run.lock").write_text("")
+    (tmp_path / ".venv").write_text("")
+    shown = subprocess.run(["/bin/sh", "dev", "demo"], cwd=tmp_path, capture_output=True, text=True)
+
+    assert 1 == shown.returncode
+    assert [
+        f"dev: cannot write to {tmp_path}/.venv, where packages go; use a checkout of your own"
+    ] == shown.stderr.splitlines()
