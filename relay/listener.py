@@ -36,7 +36,11 @@ class GateLimits:
 
 
 class Gate:
-    """Decides who may connect; bounded, and an attacker cannot choose whom it forgets."""
+    """Decides who may connect, in bounded memory.
+
+    Of sources beyond the remembered ones it forgets the rate of the one that it met first. Whoever has so many sources
+    gains by it no more than a new burst for each, and the connections open at once are counted without forgetting.
+    """
 
     REMEMBERED_SOURCES = 16_384
 

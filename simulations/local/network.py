@@ -29,8 +29,8 @@ from simulations.local.website_settings import ADDRESS, HOST_NAME, WebsiteSettin
 
 MIN_RELAYS, MAX_RELAYS = 3, 200
 AUTHORITY, WEBSITE = "the authority", "the website"
-# Packets remembered per slot: more than one machine can send itself in five minutes' experiments, in 1.5 MB of disk
-# per slot and relay instead of 48 MB.
+# Packets remembered per slot: more than one machine can send itself in five minutes' experiments, in 0.5 MB of disk
+# per slot and relay instead of 16 MB.
 REPLAY_ENTRIES = 65_536
 # The directory is there once all relays have published; 200 relays need a while for that.
 START_S = 60.0

@@ -98,7 +98,7 @@ def test_a_lock_holds_exact_versions_with_hashes_and_no_address(lock: str) -> No
 
 
 def test_every_runtime_dependency_is_pinned_for_the_demo() -> None:
-    needed = {normal(each) for each in [*project()[""], *project()["local"], "hatchling", "editables"]}
+    needed = {normal(each) for each in [*project()[""], *project()["simulations"], "hatchling", "editables"]}
     assert set() == needed - pinned("run.lock")
 
 
