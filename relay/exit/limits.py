@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from onionpath.service.stream_buffers import DOWNSTREAM_LIMIT, UPSTREAM_LIMIT
+from relay.exit.forgotten import MAX_FORGOTTEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +15,9 @@ class StreamLimits:
     Args:
         streams: open at once. Each has a socket, and a relay's process has a few thousand.
         streams_per_link: of one caller's link, which carries many clients but must not take all.
+        evict_after_s: when a link has its share of streams, or the relay all, the one that carried no byte for the
+            longest time makes room for a new one, if that is so long ago.
+        tokens: of streams that are over, remembered with those that are open; a quarter of them for one link.
         calls_per_stream: waiting at once; a client keeps 32 polls and 8 pushes.
         calls_per_link: waiting at once; half of what the service answers at once.
         idle_s: a stream without a call for so long is forgotten; a live client polls every 20 s.
@@ -30,6 +34,8 @@ class StreamLimits:
 
     streams: int = 1024
     streams_per_link: int = 512
+    evict_after_s: float = 15.0
+    tokens: int = MAX_FORGOTTEN
     calls_per_stream: int = 64
     calls_per_link: int = 2048
     idle_s: float = 60.0

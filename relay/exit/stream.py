@@ -57,6 +57,7 @@ class ExitStream:
         self.refusal = Reason.STREAM_UNKNOWN  # What its token is answered once it is over.
         self.bytes_up = 0
         self.bytes_down = 0
+        self.active_at = trio.current_time()  # When bytes last came in, from either side.
         self._host = host
         self._limits = limits
         self._state = State.CONNECTING
@@ -206,6 +207,7 @@ class ExitStream:
         ended = RequestFlags.END not in request.flags or upstream.end_at(stop)
         # Waking the others for nothing would have two calls wake each other for ever.
         if before != (upstream.received, upstream.ended):
+            self.active_at = trio.current_time()
             self._changed.unpark_all()
         return ended and upstream.received >= stop
 
@@ -254,6 +256,7 @@ class ExitStream:
         self._downstream.append(data)
         self._down_account.free(granted - len(data))
         self.bytes_down += len(data)
+        self.active_at = trio.current_time()
         return bool(data)
 
     async def _write(self, connection: trio.SocketStream) -> None:

@@ -37,6 +37,7 @@ class StreamStatistics:
         connecting: those of them that are still being dialled.
         running: tasks, those that still write after CLOSE included.
         held: bytes in all buffers and with the calls that wait.
+        evicted: streams that made room for others.
         opened, bytes_up, bytes_down: since the start; bytes count when their stream is over.
         refused: calls refused, by reason.
         failed: bugs, by the exception's class.
@@ -46,6 +47,7 @@ class StreamStatistics:
     connecting: int
     running: int
     held: int
+    evicted: int
     opened: int
     bytes_up: int
     bytes_down: int
@@ -77,12 +79,12 @@ class StreamService:
         self._stream_limits = stream_limits or StreamLimits()
         self._budget = Budget(self._stream_limits.shared)
         self._streams: dict[bytes, ExitStream] = {}
-        self._running: set[ExitStream] = set()
-        self._forgotten = Forgotten()
+        self._running: dict[ExitStream, bytes] = {}  # with their tokens
+        self._forgotten = Forgotten(limit=self._stream_limits.tokens)
         self._per_link: Counter[int] = Counter()
         self._calls_per_link: Counter[int] = Counter()
         self._closed = False
-        self._opened = self._bytes_up = self._bytes_down = 0
+        self._opened = self._evicted = self._bytes_up = self._bytes_down = 0
         self._refused: Counter[Reason] = Counter()
         self._failed: Counter[str] = Counter()
 
@@ -116,6 +118,7 @@ class StreamService:
             connecting=sum(stream.state is State.CONNECTING for stream in streams),
             running=len(self._running),
             held=sum(stream.held for stream in self._running),
+            evicted=self._evicted,
             opened=self._opened,
             bytes_up=self._bytes_up,
             bytes_down=self._bytes_down,
@@ -153,7 +156,7 @@ class StreamService:
         host = parse_host(request.host)
         if self._closed:
             return Reason.SERVICE_BUSY
-        if not self._has_room(call.caller):
+        if not self._make_room(call.caller):
             return Reason.STREAM_LIMIT
         stream = ExitStream(
             (request.host, request.port),
@@ -163,39 +166,61 @@ class StreamService:
             limits=self._stream_limits,
         )
         self._streams[request.token] = stream
-        self._running.add(stream)
+        self._running[stream] = request.token
         self._per_link[call.caller] += 1
         self._opened += 1
-        self._nursery.start_soon(self._run, request.token, stream)
+        self._nursery.start_soon(self._run, stream)
         return stream
 
-    def _has_room(self, caller: int) -> bool:
-        limits, running = self._stream_limits, len(self._running)
-        return (
-            running < limits.streams
-            and self._per_link[caller] < limits.streams_per_link
-            and self._forgotten.has_room_beside(running, now=trio.current_time())
-        )
+    def _make_room(self, caller: int) -> bool:
+        """Whether a stream can be opened, after another made room for it where that is necessary and fair."""
+        limits, link = self._stream_limits, caller
+        if not self._forgotten.has_room_beside(
+            len(self._running), of_link=self._per_link[link], link=link, now=trio.current_time()
+        ):
+            return False
+        if self._per_link[link] < limits.streams_per_link:
+            if len(self._running) < limits.streams:
+                return True
+            # Of a full relay, the link gives way that has taken most.
+            link = max(self._per_link, key=self._per_link.__getitem__, default=link)
+        return self._evict_from(link)
+
+    def _evict_from(self, link: int) -> bool:
+        """End the stream of this link that carried no byte for the longest time; False if all are in use."""
+        streams = [stream for stream in self._running if stream.caller == link]
+        longest = min(streams, key=lambda stream: stream.active_at, default=None)
+        if longest is None or trio.current_time() - longest.active_at < self._stream_limits.evict_after_s:
+            return False
+        longest.abort()
+        self._leave(longest)
+        self._evicted += 1
+        return True
 
     def _close(self, token: bytes) -> None:
         stream = self._streams.get(token)
         if stream is not None:
             stream.close()
-            self._forget(token, Reason.STREAM_UNKNOWN)
+            self._forget(token, stream)
 
-    def _forget(self, token: bytes, reason: Reason) -> None:
+    def _forget(self, token: bytes, stream: ExitStream) -> None:
         self._streams.pop(token, None)
-        self._forgotten.add(token, reason, now=trio.current_time())
+        self._forgotten.add(token, stream.refusal, link=stream.caller, now=trio.current_time())
 
-    async def _run(self, token: bytes, stream: ExitStream) -> None:
+    def _leave(self, stream: ExitStream) -> None:
+        """Count the stream no more, once."""
+        token = self._running.pop(stream, None)
+        if token is not None:
+            self._forget(token, stream)
+            decrement(self._per_link, stream.caller)
+
+    async def _run(self, stream: ExitStream) -> None:
         try:
             await stream.run(self._dialer.dial)
         except Exception as error:  # A bug in one stream must not end the others.
             self._failed[type(error).__name__] += 1
         finally:
-            self._forget(token, stream.refusal)
-            self._running.discard(stream)
-            decrement(self._per_link, stream.caller)
+            self._leave(stream)
             self._bytes_up += stream.bytes_up
             self._bytes_down += stream.bytes_down
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import trio
 import trio.testing
 
 from onionpath.onion.statuses import Reason
+from onionpath.service.exit_policy import IPAddress
 from onionpath.service.stream import StreamReply, StreamRequest
 from relay.exit.limits import StreamLimits
+from relay.exit.streams import StreamService
 from tests.exit.servers import TOKEN, ask, call, local_exit, server
-from tests.exit.test_streams import opening, shout
+from tests.exit.test_streams import Pair, opening, shout
 
 GAP = 3  # No byte of this offset has arrived.
 WAIT_MS = 5_000
@@ -39,7 +43,7 @@ async def test_bytes_that_wait_with_their_call_are_counted_and_come_out_of_the_b
 
 
 async def test_bytes_that_wait_for_a_dial_are_counted_too() -> None:
-    async def hang(address: object, port: int) -> trio.SocketStream:
+    async def hang(address: IPAddress, port: int) -> trio.SocketStream:
         await trio.sleep_forever()
         raise AssertionError
 
@@ -95,3 +99,91 @@ async def test_the_calls_that_wait_are_bounded_for_a_stream_and_for_a_link() -> 
         assert Reason.SERVICE_BUSY == (await call(service, again)).reason
         assert Reason.NONE == (await call(service, again, caller=2)).reason
         nursery.cancel_scope.cancel()
+
+
+def token(n: int) -> bytes:
+    return bytes([n]) * 16
+
+
+async def open_over(service: StreamService, *, link: int, n: int) -> Reason:
+    return (await call(service, opening(443, at_least=0, token=token(n)), caller=link)).reason
+
+
+class Pairs:
+    """Connects to sockets of this process, as often as wanted."""
+
+    def __init__(self) -> None:
+        self.servers: list[trio.SocketStream] = []
+
+    async def connect(self, address: IPAddress, port: int) -> trio.SocketStream:
+        pair = Pair()
+        self.servers.append(pair.server)
+        return await pair.connect(address, port)
+
+    async def aclose(self) -> None:
+        for each in self.servers:
+            await each.aclose()
+
+
+def in_virtual_time(main: Callable[[], Awaitable[None]]) -> None:
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_the_stream_of_a_full_link_that_was_idle_longest_makes_room_for_a_new_one() -> None:
+    async def main() -> None:
+        pairs = Pairs()
+        limits = StreamLimits(streams_per_link=3)
+        async with local_exit(connect=pairs.connect, stream_limits=limits) as service:
+            for n in range(3):
+                assert Reason.NONE == await open_over(service, link=1, n=n)
+            await trio.sleep(10)
+            await ask(service, StreamRequest(token(0), data=b"x"))
+            await pairs.servers[1].send_all(b"y")
+            assert Reason.STREAM_LIMIT == await open_over(service, link=1, n=8)
+            await trio.sleep(10)
+            await ask(service, StreamRequest(token(2)))  # A call without bytes is no use.
+            assert Reason.NONE == await open_over(service, link=1, n=9)
+
+            known = [(await call(service, StreamRequest(token(n)))).reason for n in (0, 1, 2, 9)]
+            assert [Reason.NONE, Reason.NONE, Reason.STREAM_UNKNOWN, Reason.NONE] == known
+            assert (1, 3, 3) == (
+                service.statistics().evicted,
+                service.statistics().open,
+                service.statistics().running,
+            )
+            assert Reason.STREAM_UNKNOWN == await open_over(service, link=1, n=2)
+        await pairs.aclose()
+
+    in_virtual_time(main)
+
+
+def test_the_link_that_has_most_streams_gives_way_when_the_relay_is_full() -> None:
+    async def main() -> None:
+        pairs = Pairs()
+        limits = StreamLimits(streams=4, streams_per_link=3)
+        async with local_exit(connect=pairs.connect, stream_limits=limits) as service:
+            for n, link in enumerate((2, 1, 1, 1)):
+                assert Reason.NONE == await open_over(service, link=link, n=n)
+            await trio.sleep(20)
+            assert Reason.NONE == await open_over(service, link=3, n=9)
+
+            known = [(await call(service, StreamRequest(token(n)))).reason for n in (0, 1, 2, 3)]
+            assert [Reason.NONE, Reason.STREAM_UNKNOWN, Reason.NONE, Reason.NONE] == known
+        await pairs.aclose()
+
+    in_virtual_time(main)
+
+
+def test_a_link_that_opens_stream_after_stream_leaves_room_to_remember_those_of_others() -> None:
+    async def refuse(address: IPAddress, port: int) -> trio.SocketStream:
+        raise ConnectionRefusedError
+
+    async def main() -> None:
+        async with local_exit(connect=refuse, stream_limits=StreamLimits(tokens=40)) as service:
+            reasons = [await open_over(service, link=1, n=n) for n in range(11)]
+            assert [Reason.CONNECTION_REFUSED] * 10 + [Reason.STREAM_LIMIT] == reasons
+            assert Reason.CONNECTION_REFUSED == await open_over(service, link=2, n=100)
+            await trio.sleep(181)
+            assert Reason.CONNECTION_REFUSED == await open_over(service, link=1, n=101)
+
+    in_virtual_time(main)
