@@ -1,14 +1,15 @@
 """What the relay says on standard error: one event per line, nothing about anybody's traffic.
 
-Three rules stand here rather than in every place that logs: fields that could name a client, a destination or
+Four rules stand here rather than in every place that logs: fields that could name a client, a destination or
 a path are withheld at every level; an exception is told by its type and by the place in our own code, never
-by its arguments; and no traceback is printed, because tracebacks show values, and values may be keys.
+by its arguments; no traceback is printed, because tracebacks show values, and values may be keys; and objects are
+told as they tell themselves, bytes by their length alone.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
@@ -61,6 +62,7 @@ def configure_logs(level: str, form: str, *, stream: TextIO | None = None) -> No
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             withhold,
             tell_exception,
+            make_plain,
             as_json if form == "json" else as_text,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
@@ -84,6 +86,26 @@ def tell_exception(logger: object, method: str, event: Event) -> Event:
     if isinstance(error, BaseException):
         event["errors"] = describe_error(error)
     return event
+
+
+def make_plain(logger: object, method: str, event: Event) -> Event:
+    """Reduce each value to text and numbers, so that no encoder looks inside of an object that keeps a secret."""
+    return {name: _plain(value) for name, value in event.items()}
+
+
+def _plain(value: object) -> object:
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case bytes() | bytearray() | memoryview():
+            # No fact that an operator needs is bytes; keys, tokens and bodies are.
+            return f"{len(value)} bytes"
+        case Mapping():
+            return {str(key): "withheld" if key in WITHHELD else _plain(each) for key, each in value.items()}
+    # A named tuple may have a repr that hides what it holds, so only a bare one is taken apart.
+    if type(value) in (list, tuple, set, frozenset):
+        return [_plain(each) for each in value]  # type: ignore[attr-defined]
+    return str(value)
 
 
 def describe_error(error: BaseException) -> str:

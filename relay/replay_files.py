@@ -62,6 +62,10 @@ class _State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clean: bool
     version: int = 1
 
+    def __repr__(self) -> str:
+        # Whoever has the tag key can tell whether a packet was seen here.
+        return f"<_State {self.floor} to {self.highest}>"
+
 
 def read_boot_id(entropy: Entropy) -> str:
     """What the kernel calls this boot; a name never seen before where it has none."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -29,6 +29,9 @@ class LinkCertificate(NamedTuple):
 
     def __repr__(self) -> str:
         return f"<LinkCertificate {self.key_hash.hex()[:8]}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("LinkCertificate holds a secret key and is not pickled")
 
 
 def make_link_certificate() -> LinkCertificate:

@@ -7,7 +7,7 @@ Spec: docs/specs/onion-native.md §3 to §5.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from onionpath.crypto.hybrid import HybridPrivateKey, HybridPublicKey
@@ -43,8 +43,9 @@ class OnionCall:
     """What the last hop is asked, and the size classes of the way there and back."""
 
     service: int
-    body: bytes
-    idempotency_key: bytes
+    # What somebody asks, and the key by which he may ask again, belong into no log.
+    body: bytes = field(repr=False)
+    idempotency_key: bytes = field(repr=False)
     request_class: SizeClass = SizeClass.SMALL
     reply_class: SizeClass = SizeClass.SMALL
 
@@ -141,7 +142,7 @@ class Answer:
 
     hop: int
     head: ReplyHead
-    body: bytes
+    body: bytes = field(repr=False)  # nobody's log should hold what somebody was answered
     hold_ms: tuple[int, ...]
 
     @property

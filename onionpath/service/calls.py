@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
 
@@ -32,8 +32,9 @@ class Call:
     """
 
     service: int
-    body: bytes
-    idempotency_key: bytes
+    # What somebody asks, and the key by which he may ask again, belong into no log.
+    body: bytes = field(repr=False)
+    idempotency_key: bytes = field(repr=False)
     reply_capacity: int
     caller: int
     deadline: UnixTime
@@ -43,7 +44,7 @@ class Call:
 class Reply:
     """A service's answer; ``body`` is empty unless ``status`` is ``ANSWERED``."""
 
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
     status: ReplyStatus = ReplyStatus.ANSWERED
     reason: Reason = Reason.NONE
 

@@ -7,7 +7,7 @@ Spec: docs/specs/stream.md §2, §3. The relay's buffers stand in ``stream_buffe
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntFlag
 from typing import Self
 
@@ -58,12 +58,13 @@ class StreamRequest:
         MalformedError: the values contradict the specification, docs/specs/stream.md §2.
     """
 
-    token: bytes
+    # Whoever knows the token has the stream; where it leads and what it carries belong into no log either.
+    token: bytes = field(repr=False)
     flags: RequestFlags = RequestFlags.NONE
-    host: bytes = b""
+    host: bytes = field(default=b"", repr=False)
     port: int = 0
     upstream_offset: int = 0
-    data: bytes = b""
+    data: bytes = field(default=b"", repr=False)
     read_at: int = 0
     acknowledged: int = 0
     at_least: int = 0
@@ -162,7 +163,7 @@ class StreamReply:
 
     upstream_received: int = 0
     downstream_offset: int = 0
-    data: bytes = b""
+    data: bytes = field(default=b"", repr=False)
     flags: ReplyFlags = ReplyFlags.NONE
 
     def __post_init__(self) -> None:
