@@ -23,17 +23,19 @@ from onionpath.crypto.tags import TagKey
 from onionpath.directory.address import Address
 from onionpath.directory.descriptor import Descriptor
 from onionpath.directory.trust import TrustRoot
-from onionpath.errors import MalformedError, OnionPathError, SettingsError
+from onionpath.errors import MalformedError, SettingsError
 from onionpath.injected import SteadyClock, UnixTime
 from onionpath.link.tls import client_context, server_context
 from onionpath.onion.native import NativeOnion
 from onionpath.onion.replay import MemoryTables, ReplayMemory
 from onionpath.service.calls import Limits, Reply, Service, ServiceId
-from onionpath.service.directory import DirectoryService, Publication
+from onionpath.service.directory import DirectoryService
 from onionpath.service.echo import EchoService
 from onionpath.service.exit_policy import ExitPolicy
 from onionpath.service.registry import Registry
 from onionpath.version import VERSION
+from relay.authority.probing import Prober
+from relay.authority.running import RunningAuthority
 from relay.authority.signing import Authority
 from relay.exit.dial import Dialer, connect
 from relay.exit.interfaces import OwnAddresses
@@ -56,8 +58,6 @@ from relay.state_folder import CERTIFICATE_NAME, DIRECTORY_NAME, LINK_KEY_NAME, 
 from relay.switch import Switch
 
 log = structlog.get_logger(__name__)
-
-AUTHORITY_TICK_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,22 +138,21 @@ async def run_authority(settings: AuthoritySettings, *, ready: Announce) -> None
         stack.enter_context(FolderLock(base.state))
         authority = _authority(settings, base)
         listeners = stack.enter_context(_listening(settings.listen, "authority.listen"))
-
-        def collect(envelope: bytes) -> None:
-            try:
-                authority.collect(envelope, now=base.clock())
-            except OnionPathError as error:
-                log.warning("descriptor_refused", reason=str(error))
-                raise
-
+        prober = Prober(authority, base.root.parameters.geometry, context=client_context(), clock=base.clock)
+        running = RunningAuthority(
+            authority,
+            prober,
+            store=lambda state: replace_secret(base.state / SIGNER_NAME, state),
+            clock=base.clock,
+        )
         limits = _any_depth(base.limits)
-        directory = DirectoryService(collector=collect, limits=limits)
+        directory = DirectoryService(collector=running.collect, limits=limits)
         services: dict[int, Service] = {ServiceId.ECHO: EchoService(limits), ServiceId.DIRECTORY: directory}
         # An authority opens no packets, so it has nothing to remember of them.
         replay = ReplayMemory(MemoryTables(), TagKey(os.urandom(32)))
         async with trio.open_nursery() as nursery:
             node = _node(base, replay, services, listeners, nursery, shares=shares)
-            nursery.start_soon(_sign_forever, authority, directory, base)
+            nursery.start_soon(running.run, directory)
             await serve(node, nursery, ready=ready)
 
 
@@ -323,27 +322,11 @@ def _authority(settings: AuthoritySettings, base: _Base) -> Authority:
             period_s=section.period_s,
             first_document_relays=section.first_document_relays,
             private_addresses=section.private_addresses,
+            allow=settings.allow,
+            probes=True,
             state=read_secret(file, max_size=MAX_SNAPSHOT_SIZE) if file.exists() else None,
         )
     except MalformedError as error:
         raise SettingsError(
             f"{file}: {error}; without it two documents of one number could be signed", file=str(file)
         ) from error
-
-
-# Running.
-
-
-async def _sign_forever(authority: Authority, directory: DirectoryService, base: _Base) -> None:
-    before = authority.directory
-    if before is not None:
-        directory.replace(Publication.of(before))
-    while True:
-        signed = authority.tick(base.clock())
-        if signed is not None:
-            # Durable first: after a crash nobody signs this number a second time.
-            replace_secret(base.state / SIGNER_NAME, signed.state)
-            directory.replace(Publication.of(signed.directory, before=before))
-            before = signed.directory
-            log.info("document_signed", number=before.document.number, relays=len(before.relays))
-        await trio.sleep(AUTHORITY_TICK_S)

@@ -16,6 +16,8 @@ from relay.switch import Switch
 
 log = structlog.get_logger(__name__)
 
+ROTATION_RETRY_S = 10.0
+
 
 class KeyKeeper:
     """Rotates packet keys, and tells the switch and the network.
@@ -47,6 +49,9 @@ class KeyKeeper:
         """Rotate until cancelled."""
         while True:
             rotation = self._rotate()
+            retry_s = self._packet_keys.keys.schedule.slot_s
+            if rotation is None:
+                rotation, retry_s = Rotation((), ()), ROTATION_RETRY_S
             self._switch.use_keys(self._packet_keys.keys.accepted(self._relay_id, self._clock()))
             if rotation.create:
                 log.info("packet_keys_rotated", made=len(rotation.create), erased=len(rotation.erase))
@@ -55,12 +60,12 @@ class KeyKeeper:
             schedule = self._packet_keys.keys.schedule
             change = schedule.next_change(self._clock())
             # A slot's length at most: the window of the replay memory moves as well.
-            await trio.sleep(min(max(0.01, change - self._clock()), schedule.slot_s))
+            await trio.sleep(min(max(0.01, change - self._clock()), retry_s))
 
-    def _rotate(self) -> Rotation:
+    def _rotate(self) -> Rotation | None:
         try:
             return self._packet_keys.rotate(self._clock())
         except KeyFileError as error:
             # A key is made a whole epoch before it is needed, so a full disk has time to be noticed and emptied.
             log.error("packet_keys_not_rotated", reason=str(error))
-            return Rotation((), ())
+            return None

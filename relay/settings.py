@@ -17,6 +17,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta, Struct
 
+from onionpath.crypto.identity import RelayId, parse_relay_id
 from onionpath.errors import MalformedError, SettingsError, UsageError
 from onionpath.onion.replay import DEFAULT_CAPACITY
 from onionpath.service.exit_policy import DEFAULT_RULES, ExitPolicy
@@ -158,6 +159,7 @@ class AuthoritySection(Section, frozen=True):
     period_s: Annotated[int, Meta(ge=1, le=86_400)] = 3600
     first_document_relays: Annotated[int, Meta(ge=1, le=20_000)] = 3
     private_addresses: bool = False
+    allow: tuple[str, ...] = ()
 
 
 class RelaySettings(Section, frozen=True):
@@ -198,7 +200,7 @@ class RelaySettings(Section, frozen=True):
         """
         check_listen(self.relay.listen, "relay.listen")
         check_published(self.published, "relay.advertise")
-        _check_family(self.relay.family)
+        _check_identities(self.relay.family, "relay.family")
         _check_exit(self.exit)
         _check_limits(self.limits)
         if self.simulation.record_frames is not None and not all(each.is_loopback for each in self.listen):
@@ -231,6 +233,11 @@ class AuthoritySettings(Section, frozen=True):
         """Where it listens; the trust root says where others reach it."""
         return _endpoints(self.authority.listen, "authority.listen")
 
+    @property
+    def allow(self) -> tuple[RelayId, ...]:
+        """The only relays that may join; none for anybody."""
+        return tuple(RelayId(bytes.fromhex(text)) for text in self.authority.allow)
+
     def check(self) -> None:
         """Refuse values that are impossible together.
 
@@ -238,6 +245,7 @@ class AuthoritySettings(Section, frozen=True):
             SettingsError: names the key.
         """
         check_listen(self.authority.listen, "authority.listen")
+        _check_identities(self.authority.allow, "authority.allow")
         _check_limits(self.limits)
 
 
@@ -274,9 +282,7 @@ def check_published(endpoints: Sequence[Endpoint], key: str) -> None:
         raise SettingsError(f"expected at most 4 addresses to publish, not {len(endpoints)}", key=key)
 
 
-def _check_family(members: Sequence[str]) -> None:
-    from onionpath.crypto.identity import parse_relay_id
-
+def _check_identities(members: Sequence[str], key: str) -> None:
     for index, member in enumerate(members):
         try:
             known = parse_relay_id(bytes.fromhex(member)).hex() == member
@@ -285,7 +291,7 @@ def _check_family(members: Sequence[str]) -> None:
         if not known or member in members[:index]:
             raise SettingsError(
                 f"expected a relay's identity, 64 hex digits, once, not {member!r}",
-                key=f"relay.family[{index}]",
+                key=f"{key}[{index}]",
             )
 
 

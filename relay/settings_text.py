@@ -45,6 +45,7 @@ ABOUT = {
     "authority.period_s": "Seconds between documents; each is valid for three.",
     "authority.first_document_relays": "Sign the first document as soon as so many relays have published.",
     "authority.private_addresses": "List relays whose addresses aren't public. Meant for test networks.",
+    "authority.allow": "Identities (64 hex digits) of the only relays that may join. Empty: anybody can.",
 }
 
 

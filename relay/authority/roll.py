@@ -22,6 +22,22 @@ from relay.authority.public import is_public
 # takes two, while whoever rents one cheap network could otherwise be most of the list.
 MAX_PER_NETWORK = 8
 
+# Every reason for which a descriptor that is legal isn't listed; "unreachable" is told by whoever probes.
+REASONS = frozenset(
+    {
+        "wrong-network",
+        "not-allowed",
+        "not-newer",
+        "address-of-authority",
+        "address-not-public",
+        "address-taken",
+        "key-taken",
+        "network-full",
+        "subnet-full",
+        "unreachable",
+    }
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Known:

