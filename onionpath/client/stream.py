@@ -36,6 +36,7 @@ from onionpath.onion.statuses import Reason, ReplyStatus
 from onionpath.service.calls import ServiceId
 from onionpath.service.stream import REQUEST_OVERHEAD, ReplyFlags, RequestFlags, StreamReply, StreamRequest
 from onionpath.service.stream_outgoing import Outgoing
+from onionpath.service.stream_pause import Pause
 from onionpath.service.stream_polls import Poll, Polls
 from onionpath.service.stream_reassembly import Reassembly
 
@@ -95,6 +96,7 @@ class OnionStream(ByteStream):
         self._continuations = 0
         self._answered_at = -math.inf
         self._pushes = 0
+        self._push_pause = Pause()
         self._failure: OnionPathError | None = None
         self._closed = False
         self._changed = anyio.Event()
@@ -133,14 +135,25 @@ class OnionStream(ByteStream):
                     if self._changed.is_set():
                         self._changed = anyio.Event()
                     self._start_due(group)
-                    with anyio.move_on_after(KEEP_ALIVE_S) as waited:
+                    patience_s = self._patience_s()
+                    with anyio.move_on_after(patience_s) as waited:
                         await self._changed.wait()
-                    if waited.cancelled_caught and not (self._polls.outstanding or self._pushes):
+                    was_idle = waited.cancelled_caught and patience_s >= KEEP_ALIVE_S
+                    if was_idle and not (self._polls.outstanding or self._pushes):
                         self._start_push(group, self._outgoing.end, self._outgoing.end)
 
+    def _patience_s(self) -> float:
+        """How long nothing has to be done unless something changes."""
+        now = anyio.current_time()
+        ends = (self._polls.next_due_at(now=now), self._push_pause.ends_at(now=now))
+        return min([KEEP_ALIVE_S, *(end - now for end in ends if end is not None)])
+
     def _start_due(self, group: TaskGroup) -> None:
-        for poll in self._polls.due(self._incoming.missing()):
+        now = anyio.current_time()
+        for poll in self._polls.due(self._incoming.missing(), now=now):
             group.start_soon(self._poll, poll)
+        if self._push_pause.ends_at(now=now) is not None:
+            return
         while self._pushes < MAX_PUSHES:
             found = self._outgoing.next_range(self._push_capacity(SizeClass.LARGE))
             if found is None:
@@ -173,7 +186,7 @@ class OnionStream(ByteStream):
         if reply is None:
             self._polls.lost(poll)
         else:
-            self._polls.answered(poll, len(reply.data))
+            self._polls.answered(poll, len(reply.data), now=anyio.current_time())
             self._receive(reply, poll)
         self._notify()
 
@@ -205,6 +218,7 @@ class OnionStream(ByteStream):
         fits = len(data) <= self._push_capacity(SizeClass.SMALL)
         request_class = SizeClass.SMALL if fits else SizeClass.LARGE
         timeout_s = PUSH_WAIT_MS / 1000 + TRAVEL_S
+        asked_at = anyio.current_time()
         try:
             reply = await self._reply_or_none(request, request_class, SizeClass.SMALL, timeout_s=timeout_s)
         finally:
@@ -212,6 +226,12 @@ class OnionStream(ByteStream):
         try:
             if reply is not None:
                 self._outgoing.confirm(reply.upstream_received, with_end=ends)
+                if reply.upstream_received > start or self._outgoing.is_confirmed:
+                    self._push_pause.something_came()
+                else:
+                    self._push_pause.nothing_came(
+                        asked_at=asked_at, wait_s=PUSH_WAIT_MS / 1000, now=anyio.current_time()
+                    )
             self._outgoing.send_again(start, stop)
         except MalformedError as error:
             self._fail(error)

@@ -6,6 +6,7 @@ State: a width (polls to keep outstanding) and whether the stream is busy (asks 
     full           the data keeps up: busy, one poll more, up to 32
     short, empty   it doesn't: one poll less; at width 1 the stream is idle again and asks for small replies
     lost           half the width, once for all polls that were outstanding together
+    empty early    in addition a pause, see ``stream_pause``
 
 One poll more for every full reply doubles the width each round trip, which fills a long fast path in a few of
 them; a stream that only waits costs its relay one small poll. Spec: docs/specs/stream.md §6.
@@ -17,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from onionpath.service.stream import REPLY_OVERHEAD
+from onionpath.service.stream_pause import Pause
 
 MAX_WIDTH = 32  # polls; 32 × 127 KiB each 300 ms are 13 MB/s, and as much as the relay keeps for a stream
 # Five seconds less than a service may take, so that a poll ends by its own answer and not by a timeout.
@@ -50,7 +52,8 @@ class Poll:
 
 
 class Polls:
-    """Keeps the polls of one stream: call ``due`` after each change, send what it gives, report how it ended.
+    """Keeps the polls of one stream: call ``due`` after each change and at ``next_due_at``, send what it gives, report
+    how it ended. ``now`` is in seconds of a clock that never goes back.
 
     Args:
         small_reply, large_reply: bytes that a reply of each class can carry, the stream's 24 included
@@ -67,6 +70,8 @@ class Polls:
         self._next_number = 0
         self._halved_at = -1  # polls up to this number were outstanding when the width was last halved
         self._outstanding: dict[int, Poll] = {}
+        self._sent_at: dict[int, float] = {}
+        self._pause = Pause()
 
     @property
     def width(self) -> int:
@@ -78,25 +83,37 @@ class Polls:
         """How many polls are under way."""
         return len(self._outstanding)
 
-    def due(self, missing: Sequence[tuple[int, int]]) -> list[Poll]:
+    def next_due_at(self, *, now: float) -> float | None:
+        """Until when ``due`` gives nothing, since replies came early and empty; None without such a pause."""
+        return self._pause.ends_at(now=now)
+
+    def due(self, missing: Sequence[tuple[int, int]], *, now: float) -> list[Poll]:
         """The polls to send now, lowest bytes first; they count as outstanding from here on.
 
         Args:
             missing: ``Reassembly.missing()``. Its first byte, the head, is asked for whatever the width.
         """
         polls: list[Poll] = []
+        if self._pause.ends_at(now=now) is not None:
+            return polls
         head = missing[0][0] if missing else 0
         for start, stop in self._free(missing):
             while start < stop and (start == head or len(self._outstanding) < self._width):
                 poll = self._poll(start, stop, is_head=start == head)
                 self._outstanding[poll.number] = poll
+                self._sent_at[poll.number] = now
                 polls.append(poll)
                 start = poll.stop
         return polls
 
-    def answered(self, poll: Poll, length: int) -> None:
+    def answered(self, poll: Poll, length: int, *, now: float) -> None:
         """A reply came with that many of the poll's bytes; 0 if the wait passed without any."""
         self._outstanding.pop(poll.number, None)
+        sent_at = self._sent_at.pop(poll.number, now)
+        if length:
+            self._pause.something_came()
+        else:
+            self._pause.nothing_came(asked_at=sent_at, wait_s=poll.wait_ms / 1000, now=now)
         if length >= poll.at_most:
             self._width = min(self._width + 1, self._max_width)
             self._busy = True
@@ -108,6 +125,7 @@ class Polls:
     def lost(self, poll: Poll) -> None:
         """No reply came in time, or the path broke; its bytes will be asked for again."""
         self._outstanding.pop(poll.number, None)
+        self._sent_at.pop(poll.number, None)
         if poll.number > self._halved_at:
             self._halved_at = self._next_number - 1
             self._width = max(1, self._width // 2)

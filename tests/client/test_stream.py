@@ -20,7 +20,7 @@ from onionpath.errors import DeadlineError, Edge, MalformedError, RefusedError, 
 from onionpath.onion.geometry import Geometry
 from onionpath.onion.packets import Answer, OnionCall, ReplyHead
 from onionpath.onion.statuses import Reason, ReplyStatus
-from onionpath.service.calls import Call, ServiceId
+from onionpath.service.calls import Call, Reply, ServiceId
 from onionpath.service.stream import RequestFlags, StreamReply, StreamRequest
 from relay.exit.streams import StreamService
 from tests.directory.networks import NOW, descriptor, network
@@ -40,7 +40,9 @@ def anyio_backend() -> str:
 class StraightCarrier:
     """Takes each call straight to an exit's service; loses, doubles and delays as it is told."""
 
-    def __init__(self, service: StreamService, *, choice: Random | None = None, lose: float = 0.0) -> None:
+    def __init__(
+        self, service: StreamService | EmptyAnswers, *, choice: Random | None = None, lose: float = 0.0
+    ) -> None:
         self.service = service
         self.choice = choice or Random(1)
         self.lose = lose
@@ -261,3 +263,29 @@ async def test_an_idle_stream_keeps_one_small_poll_under_way() -> None:
 
     assert 1 == len(polls)
     assert polls[0].at_most <= 8_032
+
+
+class EmptyAnswers:
+    """An exit that answers every call at once, takes nothing and gives nothing."""
+
+    async def answer(self, call: Call) -> Reply:
+        read_at = StreamRequest.decode(call.body).read_at
+        return Reply(StreamReply(downstream_offset=read_at).encode())
+
+
+def test_an_exit_that_answers_at_once_with_nothing_is_asked_some_forty_times_a_minute() -> None:
+    """Without pauses its client would send as fast as it can, over relays that it shares with others."""
+
+    async def main() -> int:
+        carrier = StraightCarrier(EmptyAnswers())
+        stream = new_stream(carrier, 443)
+        await stream.open()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stream.run)
+            await stream.send(b"hello")
+            await trio.sleep(60)
+            await stream.aclose()
+        return len(carrier.requests)
+
+    asked = trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    assert 20 < asked < 60

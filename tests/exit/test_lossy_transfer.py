@@ -32,7 +32,7 @@ class LossyClient:
     async def run(self) -> str:
         while not self.pieces.finished:
             async with trio.open_nursery() as nursery:
-                for poll in self.polls.due(self.pieces.missing()):
+                for poll in self.polls.due(self.pieces.missing(), now=0.0):
                     nursery.start_soon(self.poll, poll)
             self.widest = max(self.widest, self.polls.width)
             self.received.update(self.pieces.take(2**30))
@@ -68,7 +68,7 @@ class LossyClient:
             self.pieces.add(reply.downstream_offset, reply.data)
         if ReplyFlags.END in reply.flags:
             self.pieces.end_at(reply.end)
-        return self.polls.answered(poll, len(reply.data))
+        return self.polls.answered(poll, len(reply.data), now=100.0)
 
 
 @pytest.mark.slow

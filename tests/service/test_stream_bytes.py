@@ -100,21 +100,21 @@ def test_reassembly_refuses_what_nobody_asked_for_and_two_ends() -> None:
 def test_an_idle_stream_keeps_one_small_poll() -> None:
     polls = Polls(small_reply=SMALL, large_reply=LARGE)
     for _ in range(3):
-        (poll,) = polls.due([(0, 100_000)])
-        assert [] == polls.due([(0, 100_000)])
+        (poll,) = polls.due([(0, 100_000)], now=0.0)
+        assert [] == polls.due([(0, 100_000)], now=0.0)
         assert (0, 1, 1_000, False) == (poll.read_at, poll.at_least, poll.at_most, poll.large)
-        polls.answered(poll, 0)
+        polls.answered(poll, 0, now=100.0)
 
 
 def test_full_replies_double_the_polls_of_each_round_until_the_bound() -> None:
     polls, reassembly, rounds = Polls(small_reply=SMALL, large_reply=LARGE), Reassembly(window=10**7), []
     for _ in range(8):
-        due = polls.due(reassembly.missing())
+        due = polls.due(reassembly.missing(), now=0.0)
         rounds.append(len(due))
         assert [1] + [poll.at_most for poll in due[1:]] == [poll.at_least for poll in due]
         for poll in due:
             reassembly.add(poll.read_at, bytes(poll.at_most))
-            polls.answered(poll, poll.at_most)
+            polls.answered(poll, poll.at_most, now=100.0)
 
     assert [1, 2, 4, 8, 16, 32, 32, 32] == rounds
 
@@ -123,20 +123,20 @@ def test_a_lost_flight_halves_the_polls_once_and_empty_replies_end_in_idleness()
     polls = Polls(small_reply=SMALL, large_reply=LARGE)
     start = 0
     for _ in range(4):
-        due = polls.due([(start, 10**7)])
+        due = polls.due([(start, 10**7)], now=0.0)
         start = due[-1].stop
         for poll in due:
-            polls.answered(poll, poll.at_most)
+            polls.answered(poll, poll.at_most, now=100.0)
     assert 16 == polls.width
-    for poll in polls.due([(start, 10**7)]):
+    for poll in polls.due([(start, 10**7)], now=0.0):
         polls.lost(poll)
     assert 8 == polls.width
     while polls.width > 1:
-        for poll in polls.due([(start, 10**7)]):
-            polls.answered(poll, 0)
-    (last,) = polls.due([(start, 10**7)])
-    polls.answered(last, 0)
-    (idle,) = polls.due([(start, 10**7)])
+        for poll in polls.due([(start, 10**7)], now=0.0):
+            polls.answered(poll, 0, now=100.0)
+    (last,) = polls.due([(start, 10**7)], now=0.0)
+    polls.answered(last, 0, now=100.0)
+    (idle,) = polls.due([(start, 10**7)], now=0.0)
     assert not idle.large
 
 
@@ -145,7 +145,7 @@ def test_polls_never_overlap_and_the_head_is_always_asked_for(seed: int, steps: 
     choice, outstanding = Random(seed), dict[int, Poll]()
     polls, reassembly = Polls(small_reply=SMALL, large_reply=LARGE), Reassembly(window=50_000)
     for _ in range(steps):
-        for poll in polls.due(reassembly.missing()):
+        for poll in polls.due(reassembly.missing(), now=0.0):
             outstanding[poll.number] = poll
         ranges = sorted((poll.read_at, poll.stop) for poll in outstanding.values())
         assert all(stop <= start for (_, stop), (start, _) in pairwise(ranges))
@@ -159,5 +159,5 @@ def test_polls_never_overlap_and_the_head_is_always_asked_for(seed: int, steps: 
             else:
                 length = choice.choice([0, poll.at_most, choice.randint(0, poll.at_most)])
                 reassembly.add(poll.read_at, pattern(poll.read_at, poll.read_at + length))
-                polls.answered(poll, length)
+                polls.answered(poll, length, now=100.0)
         reassembly.take(choice.choice([0, 100_000]))
