@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from relay.checkup import Finding
     from relay.founding import Founded
     from relay.serving import Announce, Ready
-    from relay.settings import AuthoritySettings, LogSection, RelaySettings
+    from relay.settings import AuthoritySettings, Endpoint, LogSection, RelaySettings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -65,8 +66,9 @@ def _version(context: click.Context, parameter: click.Parameter, wanted: bool) -
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="and exit"
-)
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
+    help="Show the version and exit.",
+)  # fmt: skip
 @click.pass_context
 def cli(context: click.Context) -> None:
     """Run a relay of an onionpath network, or found a network of your own."""
@@ -198,7 +200,19 @@ def authority_init(
     founded = found_authority(
         folder, values, name=name, address=address, parameters=parameters, entropy=os.urandom
     )
+    _warn_of_private_address(address, private_addresses)
     _print_founded(founded, "authority", f"{PROGRAM} authority run {founded.settings_file}")
+
+
+def _warn_of_private_address(address: Endpoint, private_addresses: bool) -> None:
+    from relay.authority.public import is_public
+
+    if not private_addresses and not is_public(address.host):
+        click.echo(
+            f"warning: {address.host} is not a public address, and without --private-addresses this authority refuses"
+            " every relay whose address is not public (address-not-public)",
+            err=True,
+        )
 
 
 @authority.command("run")
@@ -211,7 +225,8 @@ def authority_run(settings: Path, ready_fd: int | None, as_json: bool, sets: tup
     from relay.settings import AuthoritySettings
     from relay.settings_files import load_settings
 
-    loaded = load_settings(settings, AuthoritySettings, environment=os.environ, flags=_pairs(sets))
+    with _hint("relay", f"{PROGRAM} run {settings}"):
+        loaded = load_settings(settings, AuthoritySettings, environment=os.environ, flags=_pairs(sets))
     _prepare_process(loaded.log)
     from relay.daemon import run_authority
 
@@ -238,7 +253,20 @@ def _load_relay(file: Path, sets: Sequence[str]) -> RelaySettings:
     from relay.settings import RelaySettings
     from relay.settings_files import load_settings
 
-    return load_settings(file, RelaySettings, environment=os.environ, flags=_pairs(sets))
+    with _hint("authority", f"{PROGRAM} authority run {file}"):
+        return load_settings(file, RelaySettings, environment=os.environ, flags=_pairs(sets))
+
+
+@contextmanager
+def _hint(section: str, command: str) -> Iterator[None]:
+    """A section of the other program's file says which command was meant."""
+    try:
+        yield
+    except SettingsError as error:
+        if error.key != section:
+            raise
+        message = f"{error.file} is the settings file of the other kind of node; use `{command}`"
+        raise SettingsError(message, file=error.file, key=error.key) from error
 
 
 def _print_founded(founded: Founded, what: str, then: str) -> None:
@@ -267,7 +295,8 @@ def _announcer(ready_fd: int | None, as_json: bool) -> Announce:
     def announce(ready: Ready) -> None:
         facts = asdict(ready)
         line = json.dumps({"event": "ready", **facts})
-        click.echo(line if as_json else f"ready: {', '.join(f'{name} {facts[name]}' for name in facts)}")
+        addresses = " and ".join(ready.addresses)
+        click.echo(line if as_json else f"ready: {ready.identity} at {addresses}, process {ready.pid}")
         if ready_fd is not None:
             with os.fdopen(ready_fd, "w", encoding="ascii") as file:
                 file.write(line + "\n")

@@ -277,6 +277,11 @@ def load_relay_keys(state_dir: Path) -> NodeKeys:
 
 
 def _load_link(certificate: Path, key: Path) -> LinkCertificate:
+    for file, other in ((certificate, key), (key, certificate)):
+        if not os.path.lexists(file):
+            also = f"remove {other.name} and " if os.path.lexists(other) else ""
+            message = f"{file}: does not exist; {also}run `onionpath-relay init` on the folder again"
+            raise KeyFileError(message, file=str(file))
     pem, key_pem = read_secret(certificate), read_secret(key)
     try:
         link = LinkCertificate(pem, key_pem, pem_key_hash(pem))

@@ -73,9 +73,10 @@ def _read_toml(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        key = _key_of_line(text, str(error))
-        what = "is set twice" if "overwrite" in str(error) or "twice" in str(error) else "is not TOML"
-        raise SettingsError(f"{what}: {error}", key=key) from error
+        if "overwrite" in str(error) or "twice" in str(error):
+            raise SettingsError(f"is set twice: {error}", key=_key_of_line(text, str(error))) from error
+        # What stands there is no setting yet, and the line is all that is certain.
+        raise SettingsError(f"is not TOML: {error}") from error
 
 
 def _key_of_line(text: str, message: str) -> str:

@@ -49,7 +49,10 @@ class Rule:
         network, colon, ports = target.rpartition(":")
         if action not in ("accept", "reject") or not space or not colon:
             raise UsageError(f"an exit rule reads 'accept|reject NETWORK:PORTS', not {text!r}")
-        return cls(action == "accept", _parse_network(network), *_parse_ports(ports))
+        try:
+            return cls(action == "accept", _parse_network(network), *_parse_ports(ports))
+        except UsageError as error:
+            raise UsageError(f"in the exit rule {text!r}: {error}") from error
 
     def __str__(self) -> str:
         action = "accept" if self.accepts else "reject"

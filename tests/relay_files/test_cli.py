@@ -173,6 +173,10 @@ def _misspell(relay: Path) -> None:
     relay.write_text(relay.read_text() + "\n[lgo]\n")
 
 
+def _lose_link_key(relay: Path) -> None:
+    (relay.parent / "state" / "link.key").unlink()
+
+
 @pytest.mark.parametrize(
     ("spoil", "code", "said"),
     [
@@ -180,8 +184,9 @@ def _misspell(relay: Path) -> None:
         (_lose_root, 3, "trust_root|trust root"),
         (_spoil_root, 3, ""),
         (_misspell, 3, "lgo"),
+        (_lose_link_key, 6, "link.key: does not exist; remove link.pem and run `onionpath-relay init`"),
     ],
-    ids=["key mode", "no root", "bad root", "misspelt"],
+    ids=["key mode", "no root", "bad root", "misspelt", "no link key"],
 )
 def test_check_ends_with_the_code_and_one_line(
     relay: Path, run: Run, spoil: Callable[[Path], None], code: int, said: str
@@ -233,6 +238,34 @@ def test_the_ready_line_goes_to_both_places(capsys: pytest.CaptureFixture[str]) 
 
     assert {"event": "ready", "identity": "0102", "addresses": ["127.0.0.1:1"], "pid": 7} == json.loads(line)
     assert line == capsys.readouterr().out
+
+
+def test_the_ready_line_is_for_people_too(capsys: pytest.CaptureFixture[str]) -> None:
+    cli._announcer(None, False)(Ready("0102", ("127.0.0.1:1", "[::1]:2"), 7))
+
+    assert "ready: 0102 at 127.0.0.1:1 and [::1]:2, process 7\n" == capsys.readouterr().out
+
+
+def test_the_other_kind_of_settings_names_its_command(network: Path, relay: Path, run: Run) -> None:
+    theirs = network / "authority.toml"
+    for command in (("run",), ("check",)):
+        code, _, err = run(*command, theirs)
+        assert 3 == code
+        assert f"use `onionpath-relay authority run {theirs}`" in err
+
+    code, _, err = run("authority", "run", relay)
+    assert 3 == code
+    assert f"use `onionpath-relay run {relay}`" in err
+
+
+def test_an_authority_at_a_private_address_hears_what_will_happen(tmp_path: Path, run: Run) -> None:
+    code, _, err = run("authority", "init", tmp_path / "a", "--listen", "192.168.1.1:9100")
+    assert 0 == code
+    assert "warning: 192.168.1.1 is not a public address, and without --private-addresses" in err
+
+    assert "" == run("authority", "init", tmp_path / "b", "--listen", "9.9.9.9:9100")[2]
+    options = ("--listen", "192.168.1.1:9100", "--private-addresses")
+    assert "" == run("authority", "init", tmp_path / "c", *options)[2]
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,6 @@ BAD = {
     "key twice": ("[log]\nlevel = 'info'\nlevel = 'debug'\n[exit]\n", "log.level", "set twice"),
     "key twice at the end": ("[log]\nlevel = 'info'\nlevel = 'debug'", "log.level", "set twice"),
     "section twice": ("[log]\n[exit]\n[log]\n", "log", "set twice"),
-    "no TOML": ("[relay]\nstate == 'x'\n", "relay.state", "not TOML"),
     "unknown level": ("[log]\nlevel = 'loud'", "log.level", "invalid enum value"),
     "name to listen on": ("[relay]\nlisten = ['localhost:7740']", "relay.listen[0]", "expected IP:PORT"),
     "no port": ("[relay]\nlisten = ['127.0.0.1']", "relay.listen[0]", "expected IP:PORT"),
@@ -81,6 +80,7 @@ BAD = {
     "bad family": ("[relay]\nfamily = ['me']", "relay.family[0]", "64 hex digits"),
     "family twice": (f"[relay]\nfamily = ['{FAMILY}', '{FAMILY}']", "relay.family[1]", "once"),
     "bad rule": ("[exit]\npolicy = ['allow *:80']", "exit.policy", "accept|reject"),
+    "bad ports": ("[exit]\npolicy = ['accept *:22-']", "exit.policy", "'accept *:22-'"),
     "exit without a rule": ("[exit]\nenabled = true\npolicy = []", "exit.policy", "at least one rule"),
     "bad network": ("[exit]\nreach_private = ['10.0.0.1/8']", "exit.reach_private[0]", "network"),
     "odd table": ("[limits]\nreplay_entries = 3000000", "limits.replay_entries", "power of two"),
@@ -103,6 +103,15 @@ def test_a_bad_setting_is_refused_by_name(tmp_path: Path, text: str, key: str, s
     assert str(caught.value).startswith(f"{tmp_path / 'relay.toml'}: {key}: ")
     assert said in str(caught.value)
     assert 3 == exit_code(caught.value)
+
+
+def test_what_is_no_toml_is_named_by_its_line_alone(tmp_path: Path) -> None:
+    """What stands there may look like a setting, and may be none."""
+    with pytest.raises(SettingsError, match=r"is not TOML: .*at line 2") as caught:
+        load(tmp_path, "[relay]\nstate == 'x'\n")
+
+    assert ("", str(tmp_path / "relay.toml")) == (caught.value.key, caught.value.file)
+    assert "relay.state" not in str(caught.value)
 
 
 def test_a_file_that_is_missing_too_long_or_no_text_is_refused(tmp_path: Path) -> None:
