@@ -25,6 +25,8 @@ from relay.links import Neighbour, connect
 from relay.wire import Wire
 
 READ_SIZE = 64 * 1024
+# A socket that always has more would otherwise keep the thread that carries everybody's packets: about 1 ms.
+READ_AT_ONCE = 1024 * 1024
 
 
 class Caller:
@@ -37,6 +39,7 @@ class Caller:
         self._received = memoryview(bytearray(READ_SIZE))
         self._plaintext = memoryview(bytearray(READ_SIZE))
         self._exchange_id = 0
+        self._read_since_pause = 0
 
     async def call(self, call: CallBody) -> AnswerBody:
         """Ask, and wait for the answer; the caller sets the deadline.
@@ -65,6 +68,10 @@ class Caller:
         while not (filled := self._wire.tls.read_into(self._plaintext)):
             count = await self._wire.receive(self._received)
             self._wire.tls.feed(self._received[:count])
+            self._read_since_pause += count
+            if self._read_since_pause >= READ_AT_ONCE:
+                self._read_since_pause = 0
+                await trio.lowlevel.checkpoint()
         self._reader.feed(bytes(self._plaintext[:filled]))
 
     def _decode(self, answer: Frame) -> AnswerBody:
@@ -83,13 +90,11 @@ async def calling(neighbour: Neighbour, geometry: Geometry, context: ssl.SSLCont
     sock = await connect(neighbour)
     if sock is None:
         raise UnreachableError(f"{neighbour.host}:{neighbour.port} could not be reached")
-    wire = Wire(0, sock, TlsSession(context, server_side=False))
-    try:
+    with sock:
+        wire = Wire(0, sock, TlsSession(context, server_side=False))
         await _greet(wire, neighbour)
         # What is raised while the connection is used is no word about how it was made.
         yield Caller(wire, geometry)
-    finally:
-        wire.close()
     await trio.lowlevel.checkpoint()
 
 

@@ -36,6 +36,8 @@ FIRST_RETRY_S = 0.25
 RETRY_S = 20.0
 # A quarter of the age at which a descriptor is refused.
 PUBLISH_EVERY_S = 6 * 3_600.0
+# How often a relay that has no document at all publishes once more: the authority may have forgotten it.
+PUBLISH_UNLISTED_S = 60.0
 MAX_SNAPSHOT_SIZE = 512 * 1024 * 1024  # bytes: 20,000 relays with descriptors of 16 KiB, and the document
 
 
@@ -74,6 +76,10 @@ class NetworkKeeper:
         self._directory: Directory | None = None
         self._seen: SeenDocument | None = None
         self._described_anew = trio.Event()
+        # When the descriptor was made that all authorities took last; None while one of them has yet to.
+        self._published_at: UnixTime | None = None
+        self._is_closed = False  # whether the last directory is so old that we forward nothing by it
+        self._unlisted_in = 0  # the number of the last document that should have listed us
 
     @property
     def directory(self) -> Directory | None:
@@ -108,19 +114,28 @@ class NetworkKeeper:
     async def _publish_forever(self) -> None:
         while True:
             self._described_anew = trio.Event()
-            missing = set(self._root.authorities)
-            retry_s = FIRST_RETRY_S
-            while missing:
-                # Signed anew for each try: an authority takes only what is newer than what it has.
-                envelope = sign_descriptor(self._describe(), self._identity)
-                for authority in list(missing):
-                    if await self._publish(envelope, _neighbour(authority)):
-                        missing.discard(authority)
-                if missing:
-                    await trio.sleep(retry_s)
-                    retry_s = min(RETRY_S, 2 * retry_s)
-            with trio.move_on_after(PUBLISH_EVERY_S):
+            self._published_at = await self._publish_to_all(after=self._published_at)
+            with trio.move_on_after(PUBLISH_EVERY_S if self._directory else PUBLISH_UNLISTED_S):
                 await self._described_anew.wait()
+
+    async def _publish_to_all(self, *, after: UnixTime | None) -> UnixTime:
+        """Give each authority a descriptor newer than ``after``, and say when the newest was made."""
+        self._published_at = None
+        # Descriptors have whole seconds, and an authority takes only what is newer than what it has.
+        await trio.sleep(max(0.0, after + 1 - self._clock()) if after is not None else 0.0)
+        missing = set(self._root.authorities)
+        retry_s = FIRST_RETRY_S
+        while True:
+            # Signed anew for each try, for the same reason.
+            descriptor = self._describe()
+            envelope = sign_descriptor(descriptor, self._identity)
+            for authority in list(missing):
+                if await self._publish(envelope, _neighbour(authority)):
+                    missing.discard(authority)
+            if not missing:
+                return descriptor.published_at
+            await trio.sleep(retry_s)
+            retry_s = min(RETRY_S, 2 * retry_s)
 
     async def _publish(self, envelope: bytes, authority: Neighbour) -> bool:
         capacity = call_capacity(self._geometry, SizeClass.SMALL)
@@ -149,6 +164,10 @@ class NetworkKeeper:
         except OnionPathError as error:
             log.error("authority_broke_protocol", kind=type(error).__name__)
             return False
+        except Exception as error:
+            # A bug that an authority's bytes can reach must not end a relay that works.
+            log.error("publishing_failed", kind=type(error).__name__)
+            return False
         log.info("descriptor_published", authority=f"{authority.host}:{authority.port}")
         return True
 
@@ -159,6 +178,7 @@ class NetworkKeeper:
             for neighbour in self._sources():
                 if await self._fetch(neighbour):
                     break
+            self._close_if_expired()
             await trio.sleep(self._pause_s())
 
     def _sources(self) -> Iterator[Neighbour]:
@@ -181,10 +201,36 @@ class NetworkKeeper:
             # Before the first document of a new network this is what every relay hears.
             log.debug("directory_fetch_failed", reason=str(error))
             return False
+        except Exception as error:
+            # Nor must one that a mirror's bytes can reach.
+            log.error("directory_fetch_failed", kind=type(error).__name__)
+            return False
         if directory is not self._directory:
             self._use(directory)
             self._keep_snapshot(directory)
+        self._publish_if_unlisted(directory)
         return directory.is_fresh(self._clock())
+
+    def _publish_if_unlisted(self, directory: Directory) -> None:
+        """An authority that lost our descriptor, or did not reach us, gets it once more; once for each document."""
+        if self._published_at is None or self._identity.relay_id in directory.relays:
+            return
+        number = directory.document.number
+        if directory.is_fresh(self._clock()) and number > self._unlisted_in:
+            self._unlisted_in = number
+            log.warning("relay_not_listed", number=number)
+            self._described_anew.set()
+
+    def _close_if_expired(self) -> None:
+        """Whoever was in a document so old may be gone, and its address somebody else's: forward to nobody."""
+        if self._directory is None or self._is_closed:
+            return
+        document = self._directory.document
+        period_s = document.fresh_until - document.valid_from
+        if self._clock() >= document.valid_until + period_s:
+            log.error("directory_expired", number=document.number)
+            self._links.use_network({})
+            self._is_closed = True
 
     def _keep_snapshot(self, directory: Directory) -> None:
         try:
@@ -225,6 +271,7 @@ class NetworkKeeper:
             for relay_id, relay in directory.relays.items()
         }
         self._links.use_network(neighbours)
+        self._is_closed = False
         self._service.replace(Publication.of(directory, before=self._directory))
         self._directory, self._seen = directory, directory.seen
         log.info("directory_refreshed", number=directory.document.number, relays=len(directory.relays))

@@ -20,7 +20,7 @@ from onionpath.link.tls import TlsSession, client_context
 from onionpath.onion.geometry import SizeClass
 from onionpath.onion.statuses import Reason
 from onionpath.service.calls import Call, Limits, Reply, ServiceId
-from relay.caller import Caller, calling
+from relay.caller import READ_AT_ONCE, Caller, calling
 from relay.limits import PeerLimits, SwitchLimits
 from relay.links import Neighbour, Timeouts, connect
 from relay.wire import Wire
@@ -316,3 +316,44 @@ async def test_a_relay_that_does_not_listen_is_unreachable(tmp_path: Path) -> No
     with pytest.raises(UnreachableError, match="could not be reached"), trio.fail_after(10):
         async with calling(node.neighbour, GEOMETRY, client_context()):
             raise AssertionError("reached")
+
+
+async def test_a_caller_lets_others_have_their_turn_however_much_there_is_to_read() -> None:
+    """A mirror that always has more would otherwise hold the thread that carries everybody's packets."""
+    ours, theirs = socket.socketpair()
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    class Endless(Wire):
+        """Always has more ciphertext, and never a whole frame."""
+
+        async def receive(self, buffer: memoryview) -> int:
+            return len(buffer)
+
+    class Silent:
+        """Takes everything and gives nothing until there were four portions."""
+
+        def __init__(self) -> None:
+            self.fed = 0
+
+        def feed(self, data: memoryview) -> None:
+            self.fed += len(data)
+
+        def read_into(self, buffer: memoryview) -> int:
+            return int(self.fed >= 4 * READ_AT_ONCE)
+
+    wire = Endless(0, ours, Silent())  # type: ignore[arg-type]
+    caller = Caller(wire, GEOMETRY)
+    with ours, theirs:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(take_turns)
+            await caller._read()
+            nursery.cancel_scope.cancel()
+
+    # Who of two that are ready goes first is chance.
+    assert 3 <= turns

@@ -10,7 +10,7 @@ import trio
 from structlog.testing import capture_logs
 
 from onionpath.crypto.identity import RelayId
-from onionpath.directory.descriptor import sign_descriptor
+from onionpath.directory.descriptor import parse_descriptor, sign_descriptor
 from onionpath.errors import KeyFileError, MalformedError, SettingsError
 from onionpath.injected import UnixTime
 from relay import daemon
@@ -187,3 +187,80 @@ def test_a_port_that_is_taken_says_so_and_leaves_nothing_open() -> None:
         ):
             raise AssertionError("listens")
     assert "relay.listen" == caught.value.key
+
+
+async def test_an_authority_that_forgot_a_relay_gets_its_descriptor_again_once_for_each_document(
+    tmp_path: Path,
+) -> None:
+    """Restarted before it had signed, it would have had to wait for six hours."""
+    async with local_network(tmp_path) as network:
+        relay, authority = network.relays[0], network.authority
+        assert relay.keeper is not None
+        assert relay.links is not None
+        await until(lambda: relay.keeper is not None and relay.keeper._published_at is not None)
+        others = [each for each in authority.collected if parse_descriptor(each).relay_id != relay.relay_id]
+        assert 2 == len(others)
+        again = Authority(
+            identity=authority.identity,
+            root=network.root,
+            parameters=PARAMETERS,
+            period_s=PERIOD_S,
+            first_document_relays=2,
+            private_addresses=True,
+        )
+        authority.signing = again
+        for envelope in others:
+            authority.collect(envelope)
+        assert again.directory is not None
+
+        with capture_logs() as logs:
+            keeper = relay.keeper
+            for _ in range(3):
+                keeper._publish_if_unlisted(again.directory)
+            await until(lambda: again._roll.get(relay.relay_id))
+            await until(lambda: keeper._published_at is not None)
+            keeper._publish_if_unlisted(again.directory)
+
+        assert 1 == len([line for line in logs if line["event"] == "relay_not_listed"])
+        assert 1 == len([line for line in logs if line["event"] == "descriptor_published"])
+
+
+async def test_a_relay_does_not_forward_by_a_directory_that_ran_out(tmp_path: Path) -> None:
+    """Whoever was listed there may be gone, and another may have its address."""
+    async with local_network(tmp_path) as network:
+        relay = network.relays[0]
+        assert relay.keeper is not None
+        keeper, now = relay.keeper, clock()
+        assert keeper.directory is not None
+        ended = keeper.directory.document.valid_until + PERIOD_S
+        for later, known in ((ended - 1, 3), (ended, 0), (ended + 9, 0)):
+            keeper._clock = lambda later=later: UnixTime(later)  # type: ignore[misc]
+            with capture_logs() as logs:
+                keeper._close_if_expired()
+            assert known == len(relay.switch._key_hashes)
+            assert (later == ended) == ("directory_expired" in [line["event"] for line in logs])
+
+        keeper._clock = lambda: now
+        keeper._use(keeper.directory)
+
+        assert 3 == len(relay.switch._key_hashes)
+
+
+@pytest.mark.parametrize("name", ["publish_calls", "DirectoryFetch"])
+async def test_a_bug_while_publishing_or_fetching_does_not_end_the_relay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def fail(*args: object, **more: object) -> object:
+        raise ZeroDivisionError
+
+    async with local_network(tmp_path) as network:
+        relay = network.relays[0]
+        assert relay.keeper is not None
+        monkeypatch.setattr(f"relay.network_keeper.{name}", fail)
+        envelope = sign_descriptor(relay.describe(), relay.identity)
+        with capture_logs() as logs:
+            published = await relay.keeper._publish(envelope, network.authority.neighbour)
+            fetched = await relay.keeper._fetch(network.authority.neighbour)
+
+        assert (name != "publish_calls", name != "DirectoryFetch") == (published, fetched)
+        assert ["ZeroDivisionError"] == [line["kind"] for line in logs if line["log_level"] == "error"]
