@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import ssl
+import struct
 from pathlib import Path
 
 from onionpath.crypto.certificates import make_link_certificate
@@ -20,7 +21,13 @@ from onionpath.link.proof import Claim
 from onionpath.onion.geometry import SizeClass
 from onionpath.service import directory_wire
 from onionpath.service.stream import ReplyFlags, RequestFlags, StreamReply, StreamRequest
-from tests.directory.networks import bytes_of, descriptor, network
+from relay.keys import encode_seed
+from relay.replay_files import _encode, _State
+from relay.settings import AuthoritySettings, RelaySettings
+from relay.settings_text import example_settings
+from tests.directory.networks import PERIOD_S, bytes_of, descriptor, network
+from tests.fuzz import stories
+from tests.fuzz.files import SEED_HEADER
 from tests.fuzz.targets import (
     DEPTH,
     GENERATION,
@@ -79,11 +86,12 @@ def _replies() -> dict[str, dict[str, bytes]]:
     answered = layers.reply_plain(0, 0, 250, 6) + b"answer"
     refused = layers.reply_plain(2, 22, 0, 0)
     relayed = layers.reply_plain(1, 0, 250, REPLY_PLAIN_SIZE - 20)
-    whole = seal_with(SECRETS[0].reveal(), answered.ljust(REPLY_PLAIN_SIZE, b"\0"), entropy=bytes)
+    whole = seal_with(SECRETS[0].reveal(), refused.ljust(REPLY_PLAIN_SIZE, b"\0"), entropy=bytes)
     return {
-        "reply": {"good-answered": whole, "bad-nonce": b"\1" + whole[1:]},
+        "reply": {"good-refused": whole, "bad-nonce": b"\1" + whole[1:]},
+        "reply-plain-of-the-last": {"good-answered": answered, "bad-relayed": relayed},
         "reply-plain": {
-            "good-answered": answered,
+            "bad-answered-by-the-first": answered,
             "good-refused": refused,
             "good-edge-failed": layers.reply_plain(3, 4, 9000, 0),
             "bad-relayed-junk": relayed,
@@ -189,6 +197,50 @@ def _streams() -> dict[str, dict[str, bytes]]:
     }
 
 
+def _files() -> dict[str, dict[str, bytes]]:
+    """What lies on disks, and what a person types."""
+    small = network(
+        [descriptor(number, packet_keys=descriptor(number).packet_keys[:1]) for number in range(2)]
+    )
+    kept = small.directory().encode()
+    signer = b"onionpath/1 signer\n" + struct.pack(">QQ", PERIOD_S, small.document.number)
+    state = signer + small.verified().digest + encode_parts([small.envelope, *small.descriptors])
+    record = b'{"event":"linked","at":0.5,"link":1,"address":"127.0.0.1:1","called":null}\n'
+    replay = _encode(_State("a boot", bytes_of("tags").hex(), 300.0, 1024, 6_000_000, 5_999_999, clean=True))
+    key = encode_seed(SEED_HEADER, bytes_of("key"))
+    return {
+        "host": {"good-name": b"example.org", "good-v6": b"2001:db8::1", "bad-number": b"127.1"},
+        "url": {
+            "good": b"https://example.org:8443/a?b=c#d",
+            "good-idn": "http://b\u00fccher.example/\u00fc".encode(),
+            "good-literal": b"https://[2001:db8::1]/",
+            "bad-scheme": b"ftp://example.org/",
+            "bad-port": b"https://example.org:x/",
+        },
+        "relay-settings": {
+            "good": example_settings(RelaySettings).encode(),
+            "good-empty": b"",
+            "bad-key": b"[relay]\nlisten = 7740\n",
+        },
+        "authority-settings": {
+            "good": example_settings(AuthoritySettings).encode(),
+            "bad-key": b"[authority]\nperiod_s = 0\n",
+        },
+        "key-file": {"good": key, "bad-upper-case": key.upper(), "bad-cut": key[:-1]},
+        "replay-state": {"good": replay, "bad-digit": replay.replace(b"6000000", b"6000001")},
+        "authority-state": {
+            "good": state,
+            "bad-period": state.replace(struct.pack(">Q", PERIOD_S), bytes(8)),
+        },
+        "snapshot": {"good": kept, "bad-cut": kept[:-1], "bad-magic": b"O" + kept[1:]},
+        "frame-records": {
+            "good": record + b'{"event":"frame","at":1.0,"link":1,"sent":true,"kind":"PING","size":8192}\n',
+            "bad-event": record.replace(b"linked", b"unlinked"),
+        },
+        "switch": stories.good_stories(),
+    }
+
+
 def corpus() -> dict[str, dict[str, bytes]]:
     """Every input by target and name, but for the certificates."""
     return {
@@ -200,6 +252,7 @@ def corpus() -> dict[str, dict[str, bytes]]:
         **_directory(),
         **_wire(),
         **_streams(),
+        **_files(),
     }
 
 

@@ -12,6 +12,9 @@ from functools import cache
 from random import Random
 from typing import NamedTuple
 
+import httpx
+import msgspec
+
 from onionpath.crypto.certificates import certificate_key_hash, pem_key_hash
 from onionpath.crypto.hybrid import HybridPrivateKey, HybridPublicKey
 from onionpath.crypto.identity import IdentityKey
@@ -25,7 +28,15 @@ from onionpath.directory.directory import decode_parts, encode_parts
 from onionpath.directory.document import UnverifiedDocument, decode_document, encode_document
 from onionpath.directory.envelope import sign
 from onionpath.directory.trust import TrustRoot
-from onionpath.errors import BadLayerError, MalformedError, SignatureThresholdError, UsageError
+from onionpath.errors import (
+    BadLayerError,
+    DirectoryError,
+    KeyFileError,
+    MalformedError,
+    SettingsError,
+    SignatureThresholdError,
+    UsageError,
+)
 from onionpath.link.frames import (
     FrameReader,
     decode_answer,
@@ -42,6 +53,7 @@ from onionpath.service import directory_wire
 from onionpath.service.exit_policy import ExitPolicy
 from onionpath.service.stream import StreamReply, StreamRequest
 from tests.directory.networks import NOW, root
+from tests.fuzz import files, stories
 
 # Five hops, because the last of their layers are the shortest.
 SIZES = Geometry(5)
@@ -57,10 +69,17 @@ REPLY_PLAIN_SIZE = SIZES.reply_layer_size(SizeClass.SMALL, 0) - 28
 
 
 class Target(NamedTuple):
-    """A parser, and what it may raise."""
+    """A parser, and what it may raise.
+
+    Args:
+        is_sealed: what it reads is sealed or signed, so nothing that was changed may be read.
+        slowest_s: CPU seconds for one input.
+    """
 
     parse: Callable[[bytes], bytes | None]
     errors: tuple[type[Exception], ...] = (MalformedError,)
+    is_sealed: bool = False
+    slowest_s: float = 0.05
 
 
 def _frames(data: bytes) -> bytes:
@@ -107,8 +126,17 @@ def _reply(data: bytes) -> None:
 
 def _reply_plain(data: bytes) -> None:
     """What a dishonest first relay could put into its own seal."""
+    _reply(_sealed_reply(data))
+
+
+def _last_reply_plain(data: bytes) -> None:
+    """What the relay that was asked could put into its own."""
+    ONION.open_reply(ReplyOpener(SECRETS[:1], SizeClass.SMALL), _sealed_reply(data))
+
+
+def _sealed_reply(data: bytes) -> bytes:
     plain = data[:REPLY_PLAIN_SIZE].ljust(REPLY_PLAIN_SIZE, b"\0")
-    _reply(seal_with(SECRETS[0].reveal(), plain, entropy=Random(0).randbytes))
+    return seal_with(SECRETS[0].reveal(), plain, entropy=Random(0).randbytes)
 
 
 def _call(data: bytes) -> bytes:
@@ -172,18 +200,19 @@ _SIGNED = (MalformedError, SignatureThresholdError)
 
 TARGETS: dict[str, Target] = {
     "frames": Target(_frames),
-    "packet": Target(_packet, _SEALED),
+    "packet": Target(_packet, _SEALED, is_sealed=True),
     "layer-plain": Target(_layer_plain),
-    "reply": Target(_reply, _SEALED),
+    "reply": Target(_reply, _SEALED, is_sealed=True),
     "reply-plain": Target(_reply_plain, _SEALED),
+    "reply-plain-of-the-last": Target(_last_reply_plain, _SEALED),
     "public-key": Target(lambda data: HybridPublicKey(data).encoded),
     "certificate": Target(_certificate),
     "claim": Target(lambda data: Claim.decode(data).encode()),
     "call": Target(_call),
     "answer": Target(_answer),
-    "descriptor": Target(_descriptor, _SIGNED),
+    "descriptor": Target(_descriptor, _SIGNED, is_sealed=True),
     "descriptor-payload": Target(_descriptor_payload),
-    "document": Target(_document, _SIGNED),
+    "document": Target(_document, _SIGNED, is_sealed=True),
     "document-payload": Target(_document_payload),
     "trust-root": Target(_trust_root),
     "directory-parts": Target(_parts),
@@ -192,6 +221,18 @@ TARGETS: dict[str, Target] = {
     "stream-request": Target(lambda data: StreamRequest.decode(data).encode()),
     "stream-reply": Target(lambda data: StreamReply.decode(data).encode()),
     "exit-policy": Target(_exit_policy, (UsageError,)),
+    "host": Target(files.host),
+    "url": Target(files.url, (UsageError, MalformedError, httpx.InvalidURL)),
+    "relay-settings": Target(files.relay_settings, (SettingsError,)),
+    "authority-settings": Target(files.authority_settings, (SettingsError,)),
+    "key-file": Target(files.key_file, (KeyFileError,)),
+    "replay-state": Target(files.replay_state),
+    "authority-state": Target(files.authority_state, (MalformedError, DirectoryError, UsageError)),
+    "snapshot": Target(files.snapshot, (MalformedError, DirectoryError)),
+    # A file of our own experiments: whoever damages it gets the decoder's own error.
+    "frame-records": Target(files.frame_records, (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)),
+    # A story is hundreds of packets long, and each may be opened.
+    "switch": Target(stories.tell, slowest_s=0.5),
 }
 
 
