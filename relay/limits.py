@@ -23,9 +23,9 @@ class PeerLimits:
 # with many parts sends at once. 64 in flight keep a 300 ms path at 25 MB/s.
 CLIENT = PeerLimits(packets_per_second=100, burst=200, in_flight=64)
 # A client's packet that doesn't open has cost us a key encapsulation for nothing, and an honest client sends one only
-# when it meets a new key. At 20 packets each, a link of garbage gets 5 openings a second: 50 such links take 3 % of a
-# core. Links from relays are not charged: whoever sends garbage through a relay would slow everybody behind it.
-BAD_PACKET_COST = 20.0
+# when it meets a new key. So many a second may come over a link before nothing else may: 50 links of garbage take 3 %
+# of a core. Links from relays are not charged: whoever sends garbage through a relay would slow everybody behind it.
+BAD_PACKETS_PER_SECOND = 5.0
 # A relay speaks for many clients: as many packets as one core can open, and a second of them under way.
 RELAY = PeerLimits(packets_per_second=5_000, burst=5_000, in_flight=2_048)
 

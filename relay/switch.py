@@ -44,7 +44,7 @@ from onionpath.onion.statuses import Reason, ReplyStatus
 from onionpath.service.calls import Call, Reply
 from relay.acquaintance import Acquaintance, Step
 from relay.exchanges import Exchanges, Origin
-from relay.limits import BAD_PACKET_COST, SwitchLimits
+from relay.limits import BAD_PACKETS_PER_SECOND, SwitchLimits
 from relay.link_table import LinkTable
 from relay.peers import Link, LinkState
 
@@ -329,7 +329,7 @@ class Switch:
     def _wasted(self, link: Link, refusal: str) -> str:
         """A packet was opened in vain."""
         if link.is_client:
-            link.rate.charge(BAD_PACKET_COST)
+            link.rate.charge(link.rate.per_second / BAD_PACKETS_PER_SECOND)
         return refusal
 
     def _forward(self, actions: Actions, peeled: Forward, origin: Origin, now: UnixTime) -> None:

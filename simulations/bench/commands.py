@@ -34,6 +34,16 @@ def path(quick: bool) -> None:
     _print(bench_path(PathPlan(requests=200) if quick else PathPlan(), progress=_tell))
 
 
+@bench.command()
+@quick_option
+def flood(quick: bool) -> None:
+    """What honest clients get from a relay while others flood it with packets that do not open."""
+    from simulations.bench.flood import FloodPlan, bench_flood
+
+    plan = FloodPlan(packets=1_000, links=(5,), rounds=1) if quick else FloodPlan()
+    _print(bench_flood(plan, progress=_tell))
+
+
 def _tell(line: str) -> None:
     click.echo(line, err=True)
 

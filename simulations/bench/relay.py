@@ -73,7 +73,7 @@ def bench_relay(plan: Plan, *, progress: Callable[[str], None]) -> dict[str, Any
     """Measure one relay process; gives the JSON of ``bench relay``."""
     parameters = Parameters()
     with TemporaryDirectory(prefix="onionpath-bench-") as name:
-        stage = _Stage(Path(name), parameters)
+        stage = Stage(Path(name), parameters)
         with stage.relay() as process:
             time.sleep(IDLE_WAIT_S)
             idle_bytes = resident_bytes(process.pid)
@@ -95,7 +95,7 @@ def bench_relay(plan: Plan, *, progress: Callable[[str], None]) -> dict[str, Any
     }
 
 
-def _measure(stage: _Stage, load: Load, pid: int, size_class: SizeClass, in_flight: int, plan: Plan) -> Row:
+def _measure(stage: Stage, load: Load, pid: int, size_class: SizeClass, in_flight: int, plan: Plan) -> Row:
     count = plan.small if size_class is SizeClass.SMALL else plan.large
     count = max(WARM_UP, count // (4 if in_flight == 1 else 1))
     stage.next_relay.reply_class = size_class
@@ -129,7 +129,7 @@ def _line(row: Row) -> str:
     )
 
 
-class _Stage:
+class Stage:
     """A network of two: the relay under test, a real process, and the next relay, which the load generator plays."""
 
     def __init__(self, folder: Path, parameters: Parameters) -> None:
@@ -269,6 +269,16 @@ class _Stage:
                 process.wait(15)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+    @property
+    def generation(self) -> int:
+        """Of the relay's packet key."""
+        return self._relay_key.generation
+
+    @property
+    def slot_s(self) -> int:
+        """Length of a replay slot."""
+        return self._parameters.slot_s
 
     def packets(self, count: int, size_class: SizeClass) -> list[Packet]:
         """Fresh packets that the relay forwards; the layers within are real, though nobody opens them."""
