@@ -22,8 +22,8 @@ from relay.exit.hosts import DnsName
 # A thread that waits takes some ten kilobytes of memory; its stack of 8 MiB is address space alone.
 RESOLVER_THREADS = 64
 
-# What the C library waits for each server, and how often it asks: 4 s with one silent server, less than a stream's 5,
-# where its own choice is 10. Not one attempt, since a single lost datagram would then be a lost name. See resolv.conf(5).
+# What the C library waits for each server, and how often it asks (resolv.conf(5)): 4 s with one silent server, less
+# than a stream's 5, where its own choice is 10. One attempt would make a lost name of each lost datagram.
 RES_OPTIONS = "timeout:2 attempts:2"
 
 
