@@ -1,4 +1,6 @@
-"""The authority's machine in virtual time: it collects descriptors, signs once in a period, and serves documents."""
+"""The authority's machine in virtual time: it collects descriptors, dials their relays,
+signs once in a period, and serves documents.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +26,7 @@ from simulations.virtual.clocks import MachineClock
 from simulations.virtual.driver import SwitchDriver, deadlines
 from simulations.virtual.heap import Task
 from simulations.virtual.numbers import AUTHORITY_TICK_S
+from simulations.virtual.prober import Prober
 from simulations.virtual.relays import World
 from simulations.virtual.wires import Holder
 
@@ -63,7 +66,8 @@ class VirtualAuthority:
         self.driver: SwitchDriver | None = None
         self.signed: list[int] = []
         self.refused: dict[str, int] = {}
-        self._task: Task | None = None
+        self._tasks: list[Task] = []
+        self._prober: Prober | None = None
         world.fabric.host(str(keys.address), self)
 
     @property
@@ -95,6 +99,7 @@ class VirtualAuthority:
             parameters=root.parameters,
             period_s=self._period_s,
             first_document_relays=self._first_document_relays,
+            probes=True,
             state=self.state,
         )
 
@@ -103,7 +108,9 @@ class VirtualAuthority:
         assert self.driver is None
         self.steady = self.clock.steady()
         authority = self.make()
-        directory = DirectoryService(collector=self._collector(authority))
+        geometry = self._world.root.parameters.geometry
+        prober = Prober(NAME, authority, self._world.fabric, geometry, clock=self.now)
+        directory = DirectoryService(collector=self._collector(authority, prober))
         services: dict[int, Service] = {
             int(ServiceId.ECHO): EchoService(),
             int(ServiceId.DIRECTORY): directory,
@@ -121,9 +128,13 @@ class VirtualAuthority:
         registry = Registry(services, deadlines(self._heap))
         self.driver = SwitchDriver(NAME, world.fabric, switch, registry, clock=self.now)
         self._note("started")
-        self._task = self._heap.spawn(self._sign_forever(authority, directory))
+        self._prober = prober
+        self._tasks = [
+            self._heap.spawn(prober.run()),
+            self._heap.spawn(self._sign_forever(authority, directory)),
+        ]
 
-    def _collector(self, authority: Authority) -> Callable[[bytes], None]:
+    def _collector(self, authority: Authority, prober: Prober) -> Callable[[bytes], None]:
         def collect(envelope: bytes) -> None:
             try:
                 authority.collect(envelope, now=self.now())
@@ -131,6 +142,7 @@ class VirtualAuthority:
                 reason = str(getattr(error, "reason", type(error).__name__))
                 self.refused[reason] = self.refused.get(reason, 0) + 1
                 raise
+            prober.soon()
 
         return collect
 
@@ -163,11 +175,13 @@ class VirtualAuthority:
     def kill(self) -> None:
         """SIGKILL; keys and state stay on disk."""
         assert self.driver is not None
-        assert self._task is not None
+        assert self._prober is not None
         self._note("killed")
-        self._task.cancel()
+        for task in self._tasks:
+            task.cancel()
+        self._prober.end()
         self.driver.end()
-        self.driver = self._task = None
+        self.driver = self._prober = None
 
     def _note(self, kind: str, *, outcome: str = "") -> None:
         self._world.fabric.record.note(self._heap.now, NAME, kind, outcome=outcome)

@@ -1,7 +1,15 @@
 """The virtual driver of a switch: the counterpart of ``relay.links`` on the event heap.
 
-It carries out what the switch decides, in the same order, and ticks it. A switch that has nothing under way is
-ticked less often than the real driver would, which changes only by how much an idle link outlives its time.
+It carries out what the switch decides, in the same order, and cancels services at their deadlines. What the real
+driver does and this one doesn't:
+
+- TLS. The link key's hash is compared when a connection is made; the in-band proof between relays is real.
+- Streams of bytes: a write arrives whole, never split or joined, and not in a buffer that is reused.
+- Batches: each frame is a write of its own, where the real one joins what leaves in one turn.
+- The gate: connections per address are not counted, and a handshake never takes too long.
+- CPU time: handling a frame takes no virtual time, so overload shows in limits, not in waiting.
+- Ticks every half second: a switch that has nothing under way is ticked every five, which changes only by how much
+  an idle or unproven link outlives its time.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from onionpath.directory.trust import Authority as TrustedAuthority
 from onionpath.directory.trust import TrustRoot
 from onionpath.injected import UnixTime
 from onionpath.onion.native import NativeOnion
+from relay.authority.reachability import Contact
 from relay.limits import SwitchLimits
 from simulations.virtual.authority import AuthorityKeys, VirtualAuthority
 from simulations.virtual.chance import bytes_of
@@ -121,7 +122,9 @@ class VirtualNetwork:
         signer = self.authority.make()
         for relay in self.relays:
             relay.make_keys()
-            signer.collect(sign_descriptor(relay.describe(), relay.disk.identity), now=self.heap.now)
+            descriptor = relay.describe()
+            signer.collect(sign_descriptor(descriptor, relay.disk.identity), now=self.heap.now)
+            signer.probed(Contact.of(descriptor), reached=True, now=self.heap.now)
         signed = signer.tick(self.heap.now)
         assert signed is not None, "enough relays were collected"
         self.authority.store(signed)

@@ -9,41 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from simulations.virtual.chance import stream
-from simulations.virtual.network import VirtualNetwork, virtual_network
+from simulations.virtual.network import virtual_network
 from simulations.virtual.requests import echo
 from simulations.virtual.wires import WireModel
+from tests.virtual.stories import eventful
 
 ROOT = Path(__file__).parents[2]
-
-
-def eventful(seed: int) -> VirtualNetwork:
-    """Half an hour with deaths, cuts, stalls, clocks and new relays, all drawn from the seed."""
-    wires = WireModel(latency_s=0.01, latency_up_to_s=0.1, jitter_s=0.02)
-    network = virtual_network(relays=7, seed=seed, period_s=600, wires=wires, record=False)
-    clients = [network.client() for _ in range(2)]
-    chance = stream(seed, "what happens")
-    for _ in range(12):
-        for client in clients:
-            client.start(echo(large_reply=chance.random() < 0.3))
-        number, other = chance.sample(range(7), 2)
-        match chance.randrange(6):
-            case 0 if network.relay(number).is_running:
-                network.kill(number)
-            case 1 if not network.relay(number).is_running:
-                network.restart(number)
-            case 2:
-                network.stall(number, other, seconds=20.0)
-            case 3:
-                network.skew(number, chance.uniform(-20, 20))
-            case 4 if network.relay(number).is_running:
-                network.lose_power(number)
-            case _:
-                network.cut(number, other)
-        network.advance(seconds=chance.expovariate(1 / 150))
-    network.add_relay()
-    network.advance(minutes=2)
-    return network
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -61,7 +32,7 @@ def test_a_hundred_seeds_repeat_every_event_and_each_is_another_story() -> None:
 
 
 def in_another_process(seed: int, hash_seed: int) -> str:
-    program = f"from tests.virtual.test_determinism import eventful; print(eventful({seed}).record.hash)"
+    program = f"from tests.virtual.stories import eventful; print(eventful({seed}).record.hash)"
     environment = {**os.environ, "PYTHONHASHSEED": str(hash_seed)}
     run = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
