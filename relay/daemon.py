@@ -45,7 +45,14 @@ from relay.exit.streams import DEFAULT_LIMITS, StreamService
 from relay.files import FolderLock, read_secret, replace_secret
 from relay.founding import read_trust_root
 from relay.key_keeper import KeyKeeper
-from relay.keys import KeySchedule, NodeKeys, PacketKeyFiles, has_packet_keys, load_relay_keys
+from relay.keys import (
+    KeySchedule,
+    NodeKeys,
+    PacketKeyFiles,
+    erase_packet_keys,
+    has_packet_keys,
+    load_relay_keys,
+)
 from relay.links import Links, Timeouts
 from relay.listener import Gate, GateLimits, bind
 from relay.network_keeper import MAX_SNAPSHOT_SIZE, NetworkKeeper
@@ -160,7 +167,20 @@ async def run_authority(settings: AuthoritySettings, *, ready: Announce) -> None
 
 
 def _open_replay(base: _Base) -> ReplayFiles:
-    files = ReplayFiles(
+    files = _replay_files(base)
+    if files.is_far_ahead(base.clock()):
+        # The clock was once far ahead. The old keys go first: then nothing recorded can come again under new tags.
+        log.error("clock_was_ahead", packets_refused_until=files.refused_until, remedy="new packet keys")
+        files.close()
+        erase_packet_keys(base.state)
+        files = _replay_files(base)
+    if files.loss is not None:
+        log.warning("replay_memory_lost", loss=files.loss.value, packets_refused_until=files.refused_until)
+    return files
+
+
+def _replay_files(base: _Base) -> ReplayFiles:
+    return ReplayFiles(
         base.state / REPLAY_NAME,
         now=base.clock(),
         slot_s=base.root.parameters.slot_s,
@@ -169,9 +189,6 @@ def _open_replay(base: _Base) -> ReplayFiles:
         boot_id=read_boot_id(os.urandom),
         capacity=base.limits.replay_entries,
     )
-    if files.loss is not None:
-        log.warning("replay_memory_lost", loss=files.loss.value, packets_refused_until=files.refused_until)
-    return files
 
 
 def _packet_keys(base: _Base) -> PacketKeyFiles:

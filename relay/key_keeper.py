@@ -17,6 +17,7 @@ from relay.switch import Switch
 log = structlog.get_logger(__name__)
 
 ROTATION_RETRY_S = 10.0
+TELL_EVERY_S = 3_600.0
 
 
 class KeyKeeper:
@@ -44,6 +45,7 @@ class KeyKeeper:
         self._relay_id = relay_id
         self._changed = changed
         self._clock = clock
+        self._tell_again_at = UnixTime(0.0)
 
     async def run(self) -> None:
         """Rotate until cancelled."""
@@ -57,10 +59,19 @@ class KeyKeeper:
                 log.info("packet_keys_rotated", made=len(rotation.create), erased=len(rotation.erase))
                 self._changed()
             self._replay.advance(self._clock())
+            self._tell_if_refusing()
             schedule = self._packet_keys.keys.schedule
             change = schedule.next_change(self._clock())
             # A slot's length at most: the window of the replay memory moves as well.
             await trio.sleep(min(max(0.01, change - self._clock()), retry_s))
+
+    def _tell_if_refusing(self) -> None:
+        """Nothing else shows an operator why a relay that seems well carries nothing."""
+        now = self._clock()
+        until = (self._replay.statistics().floor + 1) * self._packet_keys.keys.schedule.slot_s
+        if until > now and now >= self._tell_again_at:
+            log.error("packets_refused", seconds=round(until - now), until=until)
+            self._tell_again_at = UnixTime(now + TELL_EVERY_S)
 
     def _rotate(self) -> Rotation | None:
         try:

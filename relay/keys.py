@@ -165,6 +165,16 @@ def has_packet_keys(state: Path) -> bool:
     return folder.is_dir() and any(folder.glob(f"*{PACKET_KEY_SUFFIX}"))
 
 
+def erase_packet_keys(state: Path) -> None:
+    """Erase every packet key, so that nothing that was recorded can ever be opened again.
+
+    Raises:
+        KeyFileError: one cannot be erased.
+    """
+    for path in sorted((state / PACKET_KEYS_NAME).glob(f"*{PACKET_KEY_SUFFIX}")):
+        erase_file(path)
+
+
 class PacketKeyFiles:
     """The door of ``PacketKeys``: loads them, and carries rotations out on disk.
 

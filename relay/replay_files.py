@@ -11,6 +11,9 @@ kernel loses tags that were set since the last flush. Another boot id without a 
 | another boot, closed cleanly, state and tables in order | go on where we stopped              |
 | anything else                                       | floor = max(recorded, now) + 1          |
 
+A clock that was once far ahead leaves a floor far ahead, and until then every packet would be refused. Whoever
+opens this asks ``is_far_ahead``, and may erase all packet keys and open it once more: nothing is left to replay.
+
 A relay starts with this before it makes packet keys. docs/decisions/0004-slots-and-replay.md has the reasons.
 """
 
@@ -235,6 +238,10 @@ class ReplayFiles:
     def refused_until(self) -> UnixTime:
         """From here on packets of honest clients are accepted; in the past unless something was lost."""
         return UnixTime((self.floor + 1) * self._slot_s)
+
+    def is_far_ahead(self, now: UnixTime) -> bool:
+        """Whether packets are refused for longer than any loss explains: by more than two slots."""
+        return max(self.floor, self.highest - 2) > slot_at(now, self._slot_s) + 2
 
     def open_table(self, slot: int) -> Table | None:
         """Map the slot's file, making it first if it's new; None if the disk has no room for it."""
