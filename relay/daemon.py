@@ -5,6 +5,7 @@ Life of a relay: keys, replay memory, switch, listeners, ready, and the end that
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
 import random
@@ -295,9 +296,9 @@ def _listening(endpoints: Sequence[Endpoint], key: str) -> Iterator[list[socket.
             try:
                 listeners.append(stack.enter_context(bind(endpoint.host, endpoint.port)))
             except OSError as error:
-                raise SettingsError(
-                    f"cannot listen on {endpoint}: {error.strerror}; is it running already?", key=key
-                ) from error
+                hint = "; is it running already?" if error.errno == errno.EADDRINUSE else ""
+                message = f"cannot listen on {endpoint}: {error.strerror}{hint}"
+                raise SettingsError(message, key=key) from error
         yield listeners
 
 

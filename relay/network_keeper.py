@@ -157,8 +157,12 @@ class NetworkKeeper:
             log.warning("authority_unreachable", authority=f"{authority.host}:{authority.port}")
             return False
         except RefusedError as error:
+            # The answer has no room for a reason.
             log.error(
-                "descriptor_refused", authority=f"{authority.host}:{authority.port}", reason=error.reason
+                "descriptor_refused",
+                authority=f"{authority.host}:{authority.port}",
+                reason=error.reason,
+                hint="the authority's log says why",
             )
             return False
         except OnionPathError as error:

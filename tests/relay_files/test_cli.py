@@ -25,10 +25,10 @@ from onionpath.errors import (
     WebsiteError,
 )
 from onionpath.exit_codes import EXIT_CODES, INTERRUPTED, OTHER, code_of
-from relay import cli
+from relay import cli, daemon
 from relay.keys import load_relay_keys
 from relay.serving import Ready
-from relay.settings import AuthoritySettings, RelaySettings
+from relay.settings import AuthoritySettings, Endpoint, RelaySettings
 from relay.settings_files import load_settings
 
 ROOT = Path(__file__).parents[2]
@@ -211,6 +211,19 @@ def test_check_finds_a_port_that_is_taken_and_checks_the_rest(relay: Path, run: 
     assert 3 == code
     assert f"WRONG listen {endpoint}" in out
     assert 1 == out.count("WRONG")
+
+
+def test_only_a_port_in_use_asks_whether_the_relay_runs_already() -> None:
+    # 192.0.2.0/24 is for documentation, and no machine's.
+    elsewhere = Endpoint("192.0.2.1", 1)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for endpoint, asks in ((Endpoint(*taken.getsockname()), True), (elsewhere, False)):
+            with (
+                pytest.raises(SettingsError, match=f"cannot listen on {endpoint}: ") as caught,
+                daemon._listening([endpoint], "relay.listen"),
+            ):
+                pass
+            assert asks == str(caught.value).endswith("; is it running already?")
 
 
 @pytest.mark.parametrize(
