@@ -26,6 +26,8 @@ from relay.switch import Switch
 log = structlog.get_logger(__name__)
 
 DRAIN_S = 10.0
+# What neighbours sent before they heard that we leave is on its way for so long; it must be refused, not lost.
+HEARD_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ async def _drain(node: Node, signals: AsyncIterator[int]) -> None:
         impatience.start_soon(_cancel_at_signal, signals, impatience.cancel_scope)
         node.links.drain()
         with trio.move_on_after(DRAIN_S):
+            await trio.sleep(HEARD_S)
             # The switch has nothing to wait on, and this looks at most two hundred times.
             while not node.switch.is_idle:  # noqa: ASYNC110
                 await trio.sleep(0.05)

@@ -28,13 +28,23 @@ class RawLink:
 
     Args:
         receive_buffer: of the socket, in bytes; a small one is full soon when nobody reads.
+        source: the address that the relay sees.
     """
 
-    def __init__(self, relay: LocalRelay, geometry: Geometry, *, receive_buffer: int | None = None) -> None:
+    def __init__(
+        self,
+        relay: LocalRelay,
+        geometry: Geometry,
+        *,
+        receive_buffer: int | None = None,
+        source: str | None = None,
+    ) -> None:
         self._socket = socket.socket()
         self._socket.settimeout(WAIT_S)
         if receive_buffer is not None:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        if source is not None:
+            self._socket.bind((source, 0))
         self._socket.connect((relay.endpoint.host, relay.endpoint.port))
         self._tls = TlsSession(client_context(), server_side=False)
         self._reader = FrameReader(geometry)
