@@ -16,9 +16,9 @@ import trio
 
 from onionpath.onion.statuses import Reason
 from onionpath.service.exit_policy import ExitPolicy, IPAddress, IPNetwork
+from onionpath.service.hosts import DnsName, Host
 from relay.addresses import Forbidden, embedded, judge
 from relay.exit.destinations import DestinationLimits, Destinations
-from relay.exit.hosts import DnsName, Host
 
 
 class Resolver(Protocol):

@@ -17,7 +17,7 @@ from typing import Any, cast
 import trio
 
 from onionpath.service.exit_policy import IPAddress
-from relay.exit.hosts import DnsName
+from onionpath.service.hosts import DnsName
 
 # A thread that waits takes some ten kilobytes of memory; its stack of 8 MiB is address space alone.
 RESOLVER_THREADS = 64

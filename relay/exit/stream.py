@@ -18,9 +18,9 @@ from enum import Enum, auto
 import trio
 
 from onionpath.onion.statuses import Reason
+from onionpath.service.hosts import Host
 from onionpath.service.stream import ReplyFlags, RequestFlags, StreamReply, StreamRequest
 from onionpath.service.stream_buffers import Downstream, Upstream
-from relay.exit.hosts import Host
 from relay.exit.limits import StreamLimits
 from relay.exit.memory import Account, Budget
 

@@ -16,10 +16,10 @@ import trio
 from onionpath.errors import MalformedError
 from onionpath.onion.statuses import Reason
 from onionpath.service.calls import Call, Limits, Reply
+from onionpath.service.hosts import parse_host
 from onionpath.service.stream import REPLY_OVERHEAD, RequestFlags, StreamReply, StreamRequest
 from relay.exit.dial import Dialer
 from relay.exit.forgotten import Forgotten
-from relay.exit.hosts import parse_host
 from relay.exit.limits import StreamLimits
 from relay.exit.memory import Budget
 from relay.exit.stream import ExitStream, State

@@ -13,9 +13,9 @@ from onionpath.injected import UnixTime
 from onionpath.onion.statuses import ReplyStatus
 from onionpath.service.calls import Call, Reply, ServiceId
 from onionpath.service.exit_policy import ExitPolicy, IPAddress
+from onionpath.service.hosts import DnsName
 from onionpath.service.stream import RequestFlags, StreamReply, StreamRequest
 from relay.exit.dial import Connect, Dialer, connect
-from relay.exit.hosts import DnsName
 from relay.exit.limits import StreamLimits
 from relay.exit.streams import StreamService
 

@@ -12,9 +12,9 @@ import trio.testing
 
 from onionpath.onion.statuses import Reason
 from onionpath.service.exit_policy import DEFAULT_RULES, ExitPolicy, IPAddress
+from onionpath.service.hosts import DnsName, parse_host
 from relay.addresses import SPECIAL
 from relay.exit.dial import Dialer
-from relay.exit.hosts import DnsName, parse_host
 from relay.exit.interfaces import OwnAddresses, own_addresses, parse_fib_trie, parse_if_inet6
 
 V4, OTHER_V4, V6, OTHER_V6 = "93.184.216.34", "93.184.216.35", "2606:4700::1", "2606:4700::2"

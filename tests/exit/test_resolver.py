@@ -12,7 +12,7 @@ import pytest
 import trio
 import trio.testing
 
-from relay.exit.hosts import DnsName
+from onionpath.service.hosts import DnsName
 from relay.exit.resolver import SystemResolver
 
 FOUND = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.7", 0))]

@@ -18,9 +18,9 @@ from onionpath.directory.directory import decode_directory, decode_seen
 from onionpath.directory.trust import TrustRoot
 from onionpath.errors import MalformedError, UsageError
 from onionpath.service.exit_policy import ExitPolicy
+from onionpath.service.hosts import DnsName, parse_host
 from onionpath.service.stream import RequestFlags, StreamRequest
 from relay.authority.signing import Authority
-from relay.exit.hosts import DnsName, parse_host
 from relay.keys import decode_seed
 from relay.replay_files import _decode, _encode
 from relay.settings import AuthoritySettings, RelaySettings

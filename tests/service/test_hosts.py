@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onionpath.errors import MalformedError
-from relay.exit.hosts import DnsName, parse_host
+from onionpath.service.hosts import DnsName, parse_host
 
 
 @pytest.mark.parametrize(
