@@ -11,6 +11,7 @@ import cryptography_vectors
 import nacl.hash
 import pytest
 from Crypto.Hash import BLAKE2b
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from nacl.encoding import RawEncoder
@@ -19,7 +20,7 @@ from onionpath.crypto.hybrid import HybridPrivateKey, HybridPublicKey
 from onionpath.crypto.identity import IdentityKey, is_signed_by
 from onionpath.crypto.reply_keys import LABEL, derive_reply_key, open_with, seal_with
 from onionpath.crypto.tags import TagKey, digest
-from onionpath.errors import BadLayerError
+from onionpath.errors import BadLayerError, MalformedError
 from tests.onion.independent import hpke
 
 PUBLISHED = Path(cryptography_vectors.__file__).parent
@@ -151,8 +152,10 @@ def test_nists_good_boxes_open_and_its_bad_ones_do_not() -> None:
 
 
 def test_the_signatures_of_rfc_8032s_author_are_made_and_accepted_by_us() -> None:
-    lines = (PUBLISHED / "asymmetric/Ed25519/sign.input").read_text().splitlines()[:256]
-    for line in lines:
+    lines = (PUBLISHED / "asymmetric/Ed25519/sign.input").read_text().splitlines()
+    assert 1024 == len(lines)
+    # All the lengths up to 256 bytes, and then every eighth up to 1,023.
+    for line in lines[:256] + lines[256::8]:
         secret, public, message, signed = (bytes.fromhex(field) for field in line.split(":")[:4])
         key = IdentityKey(secret[:32])
 
@@ -161,6 +164,61 @@ def test_the_signatures_of_rfc_8032s_author_are_made_and_accepted_by_us() -> Non
         assert is_signed_by(public, signed[:64], message)
         assert not is_signed_by(public, signed[:64], message + b"!")
         assert not is_signed_by(public, bytes([signed[0] ^ 1]) + signed[1:64], message)
+
+
+def test_the_coordinates_of_rfc_7748_are_keys_but_for_the_one_with_its_top_bit_set() -> None:
+    """RFC 7748 has that bit ignored, which would give one key two names; ours have one."""
+    lattice = bytes.fromhex(hybrid_hpke()[0]["pkRm"])[:1184]
+    vectors = list(sections("asymmetric/X25519/rfc7748.txt", split_at="COUNT"))
+    inputs = [bytes.fromhex(each["INPUT_U"]) for each in vectors if "INPUT_U" in each]
+    outputs = [bytes.fromhex(each["OUTPUT_U"]) for each in vectors if "OUTPUT_U" in each]
+
+    assert [False, True] == sorted({u[31] < 128 for u in inputs})
+    for u in inputs + outputs:
+        if u[31] < 128:
+            assert lattice + u == HybridPublicKey(lattice + u).encoded
+        else:
+            with pytest.raises(MalformedError):
+                HybridPublicKey(lattice + u)
+            assert HybridPublicKey(lattice + u[:31] + bytes([u[31] & 127]))
+
+
+def lattice_answers() -> list[dict[str, str]]:
+    return [each for each in sections("asymmetric/MLKEM/kat_MLKEM_768.rsp", split_at="count") if "pk" in each]
+
+
+def test_the_thousand_published_lattice_keys_are_taken_and_none_with_a_longer_coefficient() -> None:
+    curve = bytes.fromhex(hybrid_hpke()[0]["pkRm"])[1184:]
+    answers = lattice_answers()
+    assert 1000 == len(answers)
+    for number, each in enumerate(answers):
+        public = bytes.fromhex(each["pk"]) + curve
+        place = 3 * (number % 384)
+
+        assert public == HybridPublicKey(public).encoded
+        with pytest.raises(MalformedError):
+            HybridPublicKey(public[:place] + b"\x01\xfd\xff" + public[place + 3 :])
+
+
+def test_published_lattice_ciphertexts_open_no_box_of_ours() -> None:
+    """Good ones for other keys, and damaged ones: decapsulation rejects silently, so the seal must not open."""
+    private = HybridPrivateKey(bytes(32))
+    sealed = private.public.seal(b"body", info=b"")
+    for each in lattice_answers()[:200]:
+        for ciphertext in (bytes.fromhex(each["ct"]), bytes.fromhex(each["ct_n"])):
+            with pytest.raises(BadLayerError):
+                private.open(ciphertext + sealed[1088:], info=b"")
+
+
+def test_the_library_below_decapsulates_as_published_and_rejects_as_published() -> None:
+    """Our keys are grown from another seed, so the published ones are asked of the library itself."""
+    # Every fourth, because 1,000 last longer than a test should.
+    for each in lattice_answers()[::4]:
+        key = MLKEM768PrivateKey.from_seed_bytes(bytes.fromhex(each["d"] + each["z"]))
+
+        assert each["pk"] == key.public_key().public_bytes_raw().hex()
+        assert each["ss"] == key.decapsulate(bytes.fromhex(each["ct"])).hex()
+        assert each["ss_n"] == key.decapsulate(bytes.fromhex(each["ct_n"])).hex()
 
 
 def test_blake2b_is_rfc_7693s() -> None:

@@ -336,7 +336,7 @@ def tell(story: bytes) -> None:
 
 
 def good_stories() -> dict[str, bytes]:
-    """A client is served, a packet forwarded over a dial and answered, a relay proves itself, and every limit is met."""
+    """A client is served, a packet forwarded and answered, a relay proves itself, the limits are met."""
     opened = bytes([0, 0, 0, 0, 0])
     forwarded = opened + bytes([3, 0, 0, 1, 0]) + bytes([7, 0, 0, 0, 0]) + bytes([15, 0, 0, 2, 0])
     served = opened + bytes([3, 0, 4, 1, 0]) + bytes([6, 0, 1, 2, 0]) + bytes([8, 0, 0, 0, 0])
