@@ -40,7 +40,7 @@ class EventHeap:
     def __init__(self, start: UnixTime) -> None:
         self.now = start
         self.events = 0
-        self._heap: list[tuple[float, int, Timer]] = []
+        self._heap: list[tuple[UnixTime, int, Timer]] = []
         self._sequence = 0
 
     def __len__(self) -> int:
@@ -50,7 +50,7 @@ class EventHeap:
         """Call ``action(*arguments)`` at a time; the past means now, after what is scheduled for now already."""
         timer = Timer(action, arguments)
         self._sequence += 1
-        heappush(self._heap, (max(time, self.now), self._sequence, timer))
+        heappush(self._heap, (UnixTime(time) if time > self.now else self.now, self._sequence, timer))
         return timer
 
     def after(self, seconds: float, action: Callable[..., None], *arguments: Any) -> Timer:
@@ -59,11 +59,11 @@ class EventHeap:
 
     def run_until(self, end: float, *, unless: Callable[[], bool] | None = None) -> None:
         """Let everything happen up to ``end``, or until ``unless`` says True."""
-        while self._heap and self._heap[0][0] <= end:
+        heap = self._heap
+        while heap and heap[0][0] <= end:
             if unless is not None and unless():
                 return
-            time, _, timer = heappop(self._heap)
-            self.now = UnixTime(time)
+            self.now, _, timer = heappop(heap)
             self.events += 1
             timer.happen()
         if unless is None or not unless():

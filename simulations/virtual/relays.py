@@ -154,7 +154,7 @@ class VirtualRelay:
             world.fabric,
             self._make_switch(replay),
             Registry(services, deadlines(self._heap)),
-            clock=self.now,
+            clock=self.steady.now,
         )
         self.keeper = self._make_keeper(self.driver, directory)
         self._note("started", outcome=disk.replay.loss.name if disk.replay.loss else "")
@@ -192,7 +192,7 @@ class VirtualRelay:
             service=directory,
             fabric=world.fabric,
             shared=world.shared,
-            clock=self.now,
+            clock=self.steady.now,
             choice=stream(world.seed, "keeper", self.name, str(self.lives)),
         )
 

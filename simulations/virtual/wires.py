@@ -115,6 +115,13 @@ class End:
     def _carry(self, data: bytes, unwritten: int) -> None:
         heap, model = self._fabric.heap, self._fabric.model
         leaves_at: float = heap.now
+        if model.bytes_per_s is None and self._jitter is None:
+            # The common case, without the questions of the others.
+            if unwritten:
+                self.holder.written(self, unwritten)
+            self._last_arrival = leaves_at + self._latency_s
+            heap.at(self._last_arrival, self.other._arrive, data)
+            return
         if model.bytes_per_s is not None:
             leaves_at = self._busy_until = max(leaves_at, self._busy_until) + len(data) / model.bytes_per_s
             if unwritten:

@@ -22,9 +22,12 @@ class WaitingService:
 
     def __init__(self, heap: EventHeap, seconds: float) -> None:
         self._heap, self._seconds = heap, seconds
+        self.begun = self.done = 0
 
     async def answer(self, call: Call) -> Reply:
+        self.begun += 1
         await self._heap.sleep(self._seconds)
+        self.done += 1
         return Reply(b"at last")
 
 
@@ -162,6 +165,24 @@ def test_a_call_with_effects_that_was_lost_is_unknown_and_not_sent_again() -> No
 
     assert request.outcome is not None
     assert (Ending.UNKNOWN, 1) == (request.outcome.ending, request.outcome.attempts)
+
+
+def test_a_killed_relay_takes_its_waiting_calls_along() -> None:
+    services: list[WaitingService] = []
+
+    def make(heap: EventHeap) -> WaitingService:
+        services.append(WaitingService(heap, 3.0))
+        return services[-1]
+
+    network = virtual_network(relays=3, services={WAITS: make})
+    client = network.client()
+    client.start(Ask(WAITS))
+    network.advance(seconds=1.0)
+    for number in range(3):
+        network.kill(number)
+    network.advance(seconds=30.0)
+
+    assert (1, 0) == (sum(each.begun for each in services), sum(each.done for each in services))
 
 
 def test_a_service_that_waits_is_answered_later_and_one_that_waits_too_long_is_refused() -> None:
