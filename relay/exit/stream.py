@@ -185,8 +185,11 @@ class ExitStream:
 
     def _satisfied(self, request: StreamRequest, at_least: int) -> bool:
         """Take what can be taken of the call's bytes, and say whether it can be answered (§6.2)."""
+        if self._is_over():
+            # Its accounts are closed, so what it took now nobody would ever give back.
+            return True
         taken = self._accept(request)
-        if self._state in (State.BROKEN, State.FORGOTTEN):
+        if self._state is State.BROKEN:
             return True
         if not at_least:
             return taken
@@ -252,9 +255,13 @@ class ExitStream:
         # Memory is held only for bytes that are there: an idle stream holds none.
         await trio.lowlevel.wait_readable(connection.socket)
         granted = await self._down_account.hold_some(min(CHUNK, self._downstream.room))
-        data = await connection.receive_some(granted)
+        data = b""
+        try:
+            data = await connection.receive_some(granted)
+        finally:
+            # Also when the connection broke: the stream is kept for its last replies, and must not keep this.
+            self._down_account.free(granted - len(data))
         self._downstream.append(data)
-        self._down_account.free(granted - len(data))
         self.bytes_down += len(data)
         self.active_at = trio.current_time()
         return bool(data)
