@@ -25,7 +25,7 @@ from onionpath.errors import (
     WebsiteError,
     WrongNetworkError,
 )
-from onionpath.exit_codes import run_program
+from onionpath.exit_codes import TERMINATED, run_program
 
 if TYPE_CHECKING:
     import ssl
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 PROGRAM = "onionpath"
 # What shells say of a program that SIGTERM ended.
-TERMINATED = 143
 # A body that a person wants to see in JSON; longer ones belong into a file.
 MAX_JSON_BODY = 1024 * 1024
 # Why relays were refused, when none of them is the last hop for a port.

@@ -27,6 +27,7 @@ from onionpath.errors import (
 OTHER = 1
 WRONG_COMMAND_LINE = 2  # click's own
 INTERRUPTED = 130  # what shells give a program that SIGINT ended
+TERMINATED = 143  # and one that SIGTERM ended
 
 # First match wins; docs/guides/exit-codes.md says the same to people. Whatever has no code of its own is ``OTHER``.
 EXIT_CODES: tuple[tuple[type[OnionPathError], int], ...] = (

@@ -34,8 +34,9 @@ CALL_TIMEOUT_S = 30.0
 # Without a directory a relay is of no use, so it asks often; a second is nothing to an authority.
 FIRST_RETRY_S = 0.25
 RETRY_S = 20.0
-# A quarter of the age at which a descriptor is refused.
-PUBLISH_EVERY_S = 6 * 3_600.0
+# Well below the 24 h at which a descriptor is refused, and no divisor of an epoch: at the boundary itself our next key
+# does not exist yet.
+PUBLISH_EVERY_S = 5 * 3_600.0
 # How often a relay that has no document at all publishes once more: the authority may have forgotten it.
 PUBLISH_UNLISTED_S = 60.0
 MAX_SNAPSHOT_SIZE = 512 * 1024 * 1024  # bytes: 20,000 relays with descriptors of 16 KiB, and the document

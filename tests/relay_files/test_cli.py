@@ -24,7 +24,7 @@ from onionpath.errors import (
     SettingsError,
     WebsiteError,
 )
-from onionpath.exit_codes import EXIT_CODES, INTERRUPTED, OTHER, code_of
+from onionpath.exit_codes import EXIT_CODES, INTERRUPTED, OTHER, TERMINATED, code_of
 from relay import cli, daemon
 from relay.keys import load_relay_keys
 from relay.serving import Ready
@@ -359,4 +359,4 @@ def test_the_guide_lists_every_exit_code_and_no_other() -> None:
     guide = (ROOT / "docs" / "guides" / "exit-codes.md").read_text()
     listed = {int(code) for code in re.findall(r"^\| (\d+) \|", guide, re.MULTILINE)}
 
-    assert listed == {0, OTHER, INTERRUPTED} | {code for _, code in EXIT_CODES}
+    assert listed == {0, OTHER, INTERRUPTED, TERMINATED} | {code for _, code in EXIT_CODES}
