@@ -9,17 +9,15 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-import httpx
 import msgspec
 
-from onionpath.client.client import _ascii_host
+from onionpath.cli_url import parse_url
 from onionpath.crypto.identity import IdentityKey
 from onionpath.directory.directory import decode_directory, decode_seen
 from onionpath.directory.trust import TrustRoot
 from onionpath.errors import MalformedError, UsageError
 from onionpath.service.exit_policy import ExitPolicy
 from onionpath.service.hosts import DnsName, parse_host
-from onionpath.service.stream import RequestFlags, StreamRequest
 from relay.authority.signing import Authority
 from relay.keys import decode_seed
 from relay.replay_files import _decode, _encode
@@ -69,18 +67,14 @@ def host(data: bytes) -> bytes:
 
 
 def url(data: bytes) -> None:
-    """What ``onionpath get`` makes of its argument, up to the first packet of the stream."""
+    """What ``onionpath get`` makes of its argument: an address that is read again as itself."""
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
         raise UsageError("not text") from error
-    if not text.startswith(("https://", "http://")):
-        raise UsageError("no address of a website")
-    asked = httpx.Request("GET", text).url
-    name = _ascii_host(asked.host).encode()
-    StreamRequest(
-        token=bytes(16), flags=RequestFlags.OPEN, host=name, port=asked.port or 443, at_most=1
-    ).encode()
+    asked = parse_url(text)
+    if parse_url(str(asked)) != asked:
+        raise AssertionError("an address changes when it is written")
 
 
 def replay_state(data: bytes) -> bytes:

@@ -12,7 +12,6 @@ from functools import cache
 from random import Random
 from typing import NamedTuple
 
-import httpx
 import msgspec
 
 from onionpath.crypto.certificates import certificate_key_hash, pem_key_hash
@@ -222,7 +221,7 @@ TARGETS: dict[str, Target] = {
     "stream-reply": Target(lambda data: StreamReply.decode(data).encode()),
     "exit-policy": Target(_exit_policy, (UsageError,)),
     "host": Target(files.host),
-    "url": Target(files.url, (UsageError, MalformedError, httpx.InvalidURL)),
+    "url": Target(files.url, (UsageError,)),
     "relay-settings": Target(files.relay_settings, (SettingsError,)),
     "authority-settings": Target(files.authority_settings, (SettingsError,)),
     "key-file": Target(files.key_file, (KeyFileError,)),
