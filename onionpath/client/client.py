@@ -50,6 +50,8 @@ DEFAULT_DEADLINE_S = 40.0
 MIRRORS = 2  # relays asked for each new document
 # Saying goodbye to an exit is a courtesy; it may not hold up a program that ends.
 GOODBYE_S = 1.0
+# A relay answers calls that arrive together in any order, and a CLOSE that overtook its OPEN would close nothing.
+OVERTAKE_S = 0.25
 
 # Asking them twice changes nothing, so a lost reply is no reason to leave the outcome open.
 _REPEATABLE: Final = frozenset({ServiceId.ECHO, ServiceId.DIRECTORY})
@@ -120,6 +122,7 @@ class Client:
             await self._keeper.fetch(connections)
             tasks.start_soon(self._keep_directory, self._running)
         except BaseException:
+            self._is_closing = True
             await self._end(tasks)
             raise
         self._show(Status(State.WAITING))
@@ -254,18 +257,31 @@ class Client:
                     failure = error
                     if attempt == MAX_ATTEMPTS:
                         raise
+                except anyio.get_cancelled_exc_class():
+                    # The exit may have connected by now; it is told to forget it.
+                    stream.abandon()
+                    self._adopt(stream, running, goodbye_after_s=OVERTAKE_S)
+                    raise
                 else:
-                    self._streams.add(stream)
-                    running.tasks.start_soon(self._run_stream, stream)
+                    self._adopt(stream, running)
                     return stream
         because = f": {failure}" if failure else ""
         raise DeadlineError(f"no connection to {host}:{port} within {deadline_s:.0f} s{because}") from failure
 
-    async def _run_stream(self, stream: OnionStream) -> None:
+    def _adopt(self, stream: OnionStream, running: _Running, *, goodbye_after_s: float = 0.0) -> None:
+        """From now on the stream is ours to run, and to close."""
+        if self._is_closing:
+            stream.abandon()
+            return
+        self._streams.add(stream)
+        running.tasks.start_soon(self._run_stream, stream, goodbye_after_s)
+
+    async def _run_stream(self, stream: OnionStream, goodbye_after_s: float) -> None:
         self._show(self._board.status)
         try:
             await stream.run()
             with anyio.move_on_after(GOODBYE_S):
+                await anyio.sleep(goodbye_after_s)
                 await stream.say_goodbye()
         finally:
             self._streams.discard(stream)

@@ -7,7 +7,8 @@ import ssl
 import anyio
 from anyio.abc import TaskGroup
 
-from onionpath.client.connection import Connection, Endpoint, connect
+from onionpath.client.connection import FIRST_HOP, Connection, Endpoint, connect
+from onionpath.errors import UnreachableError
 from onionpath.onion.geometry import Geometry
 
 # A client has two or three first hops; more connections than this mean that many have failed.
@@ -28,6 +29,7 @@ class Connections:
         self._tasks = tasks
         self._open: dict[Endpoint, Connection] = {}
         self._making: dict[Endpoint, anyio.Lock] = {}
+        self._closed = False
 
     @property
     def in_flight(self) -> int:
@@ -44,6 +46,11 @@ class Connections:
             connection = self._open.get(endpoint)
             if connection is None or not connection.is_usable:
                 connection = await connect(endpoint, self._geometry, self._context)
+                if self._closed:
+                    # Nobody is left who would read from it, or close it.
+                    with anyio.CancelScope(shield=True):
+                        await connection.aclose()
+                    raise UnreachableError("the client was closed", edge=FIRST_HOP, sent=False)
                 self._open[endpoint] = connection
                 self._tasks.start_soon(connection.run)
                 await self._close_surplus(endpoint)
@@ -57,6 +64,7 @@ class Connections:
 
     async def aclose(self) -> None:
         """Close all of them; what is under way fails."""
+        self._closed = True
         connections = list(self._open.values())
         self._open.clear()
         for connection in connections:

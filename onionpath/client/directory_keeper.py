@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import anyio
+import anyio.to_thread
 
 from onionpath.client.connection import Endpoint
 from onionpath.client.connections import Connections
@@ -179,7 +180,8 @@ class DirectoryKeeper:
     async def _keep(self, directory: Directory) -> None:
         self._directory, self._seen = directory, directory.seen
         if self._file is not None:
-            await _replace(anyio.Path(self._file), directory.encode())
+            # In one step that nobody can interrupt, so that nothing half done is left.
+            await anyio.to_thread.run_sync(_replace, self._file, directory.encode())
 
 
 def _directly(connections: Connections, source: _Source) -> Ask:
@@ -218,11 +220,11 @@ def _worst(failures: list[OnionPathError]) -> OnionPathError:
     return failures[0] if failures else MissingDirectoryError("nobody has a directory yet")
 
 
-async def _replace(file: anyio.Path, content: bytes) -> None:
+def _replace(file: Path, content: bytes) -> None:
+    temporary = file.with_name(f"{file.name}.new")
     try:
-        await file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = file.with_name(f"{file.name}.new")
-        await temporary.write_bytes(content)
-        await temporary.replace(file)
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        temporary.replace(file)
     except OSError as error:
         raise UsageError(f"cannot write {file}: {error.strerror}") from error

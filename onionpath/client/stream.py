@@ -326,21 +326,31 @@ class OnionStream(ByteStream):
             await self._wait_for_change()
 
     async def send(self, item: bytes) -> None:
-        """Hand bytes over; returns when they are accepted for sending, which may be before they arrive."""
+        """Hand bytes over; returns when they are accepted for sending, which may be before they arrive.
+
+        Cancelling it closes the stream: some of the bytes may have left, and nobody can say how many.
+        """
         rest = memoryview(item)
-        while rest:
-            if self._closed or self._outgoing.ended:
-                raise anyio.ClosedResourceError
-            if self._failure is not None:
-                raise anyio.BrokenResourceError from self._failure
-            count = min(len(rest), self._outgoing.room)
-            if count:
-                self._outgoing.add(bytes(rest[:count]))
-                rest = rest[count:]
-                self._notify()
-                await anyio.lowlevel.checkpoint()
-            else:
-                await self._wait_for_change()
+        try:
+            while rest:
+                rest = await self._send_some(rest)
+        except anyio.get_cancelled_exc_class():
+            self.abandon()
+            raise
+
+    async def _send_some(self, rest: memoryview) -> memoryview:
+        if self._closed or self._outgoing.ended:
+            raise anyio.ClosedResourceError
+        if self._failure is not None:
+            raise anyio.BrokenResourceError from self._failure
+        count = min(len(rest), self._outgoing.room)
+        if count:
+            self._outgoing.add(bytes(rest[:count]))
+            self._notify()
+            await anyio.lowlevel.checkpoint()
+        else:
+            await self._wait_for_change()
+        return rest[count:]
 
     async def send_eof(self) -> None:
         """Nothing more will be sent; what was sent still arrives."""
@@ -350,11 +360,15 @@ class OnionStream(ByteStream):
 
     async def aclose(self) -> None:
         """Forget the stream here and at the exit; bytes that weren't confirmed are given up."""
+        self.abandon()
+        await anyio.lowlevel.checkpoint()
+
+    def abandon(self) -> None:
+        """``aclose`` for those who cannot wait."""
         if not self._closed:
             self._closed = True
             self._notify()
             self._scope.cancel()
-        await anyio.lowlevel.checkpoint()
 
     async def say_goodbye(self) -> None:
         """Tell the exit to forget the stream; best effort, the client runs this after ``run``."""
