@@ -104,7 +104,7 @@ async def test_a_stream_whose_send_was_cancelled_is_closed(world: World) -> None
             with anyio.CancelScope() as scope:
                 sending = Stepped(stream.send(bytes(6_000_000)), at=step, act=scope.cancel)
                 await sending
-            assert sending.steps == step
+            assert sending.steps >= step
             with pytest.raises(anyio.ClosedResourceError):
                 await stream.send(b"more")
             with pytest.raises(anyio.ClosedResourceError):
