@@ -37,10 +37,10 @@ def path(quick: bool) -> None:
 @bench.command()
 @quick_option
 def flood(quick: bool) -> None:
-    """What honest clients get from a relay while others flood it with packets that do not open."""
+    """What honest clients get from a relay while others flood it."""
     from simulations.bench.flood import FloodPlan, bench_flood
 
-    plan = FloodPlan(packets=1_000, links=(5,), rounds=1) if quick else FloodPlan()
+    plan = FloodPlan(packets=1_000, floods=(("garbage", 5),), rounds=1) if quick else FloodPlan()
     _print(bench_flood(plan, progress=_tell))
 
 

@@ -1,7 +1,11 @@
 """``bench flood``: what honest clients get from a relay while others flood it.
 
-Honest load is one link that keeps 64 packets under way. Beside it, in a process of their own, links from other
-addresses send as fast as the relay reads: garbage that costs it a key encapsulation each.
+Honest load is a neighbour relay that keeps 64 packets under way. Beside it, in a process of their own, links from other
+addresses send as fast as the relay reads, clients under the limits that clients have:
+
+    garbage  packets of the right form that don't open, each worth a key encapsulation
+    useless  packets that open and ask for a relay that doesn't exist, each worth a reply besides
+    idle     nothing at all, over as many links as one source may have, from many sources
 """
 
 from __future__ import annotations
@@ -15,22 +19,33 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import cycle
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from onionpath.crypto.hybrid import HybridPublicKey
+from onionpath.crypto.identity import RelayId
 from onionpath.directory.parameters import Parameters
+from onionpath.errors import UnreachableError
 from onionpath.injected import UnixTime
 from onionpath.link.frames import Kind, encode_frame
 from onionpath.link.tls import client_context
 from onionpath.onion.geometry import Geometry, SizeClass
+from onionpath.onion.native import NativeOnion
+from onionpath.onion.packets import Hop, OnionCall
 from onionpath.onion.replay import slot_at
 from simulations.bench.load import Load, Pipe
 from simulations.bench.processes import resident_bytes
 from simulations.bench.relay import RELAY_HOST, Stage
 
 FLOOD_HOST = "127.210.{number}.1"
+# Only for the honest relay, which speaks for many clients and is measured at its fastest.
+LIFTED = {"limits.relay_packets_per_second": 1e6, "limits.relay_burst": 1e6}
 WARM_UP_S = 1.0
+READY_S = 60.0
+USELESS_PACKETS = 12_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +53,13 @@ class FloodPlan:
     """Packets of each honest run, and how many links flood."""
 
     packets: int = 6_000
-    links: tuple[int, ...] = (1, 50)
+    floods: tuple[tuple[str, int], ...] = (
+        ("garbage", 1),
+        ("garbage", 50),
+        ("useless", 1),
+        ("useless", 50),
+        ("idle", 2_000),
+    )
     rounds: int = 3
 
 
@@ -46,6 +67,7 @@ class FloodPlan:
 class FloodRow:
     """Honest packets per second beside so many flooding links, and as a share of the run before without them."""
 
+    flood: str
     flooding_links: int
     honest_per_second: int
     share_of_peak: float
@@ -57,30 +79,32 @@ def bench_flood(plan: FloodPlan, *, progress: Callable[[str], None]) -> dict[str
     """Measure; gives the JSON of ``bench flood``."""
     parameters = Parameters()
     with TemporaryDirectory(prefix="onionpath-bench-") as name:
-        stage = Stage(Path(name), parameters)
+        stage = Stage(Path(name), parameters, LIFTED)
         with stage.relay() as process:
             load = Load((RELAY_HOST, stage.relay_port), parameters.geometry, stage.next_relay)
+            load.prove(stage.caller_identity, stage.answerer)
             _per_second(stage, load, 256)
             rows = []
-            for links in plan.links:
-                rows.append(_measure(stage, load, process.pid, links, plan))
+            for flood, links in plan.floods:
+                rows.append(_measure(stage, load, process.pid, flood, links, plan))
                 progress(_line(rows[-1]))
             load.close()
-    return {"bench": "flood", "flood": "packets that do not open", "rows": [asdict(row) for row in rows]}
+    return {"bench": "flood", "rows": [asdict(row) for row in rows]}
 
 
-def _measure(stage: Stage, load: Load, pid: int, links: int, plan: FloodPlan) -> FloodRow:
+def _measure(stage: Stage, load: Load, pid: int, flood: str, links: int, plan: FloodPlan) -> FloodRow:
     peaks, flooded, recovered = [], [], []
     for _ in range(plan.rounds):
         peaks.append(_per_second(stage, load, plan.packets))
-        packets = stage.packets(plan.packets, SizeClass.SMALL)
-        with _flood(stage, links):
+        packets = stage.relayed_packets(plan.packets)
+        with _flooding(stage, flood, links):
             time.sleep(WARM_UP_S)
             flooded.append(plan.packets / load.run(packets, in_flight=64))
         recovered.append(_per_second(stage, load, plan.packets))
     shares = [ours / peak for ours, peak in zip(flooded, peaks, strict=True)]
     back = [ours / peak for ours, peak in zip(recovered, peaks, strict=True)]
     return FloodRow(
+        flood,
         links,
         round(statistics.median(flooded)),
         round(statistics.median(shares), 2),
@@ -90,63 +114,102 @@ def _measure(stage: Stage, load: Load, pid: int, links: int, plan: FloodPlan) ->
 
 
 def _per_second(stage: Stage, load: Load, count: int) -> float:
-    packets = stage.packets(count, SizeClass.SMALL)
+    packets = stage.relayed_packets(count)
     return count / load.run(packets, in_flight=64)
 
 
 @contextmanager
-def _flood(stage: Stage, links: int) -> Iterator[None]:
+def _flooding(stage: Stage, flood: str, links: int) -> Iterator[None]:
     context = multiprocessing.get_context("spawn")
-    slot = slot_at(UnixTime(time.time()), stage.slot_s)
-    flooder = context.Process(
-        target=flood_forever, args=(stage.relay_port, links, stage.generation, slot), daemon=True
+    ready = context.Event()
+    target = Target(
+        stage.relay_port, stage.hop, stage.network_id, slot_at(UnixTime(time.time()), stage.slot_s)
     )
+    flooder = context.Process(target=flood_forever, args=(target, flood, links, ready), daemon=True)
     flooder.start()
     try:
+        if not ready.wait(READY_S):
+            raise UnreachableError(f"the flood of {links} links did not come up in {READY_S:.0f} s")
         yield
     finally:
         flooder.kill()
         flooder.join()
 
 
-def flood_forever(port: int, links: int, generation: int, slot: int) -> None:
-    """Open the links and write garbage to each as fast as it is taken; runs until it is killed."""
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a flood must know of the relay."""
+
+    port: int
+    hop: tuple[bytes, bytes, int]  # relay id, packet key, generation
+    network_id: bytes
+    slot: int
+
+
+def flood_forever(target: Target, flood: str, links: int, ready: Event) -> None:
+    """Open the links and write to each as fast as it is taken; runs until it is killed."""
     geometry = Geometry()
-    frame = encode_frame(
-        geometry,
-        Kind.REQUEST,
-        os.urandom(geometry.request_layer_size(SizeClass.SMALL, 0)),
-        generation=generation,
-        slot=slot,
-        exchange_id=1,
-    )
-    pipes = []
-    for number in range(links):
-        sock = socket.create_connection(
-            (RELAY_HOST, port), source_address=(FLOOD_HOST.format(number=number), 0)
-        )
-        pipe = Pipe(sock, client_context(), geometry, server_side=False)
-        pipe.shake_hands()
-        pipes.append(pipe)
+    pipes = [_connect(target.port, number, geometry) for number in range(links)]
+    frames = _frames(target, _layers(target, flood, geometry), geometry)
+    ready.set()
     # It waits until a socket takes more: a flood that spins would take the processor from those it is measured on.
     with selectors.DefaultSelector() as selector:
+        events = selectors.EVENT_READ | (0 if flood == "idle" else selectors.EVENT_WRITE)
         for pipe in pipes:
-            selector.register(pipe.sock, selectors.EVENT_READ | selectors.EVENT_WRITE, pipe)
+            selector.register(pipe.sock, events, pipe)
         while True:
-            for key, events in selector.select():
-                _flood_on(key.data, frame, writable=bool(events & selectors.EVENT_WRITE))
+            for key, happened in selector.select():
+                _flood_on(key.data, frames, writable=bool(happened & selectors.EVENT_WRITE))
 
 
-def _flood_on(pipe: Pipe, frame: bytes, *, writable: bool) -> None:
+def _connect(port: int, number: int, geometry: Geometry) -> Pipe:
+    # A hundred links are what one source may have, and twenty a second what it may make after the first hundred.
+    source = (FLOOD_HOST.format(number=number // 50), 0)
+    pipe = Pipe(
+        socket.create_connection((RELAY_HOST, port), source_address=source),
+        client_context(),
+        geometry,
+        server_side=False,
+    )
+    pipe.shake_hands()
+    return pipe
+
+
+def _layers(target: Target, flood: str, geometry: Geometry) -> list[bytes | memoryview]:
+    """What to flood with, made before the measurement begins."""
+    relay_id, key, generation = target.hop
+    if flood == "useless":
+        onion = NativeOnion(geometry, target.network_id)
+        public = HybridPublicKey(key)
+        hops = [Hop(RelayId(relay_id), public, generation), Hop(RelayId(bytes(32)), public, generation)]
+        call = OnionCall(1, b"", bytes(16))
+        wrapped = (
+            onion.wrap(hops, call, slot=target.slot, entropy=os.urandom) for _ in range(USELESS_PACKETS)
+        )
+        return [one.packet.layer for one in wrapped]
+    return [os.urandom(geometry.request_layer_size(SizeClass.SMALL, 0))]
+
+
+def _frames(target: Target, layers: list[bytes | memoryview], geometry: Geometry) -> Iterator[bytes]:
+    """Frames for all links together."""
+    generation = target.hop[2]
+    # Once the useless ones are used up they come again, as replays, which cost the relay as much.
+    for number, layer in enumerate(cycle(layers)):
+        yield encode_frame(
+            geometry, Kind.REQUEST, layer, generation=generation, slot=target.slot, exchange_id=number + 1
+        )
+
+
+def _flood_on(pipe: Pipe, frames: Iterator[bytes], *, writable: bool) -> None:
     pipe.receive()
     if writable and pipe.send():
         for _ in range(16):
-            pipe.put(frame)
+            pipe.put(next(frames))
         pipe.send()
 
 
 def _line(row: FloodRow) -> str:
     return (
-        f"{row.flooding_links:>3} links flood: honest clients get {row.honest_per_second} packets/s,"
+        f"{row.flooding_links:>5} links, {row.flood:<7}: honest clients get {row.honest_per_second} packets/s,"
         f" {row.share_of_peak:.0%} of their peak; afterwards {row.recovered_share:.0%}"
     )

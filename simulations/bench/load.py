@@ -13,9 +13,12 @@ import ssl
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
+from onionpath.crypto.identity import IdentityKey, RelayId
 from onionpath.errors import UnreachableError
 from onionpath.link.frames import Frame, FrameReader, Kind, encode_frame
+from onionpath.link.proof import Claim, Parties, sign_proof
 from onionpath.link.tls import TlsSession, client_context
 from onionpath.onion.geometry import Geometry, SizeClass
 from onionpath.onion.packets import Packet
@@ -79,6 +82,14 @@ class Pipe:
         return True
 
 
+class Answerer(NamedTuple):
+    """The relay under test, as one that calls it must know it."""
+
+    network_id: bytes
+    relay_id: RelayId
+    key_hash: bytes
+
+
 class NextRelay:
     """Plays the relay that the one under test forwards to."""
 
@@ -88,7 +99,9 @@ class NextRelay:
         self._context = context
         self._geometry = geometry
         self._noise = {
-            size_class: os.urandom(geometry.reply_layer_size(size_class, 1)) for size_class in SizeClass
+            (size_class, depth): os.urandom(geometry.reply_layer_size(size_class, depth))
+            for size_class in SizeClass
+            for depth in range(1, geometry.hops)
         }
         self.reply_class = SizeClass.SMALL
 
@@ -105,11 +118,11 @@ class NextRelay:
             if frame.kind is Kind.CLAIM:
                 pipe.put(encode_frame(self._geometry, Kind.CHALLENGE, os.urandom(32)))
             elif frame.kind is Kind.REQUEST:
-                noise = self._noise[self.reply_class]
+                noise = self._noise[self.reply_class, frame.depth]
                 pipe.put(
                     encode_frame(
                         self._geometry, Kind.REPLY, noise,
-                        size_class=self.reply_class, depth=1, exchange_id=frame.exchange_id,
+                        size_class=self.reply_class, depth=frame.depth, exchange_id=frame.exchange_id,
                     )
                 )  # fmt: skip
         pipe.send()
@@ -129,6 +142,20 @@ class Load:
         self._selector.register(self._client.sock, selectors.EVENT_READ, "client")
         self._selector.register(next_relay.listener, selectors.EVENT_READ, "listener")
         self._exchange_id = 0
+
+    def prove(self, identity: IdentityKey, answerer: Answerer) -> None:
+        """Be a relay from here on: docs/specs/link.md §4; blocking."""
+        nonce = os.urandom(32)
+        self._client.put(encode_frame(self._geometry, Kind.CLAIM, Claim(identity.relay_id, nonce).encode()))
+        while not (frames := self._client.receive()):
+            self._client.send()
+            self._selector.select(1.0)
+        challenge = bytes(frames[0].body)
+        parties = Parties(
+            answerer.network_id, identity.relay_id, answerer.relay_id, answerer.key_hash, nonce, challenge
+        )
+        self._client.put(encode_frame(self._geometry, Kind.PROOF, sign_proof(parties, identity)))
+        self._client.send()
 
     def run(self, packets: Sequence[Packet], *, in_flight: int, timeout_s: float = 60.0) -> float:
         """Send all packets with so many under way; gives the seconds it took.
@@ -178,7 +205,7 @@ class Load:
         self._client.put(
             encode_frame(
                 self._geometry, Kind.REQUEST, packet.layer,
-                size_class=packet.size_class, generation=packet.generation,
+                size_class=packet.size_class, depth=packet.depth, generation=packet.generation,
                 slot=packet.slot, exchange_id=self._exchange_id,
             )
         )  # fmt: skip

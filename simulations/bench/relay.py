@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,7 +28,7 @@ from onionpath.injected import UnixTime
 from onionpath.link.tls import server_context
 from onionpath.onion.geometry import SizeClass
 from onionpath.onion.native import NativeOnion
-from onionpath.onion.packets import Hop, OnionCall, Packet
+from onionpath.onion.packets import Forward, Hop, HopKey, OnionCall, Packet
 from onionpath.onion.replay import slot_at
 from relay.files import replace_secret
 from relay.founding import Founded, found_relay
@@ -36,14 +36,18 @@ from relay.keys import KeySchedule, PacketKeyFiles
 from relay.replay_files import ReplayFiles, read_boot_id
 from relay.state_folder import DIRECTORY_NAME, REPLAY_NAME
 from simulations.bench.bare import bare_crypto
-from simulations.bench.load import Load, NextRelay
+from simulations.bench.load import Answerer, Load, NextRelay
 from simulations.bench.processes import cpu_ns, free_port, resident_bytes
 
 RELAY_HOST = "127.201.0.1"
 NEXT_HOST = "127.202.0.1"
+CALLER_HOST = "127.205.0.1"
+# The bench asks for more than one client should get.
+LIFTED = {"limits.client_packets_per_second": 1e6, "limits.client_burst": 1e6}
 IDLE_WAIT_S = 1.0
 WARM_UP = 128
-REPLAY_ENTRIES = 2**18
+CALL = OnionCall(1, b"", bytes(16))
+REPLAY_ENTRIES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +136,18 @@ def _line(row: Row) -> str:
 class Stage:
     """A network of two: the relay under test, a real process, and the next relay, which the load generator plays."""
 
-    def __init__(self, folder: Path, parameters: Parameters) -> None:
+    def __init__(
+        self, folder: Path, parameters: Parameters, settings: Mapping[str, Any] | None = None
+    ) -> None:
         self._folder = folder
         self.geometry = parameters.geometry
         self._parameters = parameters
         self._authority = IdentityKey.generate(os.urandom)
+        self._settings = LIFTED if settings is None else settings
         self._next_identity = IdentityKey.generate(os.urandom)
+        self.caller_identity = IdentityKey.generate(os.urandom)
         self._next_key = HybridPrivateKey.generate(os.urandom)
+        self._caller_key = HybridPrivateKey.generate(os.urandom)
         certificate = make_link_certificate()
         self.next_relay = NextRelay((NEXT_HOST, 0), self._context(certificate), self.geometry)
         self.relay_port = free_port(RELAY_HOST)
@@ -164,11 +173,9 @@ class Stage:
         root_file.write_bytes(self._root.encode())
         values = {
             "relay.listen": (f"{RELAY_HOST}:{self.relay_port}",),
-            "limits.client_packets_per_second": 1e6,
-            "limits.client_burst": 1e6,
             "limits.replay_entries": REPLAY_ENTRIES,
             "log.level": "error",
-        }
+        } | dict(self._settings)
         return found_relay(self._folder / "relay", values, trust_root=root_file, entropy=os.urandom)
 
     def _write_directory(self, next_certificate: LinkCertificate) -> PacketKey:
@@ -204,7 +211,11 @@ class Stage:
         theirs = self._descriptor(
             self._next_identity, host, port, next_certificate.key_hash, (theirs_key,), now
         )
-        replace_secret(state / DIRECTORY_NAME, self._snapshot([ours, theirs], now))
+        caller_key = PacketKey(
+            epoch, schedule.valid_from(epoch), schedule.valid_until(epoch), self._caller_key.public
+        )
+        caller = self._descriptor(self.caller_identity, CALLER_HOST, 9, bytes(32), (caller_key,), now)
+        replace_secret(state / DIRECTORY_NAME, self._snapshot([ours, theirs, caller], now))
         return keys[0]
 
     def _descriptor(
@@ -271,14 +282,42 @@ class Stage:
                 process.kill()
 
     @property
-    def generation(self) -> int:
-        """Of the relay's packet key."""
-        return self._relay_key.generation
+    def hop(self) -> tuple[bytes, bytes, int]:
+        """The relay's id, its packet key and that key's generation."""
+        key = self._relay_key
+        return self._founded.keys.identity.relay_id, key.public.encoded, key.generation
+
+    @property
+    def network_id(self) -> bytes:
+        """32 bytes."""
+        return self._root.network_id
 
     @property
     def slot_s(self) -> int:
         """Length of a replay slot."""
         return self._parameters.slot_s
+
+    @property
+    def answerer(self) -> Answerer:
+        """The relay under test, for one that calls it."""
+        keys = self._founded.keys
+        return Answerer(self._root.network_id, keys.identity.relay_id, keys.link.key_hash)
+
+    def relayed_packets(self, count: int) -> list[Packet]:
+        """Fresh small packets as the relay gets them from another relay, to be forwarded."""
+        generation = self._relay_key.generation
+        hops = [
+            Hop(self.caller_identity.relay_id, self._caller_key.public, generation),
+            Hop(self._founded.keys.identity.relay_id, self._relay_key.public, generation),
+            Hop(self._next_identity.relay_id, self._next_key.public, generation),
+        ]
+        key = HopKey(self.caller_identity.relay_id, generation, self._caller_key)
+        slot = slot_at(UnixTime(time.time()), self._parameters.slot_s)
+        peeled = (
+            self._onion.peel(self._onion.wrap(hops, CALL, slot=slot, entropy=os.urandom).packet, key)
+            for _ in range(count)
+        )
+        return [one.packet for one in peeled if isinstance(one, Forward)]
 
     def packets(self, count: int, size_class: SizeClass) -> list[Packet]:
         """Fresh packets that the relay forwards; the layers within are real, though nobody opens them."""
