@@ -30,6 +30,9 @@ def parse_url(text: str) -> httpx.URL:
         url = httpx.URL(text)
     except httpx.InvalidURL as error:
         raise _no_address(text, str(error)) from error
+    except UnicodeEncodeError as error:
+        # A shell's bytes that are no UTF-8 arrive as lone surrogates, which no URL can hold.
+        raise _no_address(text, "it is not UTF-8 text") from error
     # Certificates never carry the dot at a name's end.
     host = url.raw_host.removesuffix(b".")
     try:

@@ -70,7 +70,9 @@ def parse_endpoint(text: str, *, key: str = "") -> Endpoint:
         good = colon and str(address) == host and bracketed == (address.version == 6) and "%" not in host
     except ValueError:
         good = False
-    if not good or not port.isascii() or not port.isdecimal() or str(int(port)) != port or int(port) > 65_535:
+    # Longer ones are no ports, and int() refuses thousands of digits with an error of its own.
+    numeric = port.isascii() and port.isdecimal() and len(port) <= 5
+    if not good or not numeric or str(int(port)) != port or int(port) > 65_535:
         raise SettingsError(
             f"{text!r} is not an address: expected IP:PORT, such as 192.0.2.1:7740 or [2001:db8::1]:7740",
             key=key,

@@ -72,7 +72,7 @@ def _read_toml(file: Path) -> dict[str, Any]:
         raise SettingsError(f"is not UTF-8 text (byte {error.start})") from error
     try:
         return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of too many digits is a plain ValueError
         if "overwrite" in str(error) or "twice" in str(error):
             raise SettingsError(f"is set twice: {error}", key=_key_of_line(text, str(error))) from error
         # What stands there is no setting yet, and the line is all that is certain.
@@ -146,8 +146,18 @@ def _anchored(settings: S, folder: Path) -> S:
         table = changed.get(section, getattr(settings, section, None))
         value = getattr(table, key, None)
         if table is not None and value is not None:
-            changed[section] = msgspec.structs.replace(table, **{key: str(folder / Path(value).expanduser())})
+            path = _absolute(value, folder, key=f"{section}.{key}")
+            changed[section] = msgspec.structs.replace(table, **{key: path})
     return msgspec.structs.replace(settings, **changed)
+
+
+def _absolute(value: str, folder: Path, *, key: str) -> str:
+    if "\0" in value:
+        raise SettingsError("no path holds a NUL character", key=key)
+    try:
+        return str(folder / Path(value).expanduser())
+    except RuntimeError as error:
+        raise SettingsError(f"nobody has the home folder that {value!r} begins with", key=key) from error
 
 
 def _convert(tree: dict[str, Any], kind: type[S]) -> S:

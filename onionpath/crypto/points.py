@@ -7,6 +7,8 @@ Cremers and Jackson, "Prime, Order Please!" (2019).
 
 from __future__ import annotations
 
+from nacl.bindings import crypto_core_ed25519_is_valid_point
+
 FIELD_PRIME = 2**255 - 19
 
 # u-coordinates of points whose order divides 8, on the curve and on its twist.
@@ -20,18 +22,6 @@ _SMALL_ORDER_U = frozenset(
     }
 )
 
-# y-coordinates of the Ed25519 points whose order divides 8.
-_SMALL_ORDER_Y = frozenset(
-    {
-        0,
-        1,
-        FIELD_PRIME - 1,
-        2707385501144840649318225287225658788936804267575313519463743609750303402022,
-        55188659117513257062467267217118295137698188065244968500265048394206261417927,
-    }
-)
-
-
 def is_canonical_x25519(encoded: bytes) -> bool:
     """True for a u-coordinate below the prime, with bit 255 clear, that has large order."""
     u = int.from_bytes(encoded, "little")
@@ -39,6 +29,5 @@ def is_canonical_x25519(encoded: bytes) -> bool:
 
 
 def is_canonical_ed25519(encoded: bytes) -> bool:
-    """True for a y-coordinate below the prime that has large order; bit 255 is the sign of x."""
-    y = int.from_bytes(encoded, "little") & (2**255 - 1)
-    return len(encoded) == 32 and y < FIELD_PRIME and y not in _SMALL_ORDER_Y
+    """True for a canonical encoding of a point on the curve that lies in its large subgroup."""
+    return len(encoded) == 32 and crypto_core_ed25519_is_valid_point(encoded)

@@ -185,7 +185,7 @@ def many(count: int) -> list[Descriptor]:
     return [
         replace(
             one,
-            relay_id=RelayId(bytes_of("id", name)),
+            relay_id=identity("many", name).relay_id,
             addresses=(Address(f"{20 + name // 60_000}.{name // 250 % 240}.{name % 250}.1", 443),),
             link_key_hash=bytes_of("link", name),
             # Any X25519 half will do, and none is as dear as a real key.

@@ -15,7 +15,7 @@ from onionpath.cli_url import parse_url
 from onionpath.crypto.identity import IdentityKey
 from onionpath.directory.directory import decode_directory, decode_seen
 from onionpath.directory.trust import TrustRoot
-from onionpath.errors import MalformedError, UsageError
+from onionpath.errors import MalformedError
 from onionpath.service.exit_policy import ExitPolicy
 from onionpath.service.hosts import DnsName, parse_host
 from relay.authority.signing import Authority
@@ -68,11 +68,8 @@ def host(data: bytes) -> bytes:
 
 def url(data: bytes) -> None:
     """What ``onionpath get`` makes of its argument: an address that is read again as itself."""
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        raise UsageError("not text") from error
-    asked = parse_url(text)
+    # Whatever a shell passes on is text: bytes that are not UTF-8 come as lone surrogates.
+    asked = parse_url(data.decode("utf-8", "surrogateescape"))
     if parse_url(str(asked)) != asked:
         raise AssertionError("an address changes when it is written")
 

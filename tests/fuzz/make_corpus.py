@@ -214,6 +214,7 @@ def _files() -> dict[str, dict[str, bytes]]:
             "good": b"https://example.org:8443/a?b=c#d",
             "good-idn": "http://b\u00fccher.example/\u00fc".encode(),
             "good-literal": b"https://[2001:db8::1]/",
+            "bad-utf-8": b"https://example.org/\xff",
             "bad-scheme": b"ftp://example.org/",
             "bad-port": b"https://example.org:x/",
         },
@@ -221,6 +222,10 @@ def _files() -> dict[str, dict[str, bytes]]:
             "good": example_settings(RelaySettings).encode(),
             "good-empty": b"",
             "bad-key": b"[relay]\nlisten = 7740\n",
+            "bad-number-of-5000-digits": b"[limits]\nin_flight = " + b"9" * 5000,
+            "bad-port-of-5000-digits": b'[relay]\nlisten = ["127.0.0.1:' + b"9" * 5000 + b'"]\n',
+            "bad-home-of-nobody": b'[relay]\nstate = "~no-such-person/state"\n',
+            "bad-path-with-nul": b'[relay]\nstate = "a\\u0000b"\n',
         },
         "authority-settings": {
             "good": example_settings(AuthoritySettings).encode(),
