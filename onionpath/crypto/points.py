@@ -22,6 +22,7 @@ _SMALL_ORDER_U = frozenset(
     }
 )
 
+
 def is_canonical_x25519(encoded: bytes) -> bool:
     """True for a u-coordinate below the prime, with bit 255 clear, that has large order."""
     u = int.from_bytes(encoded, "little")

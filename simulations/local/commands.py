@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -98,9 +98,12 @@ def _ended_by_signals() -> Iterator[None]:
 
 
 def _tell(line: str) -> None:
-    # Whoever read this may be gone, a closed terminal for one; what is to be ended must end nevertheless.
-    with suppress(OSError):
+    try:
         click.echo(line, err=True)
+    except OSError:
+        # Whoever read this is gone, a closed terminal for one. What is to be ended must end nevertheless, and what
+        # stands in the buffer must go somewhere, or Python ends with a code of its own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _program() -> list[str]:

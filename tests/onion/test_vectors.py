@@ -203,7 +203,7 @@ def test_a_reply_with_one_defect_is_refused_for_it_and_the_hop_is_named(path: Pa
     with pytest.raises(theirs):
         layers.open_reply(seeds, vector["reply_class"], layer_of(vector))
 
-    assert vector['hop'] == refusal.value.hop
+    assert vector["hop"] == refusal.value.hop
 
 
 @pytest.mark.parametrize("request_class", [0, 1])
