@@ -327,14 +327,20 @@ class Switch:
         return None
 
     def _wasted(self, link: Link, refusal: str) -> str:
-        """A packet was opened in vain."""
-        if link.is_client:
-            link.rate.charge(link.rate.per_second / BAD_PACKETS_PER_SECOND)
+        """A packet was opened in vain, and is refused."""
+        self._charge(link.link_id)
         return refusal
+
+    def _charge(self, link_id: int) -> None:
+        """A client had us open a packet that no honest client sends."""
+        link = self._links.get(link_id)
+        if link is not None and link.is_client:
+            link.rate.charge(link.rate.per_second / BAD_PACKETS_PER_SECOND)
 
     def _forward(self, actions: Actions, peeled: Forward, origin: Origin, now: UnixTime) -> None:
         next_relay = peeled.next_relay
         if next_relay not in self._key_hashes or next_relay == self._our_id:
+            self._charge(origin.link_id)
             self._fail_edge(actions, origin, Reason.NEXT_UNKNOWN, now)
             return
         link = self._links.to(next_relay)
