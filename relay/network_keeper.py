@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import ssl
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -251,7 +252,10 @@ class NetworkKeeper:
                 answer = await caller.call(CallBody(ServiceId.DIRECTORY, SizeClass.LARGE, fetch.next_call()))
                 if answer.status != ReplyStatus.ANSWERED:
                     raise UnreachableError("the directory is not served there now")
-                directory = fetch.take(answer.body, now=self._clock())
+                # In a thread, because the last part brings the work of them all: a large network's descriptors take
+                # seconds to check, and packets must not wait for that. A fetch that was given up is used no more.
+                take = partial(fetch.take, answer.body, now=self._clock())
+                directory = await trio.to_thread.run_sync(take, abandon_on_cancel=True)
                 if directory is not None:
                     return directory
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -167,8 +168,13 @@ class DirectoryKeeper:
         try:
             with anyio.fail_after(FETCH_TIMEOUT_S):
                 fetch = DirectoryFetch(self._root, known=self._directory, seen=self._seen)
-                while (directory := fetch.take(await ask(fetch.next_call()), now=self._clock())) is None:
-                    pass
+                directory = None
+                while directory is None:
+                    body = await ask(fetch.next_call())
+                    # In a thread, because a large network's descriptors take seconds to check, and the program's other
+                    # tasks must not wait for that. A fetch that was given up is used no more.
+                    take = partial(fetch.take, body, now=self._clock())
+                    directory = await anyio.to_thread.run_sync(take, abandon_on_cancel=True)
         except OnionPathError as error:
             return error
         except TimeoutError:
