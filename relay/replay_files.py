@@ -89,9 +89,11 @@ def _decode(content: bytes) -> _State | None:
         state = msgspec.json.decode(content.partition(b"\n")[2], type=_State)
         # The digest tells damage from our own writing; whoever can write here needs no forgery.
         return (
-            state if _encode(state) == content and state.version == 1 and len(state.tag_key) == 64 else None
+            state
+            if _encode(state) == content and state.version == 1 and len(bytes.fromhex(state.tag_key)) == 32
+            else None
         )
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
 
 
