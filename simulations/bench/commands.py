@@ -44,6 +44,16 @@ def flood(quick: bool) -> None:
     _print(bench_flood(plan, progress=_tell))
 
 
+@bench.command()
+@quick_option
+def steps(quick: bool) -> None:
+    """How long single turns of a relay's event loop last under load, a flood, and a large directory."""
+    from simulations.bench.steps import StepsPlan, bench_steps
+
+    plan = StepsPlan(small=500, large=128, links=5, relays=100) if quick else StepsPlan()
+    _print(bench_steps(plan, progress=_tell))
+
+
 def _tell(line: str) -> None:
     click.echo(line, err=True)
 
