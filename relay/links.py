@@ -10,6 +10,7 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 import structlog
@@ -285,7 +286,13 @@ class Links:
                 self._wires[link_id].paused_until = until
         for link_id, _ in actions.closes:
             if link_id in self._wires:
-                self._wires[link_id].scope.cancel()
+                self._give_up(self._wires[link_id])
+
+    def _give_up(self, wire: Wire) -> None:
+        with suppress(OSError, PeerError):
+            if not wire.blocked.is_set():
+                wire.push()  # its last frames, if the socket takes them
+        wire.give_up()
 
     def _flush(self) -> None:
         dirty, self._dirty = self._dirty, {}

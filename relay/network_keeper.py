@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import random
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 import trio
 
-from onionpath.crypto.identity import IdentityKey
+from onionpath.crypto.identity import IdentityKey, RelayId
 from onionpath.directory.descriptor import Descriptor, sign_descriptor
 from onionpath.directory.directory import Directory, decode_directory, decode_seen
 from onionpath.directory.document import SeenDocument
@@ -95,7 +96,8 @@ class NetworkKeeper:
         try:
             snapshot = read_secret(self._file, max_size=MAX_SNAPSHOT_SIZE)
             self._seen = decode_seen(snapshot, self._root)
-            self._use(decode_directory(snapshot, self._root, now=self._clock(), seen=self._seen))
+            directory = decode_directory(snapshot, self._root, now=self._clock(), seen=self._seen)
+            self._use(_Known.of(directory, None))
         except KeyFileError:
             raise
         except OnionPathError as error:
@@ -212,8 +214,11 @@ class NetworkKeeper:
             log.error("directory_fetch_failed", kind=type(error).__name__)
             return False
         if directory is not self._directory:
-            self._use(directory)
-            self._keep_snapshot(directory)
+            # What takes long in a large network, and what waits for a disk, is done in threads.
+            before = self._directory
+            known = await trio.to_thread.run_sync(_Known.of, directory, before)
+            self._use(known)
+            await trio.to_thread.run_sync(self._keep_snapshot, directory)
         self._publish_if_unlisted(directory)
         return directory.is_fresh(self._clock())
 
@@ -270,7 +275,24 @@ class NetworkKeeper:
             return document.fresh_until - now + self._choice.random() * min(30.0, period_s / 20)
         return min(RETRY_S, period_s / 10)
 
-    def _use(self, directory: Directory) -> None:
+    def _use(self, known: _Known) -> None:
+        directory = known.directory
+        self._links.use_network(known.neighbours)
+        self._is_closed = False
+        self._service.replace(known.publication)
+        self._directory, self._seen = directory, directory.seen
+        log.info("directory_refreshed", number=directory.document.number, relays=len(directory.relays))
+
+
+class _Known(NamedTuple):
+    """A directory with what follows from it."""
+
+    directory: Directory
+    neighbours: Mapping[RelayId, Neighbour]
+    publication: Publication
+
+    @classmethod
+    def of(cls, directory: Directory, before: Directory | None) -> _Known:
         neighbours = {
             relay_id: Neighbour(
                 relay.descriptor.addresses[0].host,
@@ -279,11 +301,7 @@ class NetworkKeeper:
             )
             for relay_id, relay in directory.relays.items()
         }
-        self._links.use_network(neighbours)
-        self._is_closed = False
-        self._service.replace(Publication.of(directory, before=self._directory))
-        self._directory, self._seen = directory, directory.seen
-        log.info("directory_refreshed", number=directory.document.number, relays=len(directory.relays))
+        return cls(directory, neighbours, Publication.of(directory, before=before))
 
 
 def _named(reason: int) -> str:

@@ -11,9 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
-from onionpath.service.exit_policy import IPAddress
-
-Destination = tuple[IPAddress, int]
+Destination = tuple[bytes, int]
+"""An address as its 4 or 16 bytes, and a port. Not as an ``ipaddress`` object, whose hash anybody can aim at."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,7 +164,9 @@ class Dialer:
         if not any(address in network for network in self._reachable_private):
             # A translated address leads to the same server as the one inside it.
             server = (*embedded(address), address)[0]
-            if not counted.enter_context(self._destinations.entered((server, port), now=trio.current_time())):
+            if not counted.enter_context(
+                self._destinations.entered((server.packed, port), now=trio.current_time())
+            ):
                 return Reason.STREAM_LIMIT
         with trio.move_on_after(seconds):
             try:

@@ -32,7 +32,6 @@ ADDRESSES = ("IPAddress", "IPNetwork", "IPv4", "IPv6", "ip_address", "ip_network
 # Attributes that may all the same, and why.
 MAY = {
     "relay/exchanges.py: _waiting": "both numbers are ours: of the link, and of the exchange on it",
-    "relay/exit/destinations.py: _uses": "it holds a second's destinations, which are few: an exit bounds its streams",
     "relay/exit/interfaces.py: _addresses": "this machine's own addresses",
     "relay/exit/interfaces.py: found": "this machine's own addresses",
 }

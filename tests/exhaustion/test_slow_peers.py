@@ -261,9 +261,6 @@ async def test_peers_that_never_read_are_accounted_below_the_ceiling_and_cut_off
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    reason="the driver keeps the frames of links that the switch has closed until their tasks have run"
-)
 async def test_memory_stays_near_the_ceiling_while_peers_never_read(tmp_path: Path) -> None:
     held = await held_for_peers_that_never_read(tmp_path)
 

@@ -40,23 +40,23 @@ def dialer(limits: DestinationLimits | None = None, *, listed: str = "127.0.0.1/
 
 def test_ten_new_connections_a_second_and_twenty_at_once_reach_one_server() -> None:
     destinations = Destinations(DestinationLimits())
-    assert [True] * 10 + [False] == [destinations.enter((SERVER, 443), now=0.0) for _ in range(11)]
-    assert destinations.enter((SERVER, 80), now=0.0)
-    assert destinations.enter((OTHER, 443), now=0.0)
-    assert [True, False] == [destinations.enter((SERVER, 443), now=0.1) for _ in range(2)]
-    assert [True] * 9 + [False] == [destinations.enter((SERVER, 443), now=5.0) for _ in range(10)]
-    destinations.leave((SERVER, 443))
-    assert destinations.enter((SERVER, 443), now=5.5)
+    assert [True] * 10 + [False] == [destinations.enter((SERVER.packed, 443), now=0.0) for _ in range(11)]
+    assert destinations.enter((SERVER.packed, 80), now=0.0)
+    assert destinations.enter((OTHER.packed, 443), now=0.0)
+    assert [True, False] == [destinations.enter((SERVER.packed, 443), now=0.1) for _ in range(2)]
+    assert [True] * 9 + [False] == [destinations.enter((SERVER.packed, 443), now=5.0) for _ in range(10)]
+    destinations.leave((SERVER.packed, 443))
+    assert destinations.enter((SERVER.packed, 443), now=5.5)
 
 
 def test_servers_that_nobody_uses_are_forgotten_and_those_in_use_are_not() -> None:
     destinations = Destinations(DestinationLimits(concurrent=1))
-    assert destinations.enter((SERVER, 1), now=0.0)
+    assert destinations.enter((SERVER.packed, 1), now=0.0)
     for port in range(1000):
-        destinations.enter((OTHER, port), now=2.0 + port / 100)
-        destinations.leave((OTHER, port))
+        destinations.enter((OTHER.packed, port), now=2.0 + port / 100)
+        destinations.leave((OTHER.packed, port))
     assert len(destinations) < 150
-    assert not destinations.enter((SERVER, 1), now=20.0)
+    assert not destinations.enter((SERVER.packed, 1), now=20.0)
 
 
 def test_a_connection_counts_until_it_is_closed_also_when_its_address_is_translated() -> None:

@@ -16,6 +16,7 @@ from onionpath.injected import UnixTime
 from relay import daemon
 from relay.authority.signing import Authority
 from relay.listener import bind
+from relay.network_keeper import _Known
 from relay.settings import Endpoint
 from tests.relay.nodes import PARAMETERS, PERIOD_S, RelayNode, clock, local_network, until
 
@@ -241,7 +242,7 @@ async def test_a_relay_does_not_forward_by_a_directory_that_ran_out(tmp_path: Pa
             assert (later == ended) == ("directory_expired" in [line["event"] for line in logs])
 
         keeper._clock = lambda: now
-        keeper._use(keeper.directory)
+        keeper._use(_Known.of(keeper.directory, None))
 
         assert 3 == len(relay.switch._key_hashes)
 
