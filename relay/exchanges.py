@@ -12,6 +12,8 @@ Whoever asks for an exchange gets it and must end it; it is not here any more.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from onionpath.crypto.identity import RelayId
@@ -123,13 +125,26 @@ class Exchanges:
         return queue
 
     def oldest_from(self, link_id: int, count: int) -> list[Origin]:
-        """So many of those that came over this link, from the oldest on, to make room for others."""
-        waiting = [key for key, origin in self._waiting.items() if origin.link_id == link_id][:count]
-        calls = [call for call, origin in self._calls.items() if origin.link_id == link_id][:count]
-        found = [self._waiting[key] for key in waiting] + [self._calls[call] for call in calls]
-        oldest = {id(origin) for origin in sorted(found, key=lambda origin: origin.received_at)[:count]}
-        taken = [self._waiting.pop(key) for key in waiting if id(self._waiting[key]) in oldest]
-        return taken + [self._calls.pop(call) for call in calls if id(self._calls[call]) in oldest]
+        """So many of those that came over this link, the oldest first, to make room for others."""
+        found: list[tuple[Origin, Callable[[], object]]] = []
+        for key, origin in self._waiting.items():
+            if origin.link_id == link_id:
+                found.append((origin, partial(self._waiting.pop, key)))
+        for call_id, origin in self._calls.items():
+            if origin.link_id == link_id:
+                found.append((origin, partial(self._calls.pop, call_id)))
+        for relay, queue in self._dialling.items():
+            for entry in queue:
+                if entry[1].link_id == link_id:
+                    found.append((entry[1], partial(self._unqueue, relay, entry)))
+        oldest = sorted(found, key=lambda each: each[0].received_at)[:count]
+        for _, remove in oldest:
+            remove()
+        return [origin for origin, _ in oldest]
+
+    def _unqueue(self, relay: RelayId, entry: tuple[Packet, Origin]) -> None:
+        self._dialling[relay] = [each for each in self._dialling[relay] if each is not entry]
+        self._count_queued([entry], -1)
 
     def overdue(self, now: UnixTime) -> list[tuple[Origin, Reason]]:
         """All whose deadline has passed, and what to say of them."""

@@ -76,7 +76,15 @@ class LinkTable:
         self._queued_bytes -= link.backlog.size
         if link.peer is not None and self._by_relay.get(link.peer) == link_id:
             del self._by_relay[link.peer]
+            self._promote(link.peer)
         return link
+
+    def _promote(self, relay: RelayId) -> None:
+        """Use another link to this relay, if there is one, rather than make a third."""
+        for link in self._links.values():
+            if link.peer == relay and link.state is LinkState.PROVEN and not link.going_away:
+                self._by_relay[relay] = link.link_id
+                return
 
     def queued(self, link: Link, size: int, now: UnixTime) -> None:
         """So many bytes were handed to the driver."""

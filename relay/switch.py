@@ -8,8 +8,8 @@ over an event heap. A packet's way:
     receive (reply) -> the exchange ends -> sealed once more -> the previous link's write
     answered        -> the exchange ends -> sealed           -> the previous link's write
 
-Every public method is one step: it handles what came, and then settles, which closes links that hold too much. Within
-a step no link goes away, except the one whose peer broke the rules, at its end.
+Every public method is one step: it handles what came, and then settles, which closes links that hold too much. While
+frames are handled no link goes away; the one whose peer broke the rules does afterwards.
 
 Spec: docs/specs/link.md, docs/specs/onion-native.md. What it leaves to others: connections (driver), services
 (registry), which exchange ends when (``exchanges``), who a relay is (``acquaintance``), which relays exist and which

@@ -6,7 +6,7 @@
 | listed before we were started | listed; if not reached, for one more period | at once |
 | reached | listed, for two periods | again after one period |
 | reached, and then not | listed, until two periods after it was reached | again after ten minutes at most |
-| never reached | forgotten; until one period later its contact is refused | when it publishes after that |
+| never reached | forgotten; its contact is refused for ten minutes at most | when it publishes after that |
 
 A relay's contact is its name, its addresses and its link key: where one of them changes, it is dialled anew.
 Nothing here dials; ``probing`` does.
