@@ -313,6 +313,7 @@ class _Description:
     services: Mapping[int, Service]
 
     def now(self) -> Descriptor:
+        """The relay as it is at this moment: its keys, addresses and services."""
         settings, keys, now = self.settings, self.base.keys, self.base.clock()
         published = settings.published if settings.relay.advertise else bound(self.listeners)
         return Descriptor(

@@ -293,6 +293,7 @@ class _Known(NamedTuple):
 
     @classmethod
     def of(cls, directory: Directory, before: Directory | None) -> _Known:
+        """Work it out; takes long in a large network."""
         neighbours = {
             relay_id: Neighbour(
                 relay.descriptor.addresses[0].host,

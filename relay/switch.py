@@ -385,11 +385,11 @@ class Switch:
         deadline = UnixTime(now + self._limits.patience_s(0))
         origin = Origin(link.link_id, frame.exchange_id, called.reply_class, None, 0, now, deadline)
         overload = self._overload(actions, link, now)
-        link.in_flight += 1
         if overload is not None:
             self._counts[f"call_{overload}"] += 1
-            self._end(actions, origin, Reply.refused(Reason.HOP_BUSY), now)
+            self._write_answer(actions, link, origin, Reply.refused(Reason.HOP_BUSY), now)
             return
+        link.in_flight += 1
         capacity = call_capacity(self._geometry, called.reply_class)
         call = Call(called.service, called.body, bytes(16), capacity, link.link_id, deadline)
         self._add_call(actions, call, origin, from_client=link.is_client, last_depth=False)
@@ -438,11 +438,16 @@ class Switch:
         link = self._links.get(origin.link_id)
         if link is not None:
             link.in_flight -= 1
-            body = encode_answer(AnswerBody(reply.status, reply.reason, reply.body))
-            self._write(
-                actions, link, Kind.ANSWER, now,
-                body=body, size_class=origin.reply_class, exchange_id=origin.exchange_id,
-            )  # fmt: skip
+            self._write_answer(actions, link, origin, reply, now)
+
+    def _write_answer(
+        self, actions: Actions, link: Link, origin: Origin, reply: Reply, now: UnixTime
+    ) -> None:
+        body = encode_answer(AnswerBody(reply.status, reply.reason, reply.body))
+        self._write(
+            actions, link, Kind.ANSWER, now,
+            body=body, size_class=origin.reply_class, exchange_id=origin.exchange_id,
+        )  # fmt: skip
 
     def _seal(
         self,

@@ -194,6 +194,7 @@ def _directly(connections: Connections, source: _Source) -> Ask:
     """Ask one relay or authority itself, without a path."""
 
     async def ask(body: bytes) -> bytes:
+        """One call and the body of its answer; see ``Ask``."""
         try:
             connection = await connections.to(source.endpoint)
         except UnreachableError as error:

@@ -197,6 +197,7 @@ class _DescriptorForm(Form, frozen=True):
     published_at: Time
 
     def parse(self) -> Descriptor:
+        """The value; raises ``MalformedError`` if it is outside of the specification."""
         return Descriptor(
             relay_id=RelayId(self.relay_id),
             addresses=tuple(address.parse() for address in self.addresses),

@@ -248,6 +248,7 @@ class _DocumentForm(Form, frozen=True):
     relays: Annotated[tuple[_ListingForm, ...], msgspec.Meta(max_length=MAX_RELAYS)]
 
     def parse(self) -> Document:
+        """The value; raises ``MalformedError`` if it is outside of the specification."""
         return Document(
             network_id=self.network_id,
             number=self.number,

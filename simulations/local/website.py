@@ -160,6 +160,7 @@ class _Visitor(BaseHTTPRequestHandler):
             self._notebook.write(Requested(self._number, str(args[0])))
 
     def do_GET(self) -> None:
+        """Pages: docs/guides/local-network.md lists them."""
         found = re.fullmatch(r"/bytes/([0-9]{1,9})", self.path)
         if self.path == "/":
             self._answer(PAGE.encode(), "text/html; charset=utf-8")
@@ -174,6 +175,7 @@ class _Visitor(BaseHTTPRequestHandler):
             self._answer(b"there is nothing here\n", "text/plain", status=404)
 
     def do_POST(self) -> None:
+        """``/upload`` answers with the SHA-256 of what came."""
         if self.path != "/upload":
             self.close_connection = True
             self._answer(b"there is nothing here\n", "text/plain", status=404)
