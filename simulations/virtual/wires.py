@@ -191,6 +191,11 @@ class Fabric:
         self._latencies: dict[frozenset[str], float] = {}
         self._opened: dict[frozenset[str], int] = {}
 
+    @property
+    def links(self) -> int:
+        """Wires of which at least one end is open."""
+        return len({min(id(end), id(end.other)) for end in self._ends})
+
     def host(self, address: str, host: Host) -> None:
         """From now on this host answers there."""
         self._hosts[address] = host
