@@ -87,6 +87,13 @@ async def calling(neighbour: Neighbour, geometry: Geometry, context: ssl.SSLCont
     Raises:
         UnreachableError: it can't be reached, or somebody else is there.
     """
+    async with wired(neighbour, context) as wire:
+        yield Caller(wire, geometry)
+
+
+@asynccontextmanager
+async def wired(neighbour: Neighbour, context: ssl.SSLContext) -> AsyncIterator[Wire]:
+    """The same, without a word of what is said over it."""
     sock = await connect(neighbour)
     if sock is None:
         raise UnreachableError(f"{neighbour.host}:{neighbour.port} could not be reached")
@@ -94,7 +101,7 @@ async def calling(neighbour: Neighbour, geometry: Geometry, context: ssl.SSLCont
         wire = Wire(0, sock, TlsSession(context, server_side=False))
         await _greet(wire, neighbour)
         # What is raised while the connection is used is no word about how it was made.
-        yield Caller(wire, geometry)
+        yield wire
     await trio.lowlevel.checkpoint()
 
 
