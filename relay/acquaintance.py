@@ -23,7 +23,7 @@ from onionpath.link.proof import NONCE_SIZE, Claim, Parties, check_proof, sign_p
 from relay.peers import Link, LinkState
 
 
-class Step(NamedTuple):
+class Greeting(NamedTuple):
     """What follows: a frame to send, and the relay that is known from now on."""
 
     kind: Kind | None = None
@@ -49,12 +49,12 @@ class Acquaintance:
         self._link_key_hash = link_key_hash
         self._entropy = entropy
 
-    def begin(self, link: Link) -> Step:
+    def begin(self, link: Link) -> Greeting:
         """We called: say who we are."""
         link.our_nonce = self._entropy(NONCE_SIZE)
-        return Step(Kind.CLAIM, Claim(self._identity.relay_id, link.our_nonce).encode())
+        return Greeting(Kind.CLAIM, Claim(self._identity.relay_id, link.our_nonce).encode())
 
-    def take(self, link: Link, frame: Frame, key_hashes: Mapping[RelayId, bytes]) -> Step:
+    def take(self, link: Link, frame: Frame, key_hashes: Mapping[RelayId, bytes]) -> Greeting:
         """Take the next frame of it; may change the link's state up to, and not including, PROVEN.
 
         Args:
@@ -68,7 +68,7 @@ class Acquaintance:
                 link.claim = Claim.decode(bytes(frame.body))
                 link.our_nonce = self._entropy(NONCE_SIZE)
                 link.state = LinkState.CLAIMED
-                return Step(Kind.CHALLENGE, link.our_nonce)
+                return Greeting(Kind.CHALLENGE, link.our_nonce)
             case (Kind.CHALLENGE, LinkState.CLAIMING) if link.peer is not None:
                 return self._prove(link, link.peer, bytes(frame.body), key_hashes)
             case (Kind.PROOF, LinkState.CLAIMED) if link.claim is not None:
@@ -78,17 +78,19 @@ class Acquaintance:
 
     def _prove(
         self, link: Link, peer: RelayId, their_nonce: bytes, key_hashes: Mapping[RelayId, bytes]
-    ) -> Step:
+    ) -> Greeting:
         if peer not in key_hashes:
             raise FaultyPeerError(Fault.PEER_LEFT_NETWORK)
         ours = self._identity.relay_id
         parties = Parties(self._network_id, ours, peer, key_hashes[peer], link.our_nonce, their_nonce)
-        return Step(Kind.PROOF, sign_proof(parties, self._identity), peer)
+        return Greeting(Kind.PROOF, sign_proof(parties, self._identity), peer)
 
-    def _check(self, link: Link, claim: Claim, signature: bytes, key_hashes: Mapping[RelayId, bytes]) -> Step:
+    def _check(
+        self, link: Link, claim: Claim, signature: bytes, key_hashes: Mapping[RelayId, bytes]
+    ) -> Greeting:
         caller, ours = claim.relay_id, self._identity.relay_id
         if caller not in key_hashes or caller == ours:
             raise FaultyPeerError(Fault.PROOF_UNKNOWN_RELAY)
         parties = Parties(self._network_id, caller, ours, self._link_key_hash, claim.nonce, link.our_nonce)
         check_proof(parties, signature)
-        return Step(known=caller)
+        return Greeting(known=caller)

@@ -2,9 +2,9 @@
 
 Where an exchange is, and what ends it:
 
-    waiting      sent to the next relay              its reply or REJECT, the loss of that link, its deadline
-    dialling     until a link to the next is made    the link, or that it can't be made; its deadline
-    calls        a service works on it               the service's answer, its deadline
+    Sent         over the link to the next relay     its reply or REJECT, the loss of that link, its deadline
+    Queued       until a link to the next is made    the link, or that it can't be made; its deadline
+    Served       a service works on it               the service's answer, its deadline
     each         the relay is full                   the oldest of whoever holds most, for somebody who holds less
 
 Whoever asks for an exchange gets it and must end it; it is not here any more.
@@ -12,15 +12,13 @@ Whoever asks for an exchange gets it and must end it; it is not here any more.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from heapq import nsmallest
 from typing import NamedTuple
 
 from onionpath.crypto.identity import RelayId
 from onionpath.injected import UnixTime
 from onionpath.onion.geometry import SizeClass
 from onionpath.onion.packets import Packet, ReplyKey
-from onionpath.onion.statuses import Reason
 
 
 class Origin(NamedTuple):
@@ -35,24 +33,57 @@ class Origin(NamedTuple):
     deadline: UnixTime
 
 
+class Sent(NamedTuple):
+    """It is with the next relay, over this link and under this id."""
+
+    link_id: int
+    exchange_id: int
+
+
+class Queued(NamedTuple):
+    """Its packet waits for a link to this relay."""
+
+    relay: RelayId
+    packet: Packet
+
+
+class Served(NamedTuple):
+    """A service works on it."""
+
+
+Place = Sent | Queued | Served
+
+
+class Exchange(NamedTuple):
+    """One of them; ``number`` is ours alone, and that of its call if it is served."""
+
+    number: int
+    origin: Origin
+    place: Place
+
+
 class Exchanges:
     """See the module's first lines."""
 
     def __init__(self) -> None:
-        self._waiting: dict[tuple[int, int], Origin] = {}  # by link and exchange id, which are the next hop's
-        self._dialling: dict[RelayId, list[tuple[Packet, Origin]]] = {}
-        self._queued = 0
+        self._all: dict[int, Exchange] = {}
+        self._next_number = 1
+        self._calls = 0
         self._queued_bytes = 0
-        self._calls: dict[int, Origin] = {}
-        self._next_call_id = 1
+        # The same, by what will be asked for; every number in these keys is one that we gave out.
+        self._by_origin: dict[int, dict[int, Exchange]] = {}  # link they came over, number
+        self._by_next: dict[int, dict[int, Exchange]] = {}  # link they were sent over, exchange id there
+        self._by_dial: dict[
+            RelayId, dict[int, Exchange]
+        ] = {}  # number; there as long as the link is being made
 
     def __len__(self) -> int:
-        return len(self._waiting) + self._queued + len(self._calls)
+        return len(self._all)
 
     @property
     def calls(self) -> int:
         """How many of them a service works on."""
-        return len(self._calls)
+        return self._calls
 
     @property
     def queued_bytes(self) -> int:
@@ -62,26 +93,29 @@ class Exchanges:
     @property
     def is_dialling(self) -> bool:
         """Whether a link is being made."""
-        return bool(self._dialling)
+        return bool(self._by_dial)
+
+    def awaits(self, link_id: int) -> bool:
+        """Whether anything waits for a reply over this link."""
+        return link_id in self._by_next
 
     # In.
 
     def wait(self, link_id: int, exchange_id: int, origin: Origin) -> None:
         """It was sent over this link under this id."""
-        self._waiting[link_id, exchange_id] = origin
+        exchange = self._add(origin, Sent(link_id, exchange_id))
+        self._by_next.setdefault(link_id, {})[exchange_id] = exchange
 
     def serve(self, origin: Origin) -> int:
         """A service gets it; gives the call's number."""
-        call_id = self._next_call_id
-        self._next_call_id += 1
-        self._calls[call_id] = origin
-        return call_id
+        self._calls += 1
+        return self._add(origin, Served()).number
 
     def dial(self, relay: RelayId) -> bool:
         """A link to this relay is wanted; False if it is being made already."""
-        if relay in self._dialling:
+        if relay in self._by_dial:
             return False
-        self._dialling[relay] = []
+        self._by_dial[relay] = {}
         return True
 
     def queue(
@@ -93,75 +127,73 @@ class Exchanges:
             at_most: packets for this relay.
             at_most_bytes: of layers, over all relays.
         """
-        queue = self._dialling[relay]
+        queue = self._by_dial[relay]
         if len(queue) >= at_most or self._queued_bytes + len(packet.layer) > at_most_bytes:
             return False
-        queue.append((packet, origin))
-        self._count_queued([(packet, origin)], 1)
+        exchange = self._add(origin, Queued(relay, packet))
+        queue[exchange.number] = exchange
+        self._queued_bytes += len(packet.layer)
         return True
 
-    def _count_queued(self, entries: list[tuple[Packet, Origin]], sign: int) -> None:
-        self._queued += sign * len(entries)
-        self._queued_bytes += sign * sum(len(packet.layer) for packet, _ in entries)
+    def _add(self, origin: Origin, place: Place) -> Exchange:
+        number = self._next_number
+        self._next_number += 1
+        exchange = self._all[number] = Exchange(number, origin, place)
+        self._by_origin.setdefault(origin.link_id, {})[number] = exchange
+        return exchange
 
     # Out.
 
     def by_reply(self, link_id: int, exchange_id: int) -> Origin | None:
         """What waits for the reply of this name."""
-        return self._waiting.pop((link_id, exchange_id), None)
+        exchange = self._by_next.get(link_id, {}).get(exchange_id)
+        return None if exchange is None else self._take(exchange)
 
     def by_call(self, call_id: int) -> Origin | None:
         """What the service of this call worked on."""
-        return self._calls.pop(call_id, None)
+        exchange = self._all.get(call_id)
+        return None if exchange is None else self._take(exchange)
 
     def by_link(self, link_id: int) -> list[Origin]:
         """All that wait for replies over this link."""
-        return [self._waiting.pop(key) for key in [key for key in self._waiting if key[0] == link_id]]
+        return [self._take(exchange) for exchange in list(self._by_next.get(link_id, {}).values())]
 
     def by_dial(self, relay: RelayId) -> list[tuple[Packet, Origin]]:
         """All that wait for a link to this relay, which is made, or can't be."""
-        queue = self._dialling.pop(relay, [])
-        self._count_queued(queue, -1)
-        return queue
+        waiting = list(self._by_dial.get(relay, {}).values())
+        found = [(each.place.packet, self._take(each)) for each in waiting if isinstance(each.place, Queued)]
+        self._by_dial.pop(relay, None)
+        return found
 
     def oldest_from(self, link_id: int, count: int) -> list[Origin]:
         """So many of those that came over this link, the oldest first, to make room for others."""
-        found: list[tuple[Origin, Callable[[], object]]] = []
-        for key, origin in self._waiting.items():
-            if origin.link_id == link_id:
-                found.append((origin, partial(self._waiting.pop, key)))
-        for call_id, origin in self._calls.items():
-            if origin.link_id == link_id:
-                found.append((origin, partial(self._calls.pop, call_id)))
-        for relay, queue in self._dialling.items():
-            for entry in queue:
-                if entry[1].link_id == link_id:
-                    found.append((entry[1], partial(self._unqueue, relay, entry)))
-        oldest = sorted(found, key=lambda each: each[0].received_at)[:count]
-        for _, remove in oldest:
-            remove()
-        return [origin for origin, _ in oldest]
+        ours = self._by_origin.get(link_id, {}).values()
+        oldest = nsmallest(count, ours, key=lambda exchange: exchange.origin.received_at)
+        return [self._take(exchange) for exchange in oldest]
 
-    def _unqueue(self, relay: RelayId, entry: tuple[Packet, Origin]) -> None:
-        self._dialling[relay] = [each for each in self._dialling[relay] if each is not entry]
-        self._count_queued([entry], -1)
-
-    def overdue(self, now: UnixTime) -> list[tuple[Origin, Reason]]:
-        """All whose deadline has passed, and what to say of them."""
+    def overdue(self, now: UnixTime) -> list[tuple[Origin, Place]]:
+        """All whose deadline has passed, and where they were."""
         # All are looked at: a packet that waited for its link to be made stands behind later ones.
-        late = [key for key, origin in self._waiting.items() if origin.deadline <= now]
-        found = [(self._waiting.pop(key), Reason.NEXT_TIMED_OUT) for key in late]
-        for queue in self._dialling.values():
-            found += [(origin, Reason.NEXT_UNREACHABLE) for _, origin in queue if origin.deadline <= now]
-            self._count_queued([entry for entry in queue if entry[1].deadline <= now], -1)
-            queue[:] = [entry for entry in queue if entry[1].deadline > now]
-        return found
+        late = [exchange for exchange in self._all.values() if exchange.origin.deadline <= now]
+        return [(self._take(exchange), exchange.place) for exchange in late]
 
-    def overdue_calls(self, now: UnixTime) -> list[Origin]:
-        """All whose service has taken too long."""
-        late = [call_id for call_id, origin in self._calls.items() if origin.deadline <= now]
-        return [self._calls.pop(call_id) for call_id in late]
+    def _take(self, exchange: Exchange) -> Origin:
+        number, origin, place = exchange
+        del self._all[number]
+        _drop(self._by_origin, origin.link_id, number)
+        match place:
+            case Sent():
+                _drop(self._by_next, place.link_id, place.exchange_id)
+            case Queued():
+                del self._by_dial[place.relay][number]
+                self._queued_bytes -= len(place.packet.layer)
+            case Served():
+                self._calls -= 1
+        return origin
 
-    def awaits(self, link_id: int) -> bool:
-        """Whether anything waits for a reply over this link."""
-        return any(key[0] == link_id for key in self._waiting)
+
+def _drop(index: dict[int, dict[int, Exchange]], link_id: int, key: int) -> None:
+    of_link = index[link_id]
+    del of_link[key]
+    if not of_link:
+        del index[link_id]

@@ -22,7 +22,8 @@ from onionpath.injected import UnixTime
 from onionpath.link.tls import TlsSession
 from onionpath.service.registry import Registry
 from relay.recorder import FrameRecorder
-from relay.switch import Actions, Serving, Switch
+from relay.step import Actions, Serving
+from relay.switch import Switch
 from relay.wire import Wire
 
 log = structlog.get_logger(__name__)

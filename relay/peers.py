@@ -20,6 +20,7 @@ from onionpath.crypto.identity import RelayId
 from onionpath.injected import UnixTime
 from onionpath.link.frames import FrameReader
 from onionpath.link.proof import Claim
+from relay.limits import BAD_PACKETS_PER_SECOND, SwitchLimits
 
 
 class LinkState(Enum):
@@ -127,6 +128,30 @@ class Link:
     def is_client(self) -> bool:
         """True unless a relay has proven itself here."""
         return self.state is not LinkState.PROVEN
+
+    def charge_bad_packet(self) -> None:
+        """A client had us open a packet that no honest client sends."""
+        if self.is_client:
+            self.rate.charge(self.rate.per_second / BAD_PACKETS_PER_SECOND)
+
+    def overdue(self, limits: SwitchLimits, now: UnixTime, *, is_used: bool) -> str | None:
+        """Why its time is over, if so.
+
+        Args:
+            is_used: something is under way over it, in either direction.
+        """
+        if self.incomplete_since is not None and now - self.incomplete_since > limits.frame_timeout_s:
+            return "frame_too_slow"
+        if self.backlog.age(now) > limits.stall_timeout_s:
+            return "peer_never_reads"
+        is_unproven = self.state in (LinkState.CLAIMED, LinkState.CLAIMING)
+        if is_unproven and now - self.opened_at > limits.proof_timeout_s:
+            return "proof_too_slow"
+        if is_used:
+            return None
+        if self.going_away:
+            return "went_away"
+        return "idle" if now - self.heard_at > limits.idle_timeout_s else None
 
     def fresh_exchange_id(self) -> int:
         """A number that no other exchange of ours on this link has had."""

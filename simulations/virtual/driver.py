@@ -22,7 +22,8 @@ from onionpath.onion.statuses import Reason
 from onionpath.service.calls import Reply
 from onionpath.service.registry import Registry, WithDeadline
 from relay.links import TICK_EVERY_S
-from relay.switch import Actions, Serving, Switch
+from relay.step import Actions, Serving
+from relay.switch import Switch
 from simulations.virtual.heap import EventHeap, Started, Task, Timer
 from simulations.virtual.shared import Neighbour
 from simulations.virtual.wires import End, Fabric

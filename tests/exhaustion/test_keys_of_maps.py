@@ -31,7 +31,6 @@ NUMERIC = {"int", "float", "UnixTime"}
 ADDRESSES = ("IPAddress", "IPNetwork", "IPv4", "IPv6", "ip_address", "ip_network")
 # Attributes that may all the same, and why.
 MAY = {
-    "relay/exchanges.py: _waiting": "both numbers are ours: of the link, and of the exchange on it",
     "relay/exit/interfaces.py: _addresses": "this machine's own addresses",
     "relay/exit/interfaces.py: found": "this machine's own addresses",
 }

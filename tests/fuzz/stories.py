@@ -28,7 +28,8 @@ from onionpath.onion.packets import Hop, HopKey, OnionCall
 from onionpath.onion.replay import MemoryTables, ReplayMemory, slot_at
 from onionpath.service.calls import Reply
 from relay.limits import PeerLimits, SwitchLimits
-from relay.switch import Actions, Serving, Switch
+from relay.step import Actions, Serving
+from relay.switch import Switch
 
 SIZES = Geometry(2, small=4096, large=16384)
 NETWORK_ID = hashlib.sha256(b"a network of stories").digest()

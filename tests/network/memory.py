@@ -26,7 +26,8 @@ from onionpath.service.calls import Reply, Service, ServiceId
 from onionpath.service.echo import EchoService
 from onionpath.service.registry import Registry
 from relay.limits import SwitchLimits
-from relay.switch import Actions, Serving, Switch
+from relay.step import Actions, Serving
+from relay.switch import Switch
 from tests.network.calls import LengthService, RejectedError, UnansweredError
 
 START = UnixTime(1_800_000_000.0)
