@@ -7,7 +7,7 @@ behind it is slowed down.
 
 from __future__ import annotations
 
-import trio
+from collections.abc import Callable
 
 
 class Budget:
@@ -56,13 +56,14 @@ class Account:
 
     Args:
         floor: bytes that need no share of the budget.
+        woken: called when there may be some for an account that ``hold_in_turn`` gave none.
     """
 
-    def __init__(self, budget: Budget, floor: int) -> None:
+    def __init__(self, budget: Budget, floor: int, *, woken: Callable[[], None] = lambda: None) -> None:
         self._budget = budget
         self._floor = floor
         self._held = 0
-        self._woken = trio.lowlevel.ParkingLot()
+        self._woken = woken
 
     @property
     def held(self) -> int:
@@ -83,24 +84,26 @@ class Account:
             self.free(granted)
         return granted == wanted
 
-    async def hold_some(self, wanted: int) -> int:
-        """Take up to that many bytes, at least one, and say how many; waits for it. One task at a time."""
-        while not (granted := self.hold(wanted)):
+    def hold_in_turn(self, wanted: int) -> int:
+        """Take up to that many bytes and say how many; with 0 the account stands in line until ``leave``."""
+        granted = self.hold(wanted)
+        if granted:
+            self.leave()
+        else:
             self._budget.wait(self)
-            try:
-                await self._woken.park()
-            except trio.Cancelled:
-                # It may have been woken a moment before, and would take another's turn with it.
-                self._budget.leave(self)
-                self._budget.wake_next()
-                raise
-            self._budget.leave(self)
-        self._budget.wake_next()
         return granted
 
+    def leave(self) -> None:
+        """Wait no more.
+
+        The account may have been woken a moment before, and whoever waits behind it would lose his turn with it.
+        """
+        self._budget.leave(self)
+        self._budget.wake_next()
+
     def wake(self) -> None:
-        """Have ``hold_some`` look again."""
-        self._woken.unpark_all()
+        """Have whoever waits for this account look again."""
+        self._woken()
 
     def free(self, count: int) -> None:
         """Give bytes back, first those of the budget."""

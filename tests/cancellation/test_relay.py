@@ -60,10 +60,10 @@ def assert_balanced(service: StreamService, limits: StreamLimits) -> None:
     statistics = service.statistics()
     assert (0, 0, 0, 0) == (statistics.open, statistics.connecting, statistics.running, statistics.held)
     assert {} == statistics.failed
-    assert limits.shared == service._budget._left
-    assert not service._budget._waiting
-    assert not service._per_link
-    assert not service._calls_per_link
+    assert limits.shared == service._table._budget._left
+    assert not service._table._budget._waiting
+    assert not service._table._per_link
+    assert not service._table._calls_per_link
 
 
 async def two_names(name: DnsName, *, caller: int) -> list[IPAddress]:
@@ -129,9 +129,9 @@ async def test_a_call_that_is_cancelled_costs_its_stream_and_its_siblings_nothin
         assert Reason.NONE is opened.reason
 
         async def then() -> None:
-            assert not service._calls_per_link
+            assert not service._table._calls_per_link
             (stream,) = service._running
-            assert (0, 0) == (stream._calls, stream._waiting_account.held)
+            assert (0, 0) == (len(stream._calls), stream._waiting_account.held)
             reply = await call(service, StreamRequest(token=TOKEN, data=b"hello"))
             assert Reason.NONE is reply.reason
 
@@ -161,19 +161,19 @@ async def test_calls_that_wait_when_their_stream_ends_keep_none_of_its_memory() 
             (stream,) = service._running
             pushed = 0
             # Nobody reads there: the kernel takes some, then the stream's own share fills up.
-            taken = service._budget.reserve(limits.shared)
+            taken = service._table._budget.reserve(limits.shared)
             while stream._up_account.held < limits.floor:
                 push = StreamRequest(token=TOKEN, upstream_offset=pushed, data=bytes(1_000), wait_ms=10)
                 pushed += StreamReply.decode((await call(service, push)).body).upstream_received - pushed
             # What is left is for the waiting call itself, twice its bytes, and nothing of it for the stream.
-            service._budget.release(40_000 - limits.waiting_floor)
+            service._table._budget.release(40_000 - limits.waiting_floor)
             taken -= 40_000 - limits.waiting_floor
             async with trio.open_nursery() as calls:
                 late = StreamRequest(token=TOKEN, upstream_offset=pushed, data=bytes(20_000), wait_ms=20_000)
                 calls.start_soon(call, service, late)
                 await trio.testing.wait_all_tasks_blocked()
-                assert 1 == stream._calls
-                service._budget.release(taken)
+                assert 1 == len(stream._calls)
+                service._table._budget.release(taken)
                 service.close()
     assert_balanced(service, limits)
 
