@@ -1,0 +1,82 @@
+"""Listed relays without keys or signatures worth the name, and a client of them whose days pass at will."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from onionpath.crypto.identity import RelayId
+from onionpath.directory.address import Address
+from onionpath.directory.directory import Relay
+from onionpath.injected import UnixTime
+from onionpath.path.candidates import Candidates
+from onionpath.path.guard_numbers import DAY_S, GUARD_NUMBERS, GuardNumbers
+from onionpath.path.guards import (
+    Guards,
+    NoneAllowed,
+    NoneReachable,
+    after_directory,
+    after_success,
+    guard_for,
+)
+from tests.directory.networks import NOW, descriptor, identity
+
+START = UnixTime(float(int(NOW)))
+NOBODY_TAKEN = Candidates({}, frozenset(), frozenset(), True).taken_by(())
+
+
+def relay_id(name: int) -> RelayId:
+    return identity(name).relay_id
+
+
+def days(count: float) -> UnixTime:
+    """So many days after the start."""
+    return UnixTime(START + count * DAY_S)
+
+
+def relay(name: int, *, weight: int = 1000, **changes: object) -> Relay:
+    """A relay in a /16 of its own; the packet keys are shared, since nothing is sealed to them."""
+    shared = descriptor(0)
+    own = {"relay_id": relay_id(name), "addresses": (Address(f"{20 + name // 200}.{name % 200}.0.1", 443),)}
+    return Relay(replace(shared, **(own | changes)), weight)  # type: ignore[arg-type]
+
+
+def candidates(
+    relays: Iterable[Relay], *, excluded: Iterable[RelayId] = (), unusable: Iterable[RelayId] = ()
+) -> Candidates:
+    """Those relays as a directory would offer them."""
+    listed: Mapping[RelayId, Relay] = {each.relay_id: each for each in relays}
+    out = frozenset(excluded)
+    return Candidates(listed, out, frozenset(listed) - out - frozenset(unusable), True)
+
+
+def all_of(count: int, *, without: Sequence[int] = ()) -> Candidates:
+    return candidates(relay(name) for name in range(count) if name not in without)
+
+
+def name_of(found: Relay | NoneReachable | NoneAllowed) -> RelayId:
+    assert isinstance(found, Relay), found
+    return found.relay_id
+
+
+@dataclass
+class Client:
+    """A client that sends some requests a day over its guards in use, and notes each guard that carried one."""
+
+    seed: int
+    numbers: GuardNumbers = GUARD_NUMBERS
+    entries: dict[RelayId, UnixTime] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.choice = random.Random(self.seed)
+        self.guards = Guards(numbers=self.numbers)
+
+    def spend_day(self, listed: Candidates, now: UnixTime) -> None:
+        """Take the day's directory, then send over the first guard, and over another where that one is taken."""
+        self.guards = after_directory(self.guards, listed, now=now, choice=self.choice)
+        first = name_of(guard_for(self.guards, listed, taken=NOBODY_TAKEN, now=now))
+        second = name_of(guard_for(self.guards, listed, taken=listed.taken_by([first]), now=now))
+        for used in (first, second):
+            self.entries.setdefault(used, now)
+            self.guards = after_success(self.guards, used, listed, now=now, choice=self.choice)
