@@ -1,8 +1,8 @@
 """What an authority has found out about each relay by echoes: whether packets pass, and how fast.
 
 A failure accuses an edge, so both of its relays; what a relay says about its neighbour proves nothing. A relay
-counts as unreachable only when three different witnesses accuse it in one role since it was heard there, each of
-them heard since through others. So one liar, or one dead relay, takes nobody with it.
+counts as unreachable only when three different witnesses accuse it in roles in which it was not heard since, each
+of them heard since through others. So one liar, or one dead relay, takes nobody with it.
 
 A path is as fast as its slowest relay, and any rate is at most the relay's own: therefore the capacity is a high
 quantile of the rates of paths with the relay in the middle. Spec: docs/specs/measuring.md §4 and §5.
@@ -28,7 +28,7 @@ WITNESSES_KEPT = 16
 ACCUSED_PERIODS = 2
 RATE_PERIODS = 12
 # The third of twelve from the top: two lucky paths don't raise it, and it stands while a quarter of them are clean.
-RATES_PER_STEP = 4
+RATES_PER_STEP = 5
 
 NEVER = UnixTime(0)
 
@@ -183,8 +183,8 @@ class Measures:
     def measure(self, relay: RelayId, now: UnixTime) -> Measure:
         """Our opinion of one relay; without any finding it is reachable, and nothing is known of its capacity."""
         record = self._record(relay)
-        unheard = any(len(self._witnesses(record.standing(role), now)) >= WITNESSES for role in Role)
-        return Measure(not unheard, self._capacity(record, now))
+        witnesses = {each for role in Role for each in self._witnesses(record.standing(role), now)}
+        return Measure(len(witnesses) < WITNESSES, self._capacity(record, now))
 
     def keep(self, relays: Collection[RelayId], now: UnixTime) -> None:
         """Forget relays that are not among these and of which nothing was found out lately."""

@@ -210,11 +210,14 @@ def _probe(
 def _by_usefulness(
     measured: Relay, free: Sequence[Relay], measures: Mapping[RelayId, Measure], choice: Random
 ) -> list[Relay]:
-    """Partners that are at least as fast go first, then the others, and last those that nobody reaches."""
+    """Partners that are at least as fast go first, then the others, and last those that nobody reaches.
+
+    They belong to the faster half at any rate: whoever was once measured among slow ones would otherwise
+    stay among them.
+    """
     known = sorted(measure.capacity_kib_s or 0 for measure in measures.values())
     median = known[len(known) // 2] if known else 0
-    ours = _capacity(measures, measured)
-    enough = median if ours is None else ours
+    enough = max(median, _capacity(measures, measured) or 0)
 
     def rank(relay: Relay) -> int:
         measure = measures.get(relay.relay_id)
