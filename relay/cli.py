@@ -179,14 +179,16 @@ def authority_init(
 ) -> None:
     """Found a network: keys, FOLDER/authority.toml, and FOLDER/network.json, the trust root to give out.
 
-    Hops, sizes, slot and epoch stand in the trust root, and stay as they are.
+    Hops, sizes, slot, epoch and period stand in the trust root, and stay as they are.
     """
     from onionpath.directory.parameters import Parameters
     from relay.founding import found_authority
     from relay.settings import AuthoritySettings, parse_endpoint
 
     try:
-        parameters = Parameters(hops, small, large, slot, epoch, distinct_subnets=not private_addresses)
+        parameters = Parameters(
+            hops, small, large, slot, epoch, distinct_subnets=not private_addresses, period_s=period
+        )
     except OnionPathError as error:
         raise click.UsageError(str(error)) from error
 

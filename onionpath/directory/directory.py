@@ -23,6 +23,7 @@ from onionpath.directory.document import (
     SeenDocument,
     UnverifiedDocument,
 )
+from onionpath.directory.succession import MAX_SUCCESSION_SIZE, MAX_SUCCESSIONS, Lineage, resume
 from onionpath.directory.trust import TrustRoot
 from onionpath.errors import DirectoryError, MalformedError
 from onionpath.injected import UnixTime
@@ -31,6 +32,7 @@ from onionpath.injected import UnixTime
 USABLE_WEIGHT_PERCENT = 60
 
 _SNAPSHOT_MAGIC = b"onionpath/1 directory\n"
+_SNAPSHOT_HEAD_SIZE = len(_SNAPSHOT_MAGIC) + 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,15 @@ class Directory:
         relays: those whose descriptor we have.
         envelopes: their descriptors as they were signed, by digest, to hand them on.
         missing: how many relays were left out.
+        lineage: the trust root with which the document was verified, and how we came to it; None for the one that
+            came with the program.
     """
 
     document: Document
     relays: Mapping[RelayId, Relay]
     envelopes: Mapping[bytes, bytes] = field(repr=False)
     missing: int
+    lineage: Lineage | None = field(default=None, repr=False, compare=False)
 
     def is_fresh(self, now: UnixTime) -> bool:
         """Whether there is no newer document to be expected yet."""
@@ -73,19 +78,28 @@ class Directory:
     @property
     def seen(self) -> SeenDocument:
         """What to remember, so that nobody takes us back behind it."""
-        return SeenDocument.of(self.document)
+        return SeenDocument.of(self.document, self.lineage)
 
     def encode(self) -> bytes:
         """The snapshot that a door keeps on disk."""
-        parts = [self.document.envelope, *self.envelopes.values()]
-        return _SNAPSHOT_MAGIC + encode_parts(parts)
+        successions = self.lineage.successions if self.lineage else ()
+        first_version = self.document.root_version - len(successions)
+        parts = [*successions, self.document.envelope, *self.envelopes.values()]
+        return _SNAPSHOT_MAGIC + bytes([first_version, len(successions)]) + encode_parts(parts)
 
 
-def assemble(document: Document, envelopes: Iterable[bytes], *, known: Directory | None = None) -> Directory:
+def assemble(
+    document: Document,
+    envelopes: Iterable[bytes],
+    *,
+    known: Directory | None = None,
+    lineage: Lineage | None = None,
+) -> Directory:
     """Join a document and descriptors; the ones that it doesn't name are ignored.
 
     Args:
         known: an older directory, whose descriptors need not be given or parsed again.
+        lineage: the trust root with which the document was verified, for the directory to keep.
 
     Raises:
         DirectoryError: too few descriptors, or one key under two names.
@@ -107,7 +121,7 @@ def assemble(document: Document, envelopes: Iterable[bytes], *, known: Directory
     _check_weight(document, relays)
     _check_keys([relay.descriptor for relay in relays.values()])
     missing = len(document.relays) - len(relays)
-    return Directory(document, MappingProxyType(relays), MappingProxyType(used), missing)
+    return Directory(document, MappingProxyType(relays), MappingProxyType(used), missing, lineage)
 
 
 def decode_directory(
@@ -119,18 +133,19 @@ def decode_directory(
         MalformedError: this is no snapshot.
         DirectoryError: what ``UnverifiedDocument.verify`` and ``assemble`` raise.
     """
-    document, envelopes = _snapshot_parts(snapshot)
-    return assemble(UnverifiedDocument(document).verify(root, now=now, seen=seen), envelopes)
+    lineage, document, envelopes = _snapshot_parts(snapshot, root)
+    verified = UnverifiedDocument(document).verify(lineage.root, now=now, seen=seen)
+    return assemble(verified, envelopes, lineage=lineage)
 
 
 def decode_seen(snapshot: bytes, root: TrustRoot) -> SeenDocument:
     """What an old snapshot proves to have been seen, however long ago it expired.
 
     Raises:
-        MalformedError, SignatureThresholdError, WrongNetworkError: it proves nothing.
+        MalformedError, SignatureThresholdError, WrongNetworkError, SuccessionError: it proves nothing.
     """
-    document, _ = _snapshot_parts(snapshot)
-    return SeenDocument.of(UnverifiedDocument(document).authenticate(root))
+    lineage, document, _ = _snapshot_parts(snapshot, root)
+    return SeenDocument.of(UnverifiedDocument(document).authenticate(lineage.root), lineage)
 
 
 def encode_parts(parts: Iterable[bytes]) -> bytes:
@@ -162,16 +177,27 @@ def decode_directory_parts(data: bytes) -> tuple[bytes, list[bytes]]:
     Raises:
         MalformedError: there is no document, or a part is too long, cut off, or one too many.
     """
-    parts = decode_parts(data, max_parts=1 + MAX_RELAYS, max_size=MAX_DOCUMENT_SIZE)
+    return _document_first(decode_parts(data, max_parts=1 + MAX_RELAYS, max_size=MAX_DOCUMENT_SIZE))
+
+
+def _document_first(parts: list[bytes]) -> tuple[bytes, list[bytes]]:
     if not parts or any(len(part) > MAX_DESCRIPTOR_SIZE for part in parts[1:]):
         raise MalformedError("there is no document, or a descriptor is too long")
     return parts[0], parts[1:]
 
 
-def _snapshot_parts(snapshot: bytes) -> tuple[bytes, list[bytes]]:
-    if not snapshot.startswith(_SNAPSHOT_MAGIC):
+def _snapshot_parts(snapshot: bytes, root: TrustRoot) -> tuple[Lineage, bytes, list[bytes]]:
+    """The trust root to which the snapshot's successions lead, the document, and the descriptors."""
+    if not snapshot.startswith(_SNAPSHOT_MAGIC) or len(snapshot) < _SNAPSHOT_HEAD_SIZE:
         raise MalformedError("this is no snapshot of a directory")
-    return decode_directory_parts(snapshot[len(_SNAPSHOT_MAGIC) :])
+    first_version, count = snapshot[len(_SNAPSHOT_MAGIC) : _SNAPSHOT_HEAD_SIZE]
+    max_parts = count + 1 + MAX_RELAYS
+    parts = decode_parts(snapshot[_SNAPSHOT_HEAD_SIZE:], max_parts=max_parts, max_size=MAX_DOCUMENT_SIZE)
+    successions, rest = parts[:count], parts[count:]
+    if count > MAX_SUCCESSIONS or any(len(each) > MAX_SUCCESSION_SIZE for each in successions):
+        raise MalformedError("a snapshot has too many successions, or too long ones")
+    document, envelopes = _document_first(rest)
+    return resume(root, first_version, successions), document, envelopes
 
 
 def _by_digest(known: Directory) -> dict[bytes, tuple[bytes, Descriptor]]:

@@ -43,19 +43,26 @@ def sign(payload_type: str, payload: bytes, keys: Sequence[IdentityKey]) -> byte
 
 
 def open_signed(
-    envelope: bytes, *, payload_type: str, signers: Collection[bytes], threshold: int, max_size: int
+    envelope: bytes,
+    *,
+    payload_type: str,
+    signers: Collection[bytes],
+    threshold: int,
+    max_size: int,
+    max_signatures: int = MAX_SIGNATURES,
 ) -> bytes:
     """The payload, if at least ``threshold`` of ``signers`` have signed it.
 
     Args:
         signers: Ed25519 public keys; a signature by any other key is ignored.
         max_size: bytes of the envelope; a longer one is refused unread.
+        max_signatures: an envelope with more is refused before any is verified.
 
     Raises:
         MalformedError: no envelope of this type.
         SignatureThresholdError: too few of them have signed.
     """
-    form = _parse(envelope, payload_type=payload_type, max_size=max_size)
+    form = _parse(envelope, payload_type=payload_type, max_size=max_size, max_signatures=max_signatures)
     message = pae(form.payload_type, form.payload)
     # A set of decoded keys, so that a key written twice still has one vote.
     valid = {
@@ -84,12 +91,14 @@ def open_self_signed(envelope: bytes, *, payload_type: str, max_size: int) -> tu
     return public, form.payload
 
 
-def _parse(envelope: bytes, *, payload_type: str, max_size: int) -> _Envelope:
+def _parse(
+    envelope: bytes, *, payload_type: str, max_size: int, max_signatures: int = MAX_SIGNATURES
+) -> _Envelope:
     form = decode_canonical(_Envelope, envelope, what="the envelope", max_size=max_size)
     if form.payload_type != payload_type:
         raise MalformedError(f"the envelope does not hold {payload_type}")
-    if not 1 <= len(form.signatures) <= MAX_SIGNATURES:
-        raise MalformedError(f"an envelope has 1 to {MAX_SIGNATURES} signatures, not {len(form.signatures)}")
+    if not 1 <= len(form.signatures) <= max_signatures:
+        raise MalformedError(f"an envelope has 1 to {max_signatures} signatures, not {len(form.signatures)}")
     return form
 
 

@@ -1,4 +1,8 @@
-"""The trust root: whose signatures make a document valid in one network. Spec: docs/specs/directory.md §4."""
+"""The trust root: whose signatures make a document valid in one network.
+
+Its authorities may change by a succession (``succession``), which makes the next version of it.
+Spec: docs/specs/directory.md §4.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import msgspec
 
 from onionpath.crypto.certificates import HASH_SIZE
 from onionpath.crypto.identity import parse_public_key
+from onionpath.crypto.tags import digest
 from onionpath.directory.address import Address, AddressForm
 from onionpath.directory.canonical import (
     Count,
@@ -24,6 +29,8 @@ from onionpath.errors import MalformedError
 
 MAX_AUTHORITIES = 32
 MAX_ROOT_SIZE = 64 * 1024
+# So that the chain of successions has a bound: with one a year it serves longer than any key should.
+MAX_VERSION = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,9 @@ class Authority:
 class TrustRoot:
     """A network's id (32 bytes) and name, its authorities, how many of them must sign, and its parameters.
 
+    Args:
+        version: 1 in a new network, and one more with each succession.
+
     Raises:
         MalformedError: two authorities share something, or the threshold is no majority of them.
     """
@@ -53,6 +63,7 @@ class TrustRoot:
     authorities: tuple[Authority, ...]
     threshold: int
     parameters: Parameters = field(default_factory=Parameters)
+    version: int = 1
 
     def __post_init__(self) -> None:
         count = len(self.authorities)
@@ -61,6 +72,8 @@ class TrustRoot:
         check_text(self.name, what="a network's name", longest=64)
         if not 1 <= count <= MAX_AUTHORITIES:
             raise MalformedError(f"a trust root has 1 to {MAX_AUTHORITIES} authorities, not {count}")
+        if not 1 <= self.version <= MAX_VERSION:
+            raise MalformedError(f"a trust root has a version of 1 to {MAX_VERSION}, not {self.version}")
         # With half of them or fewer, two disjoint sets of authorities could sign two truths.
         if not count < 2 * self.threshold <= 2 * count:
             raise MalformedError(f"the threshold {self.threshold} is not a majority of {count} authorities")
@@ -73,16 +86,14 @@ class TrustRoot:
         """The public keys whose signatures count."""
         return frozenset(authority.identity for authority in self.authorities)
 
+    @property
+    def digest(self) -> bytes:
+        """The 32 bytes by which a succession names this version."""
+        return digest(encode_canonical(RootForm.of(self)))
+
     def encode(self) -> bytes:
         """The content of a trust root's file: JSON, laid out for people."""
-        authorities = tuple(
-            _AuthorityForm(one.identity.hex(), AddressForm.of(one.address), one.link_key_hash.hex())
-            for one in self.authorities
-        )
-        form = _RootForm(
-            self.network_id.hex(), self.name, self.threshold, authorities, ParametersForm.of(self.parameters)
-        )
-        return msgspec.json.format(encode_canonical(form), indent=2) + b"\n"
+        return msgspec.json.format(encode_canonical(RootForm.of(self)), indent=2) + b"\n"
 
     @classmethod
     def decode(cls, data: bytes) -> TrustRoot:
@@ -92,13 +103,7 @@ class TrustRoot:
             MalformedError: the form is wrong, or the values are.
         """
         compact = without_white_space(data, what="the trust root", max_size=MAX_ROOT_SIZE)
-        form = decode_canonical(_RootForm, compact, what="the trust root", max_size=MAX_ROOT_SIZE)
-        authorities = tuple(
-            Authority(_unhex(one.identity), one.address.parse(), _unhex(one.link_key_hash))
-            for one in form.authorities
-        )
-        parameters = form.parameters.parse()
-        return cls(_unhex(form.network_id), form.name, authorities, form.threshold, parameters)
+        return decode_canonical(RootForm, compact, what="the trust root", max_size=MAX_ROOT_SIZE).parse()
 
 
 class _AuthorityForm(Form, frozen=True):
@@ -107,12 +112,36 @@ class _AuthorityForm(Form, frozen=True):
     link_key_hash: str
 
 
-class _RootForm(Form, frozen=True):
+class RootForm(Form, frozen=True):
+    """A trust root as it is written, in its file and in successions."""
+
     network_id: str
     name: str
+    version: Count
     threshold: Count
     authorities: tuple[_AuthorityForm, ...]
     parameters: ParametersForm
+
+    @classmethod
+    def of(cls, root: TrustRoot) -> RootForm:
+        """The written form of a value."""
+        authorities = tuple(
+            _AuthorityForm(one.identity.hex(), AddressForm.of(one.address), one.link_key_hash.hex())
+            for one in root.authorities
+        )
+        parameters = ParametersForm.of(root.parameters)
+        return cls(root.network_id.hex(), root.name, root.version, root.threshold, authorities, parameters)
+
+    def parse(self) -> TrustRoot:
+        """The value; raises ``MalformedError`` if it is outside of the specification."""
+        authorities = tuple(
+            Authority(_unhex(one.identity), one.address.parse(), _unhex(one.link_key_hash))
+            for one in self.authorities
+        )
+        parameters = self.parameters.parse()
+        return TrustRoot(
+            _unhex(self.network_id), self.name, authorities, self.threshold, parameters, self.version
+        )
 
 
 def _unhex(text: str) -> bytes:

@@ -11,11 +11,12 @@ from onionpath.onion.statuses import Reason, ReplyStatus
 
 
 class ServiceId(IntEnum):
-    """The numbers of services on the wire; 4 (storage) and 5 (http) are reserved."""
+    """The numbers of services on the wire; 5 (http) is reserved."""
 
     ECHO = 1
     DIRECTORY = 2
     STREAM = 3
+    STORAGE = 4
 
 
 @dataclass(frozen=True, slots=True)

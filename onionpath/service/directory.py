@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from onionpath.crypto.tags import digest
 from onionpath.directory.directory import Directory, encode_parts
+from onionpath.directory.succession import Lineage
 from onionpath.errors import MalformedError, OnionPathError, UsageError
 from onionpath.onion.statuses import Reason
 from onionpath.service.calls import Call, Limits, Reply
@@ -22,6 +23,7 @@ from onionpath.service.directory_wire import (
     DocumentCall,
     Outcome,
     PublishCall,
+    SuccessionsCall,
     decode_call,
     part_of,
 )
@@ -36,17 +38,19 @@ Collector = Callable[[bytes], None]
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What a relay hands out: a document's envelope and its number, and descriptors' envelopes by digest."""
+    """What a relay hands out: a document's envelope and its number, descriptors' envelopes by digest, successions."""
 
     number: int
     document: bytes = field(repr=False)
     descriptors: Mapping[bytes, bytes] = field(repr=False)
+    lineage: Lineage | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, directory: Directory, *, before: Directory | None = None) -> Publication:
         """Hand this directory on, and the descriptors of the one before to those who still fetch them."""
         older = before.envelopes if before else {}
-        return cls(directory.document.number, directory.document.envelope, {**older, **directory.envelopes})
+        document = directory.document
+        return cls(document.number, document.envelope, {**older, **directory.envelopes}, directory.lineage)
 
 
 class DirectoryService:
@@ -88,6 +92,8 @@ class DirectoryService:
                 return self._descriptors(asked, call.reply_capacity)
             case PublishCall():
                 return self._publish(asked, call.caller)
+            case SuccessionsCall():
+                return self._successions(asked, call.reply_capacity)
 
     def _document(self, asked: DocumentCall, capacity: int) -> DirectoryReply:
         publication = self._publication
@@ -105,6 +111,13 @@ class DirectoryService:
         descriptors = self._publication.descriptors if self._publication else {}
         content = encode_parts(descriptors.get(name, b"") for name in asked.digests)
         return part_of(content, offset=asked.offset, capacity=capacity)
+
+    def _successions(self, asked: SuccessionsCall, capacity: int) -> DirectoryReply:
+        lineage = self._publication.lineage if self._publication else None
+        steps = lineage.after(asked.version) if lineage else ()
+        if not steps:
+            return DirectoryReply(Outcome.UNCHANGED)
+        return part_of(encode_parts(steps), offset=asked.offset, capacity=capacity)
 
     def _publish(self, asked: PublishCall, caller: int) -> DirectoryReply:
         if self._collector is None:

@@ -3,6 +3,7 @@
 | state | asks for | leaves when |
 |---|---|---|
 | document | parts of the newest document | all of it is here and verified, or nothing is newer |
+| successions | those after our trust root, because the document may be of a later one | they lead to the document's |
 | descriptors | those we don't have, 64 at a time | every batch is here |
 | done | nothing | never; a fetch is used once |
 
@@ -15,16 +16,33 @@ from __future__ import annotations
 from onionpath.crypto.tags import digest
 from onionpath.directory.descriptor import MAX_DESCRIPTOR_SIZE
 from onionpath.directory.directory import Directory, assemble, decode_parts
-from onionpath.directory.document import MAX_DOCUMENT_SIZE, Document, SeenDocument, UnverifiedDocument
+from onionpath.directory.document import (
+    MAX_DOCUMENT_SIZE,
+    Document,
+    NewerRootError,
+    SeenDocument,
+    UnverifiedDocument,
+)
+from onionpath.directory.succession import MAX_SUCCESSION_SIZE, MAX_SUCCESSIONS, Lineage, newest
 from onionpath.directory.trust import TrustRoot
-from onionpath.errors import MalformedError, MissingDirectoryError, StaleDirectoryError, UsageError
+from onionpath.errors import (
+    DirectoryError,
+    MalformedError,
+    MissingDirectoryError,
+    SignatureThresholdError,
+    StaleDirectoryError,
+    UsageError,
+)
 from onionpath.injected import UnixTime
+from onionpath.service.directory_content import Content
 from onionpath.service.directory_wire import (
     MAX_DIGESTS,
     DescriptorsCall,
     DirectoryReply,
     DocumentCall,
+    Kind,
     Outcome,
+    SuccessionsCall,
     decode_reply,
 )
 
@@ -34,39 +52,11 @@ MAX_CALLS = 2048
 MAX_RESTARTS = 3
 
 
-class _Content:
-    """The parts of one content, in order and of one length."""
-
-    def __init__(self, *, max_size: int) -> None:
-        self._max_size = max_size
-        self._parts: list[bytes] = []
-        self.offset = 0
-        self.total: int | None = None
-        self.number = 0
-
-    def is_changed(self, reply: DirectoryReply) -> bool:
-        """Whether this reply belongs to another content than the ones before."""
-        return self.total is not None and (reply.total, reply.number) != (self.total, self.number)
-
-    def add(self, reply: DirectoryReply) -> bytes | None:
-        """Take a part; the whole content when this was the last one."""
-        if reply.total > self._max_size:
-            raise MalformedError(
-                f"a content of {reply.total} bytes is longer than the {self._max_size} allowed"
-            )
-        if reply.offset != self.offset:
-            raise MalformedError("a part of the directory is not the one that was asked for")
-        self.total, self.number = reply.total, reply.number
-        self._parts.append(reply.part)
-        self.offset += len(reply.part)
-        return b"".join(self._parts) if self.offset == self.total else None
-
-
 class DirectoryFetch:
     """One fetch from one relay, or over several paths to relays that serve the same document.
 
     Args:
-        root: whose signatures count.
+        root: whose signatures count, until successions lead to others.
         known: the directory that we have; what hasn't changed since is not sent again.
         seen: the highest document accepted so far, if it isn't the known one.
     """
@@ -74,15 +64,19 @@ class DirectoryFetch:
     def __init__(
         self, root: TrustRoot, *, known: Directory | None = None, seen: SeenDocument | None = None
     ) -> None:
-        self._root = root
+        known_lineage = known.lineage if known else None
+        self._lineage = newest(Lineage(root), known_lineage, seen.lineage if seen else None)
         self._known = known
         self._seen = _higher(seen, known.seen if known else None)
         self._calls = 0
         self._restarts = 0
+        self._asking = Kind.DOCUMENT
+        self._envelope = b""
+        self._rejected: DirectoryError | None = None
         self._document: Document | None = None
         self._wanted: list[bytes] = []
         self._envelopes: list[bytes] = []
-        self._content = _Content(max_size=MAX_DOCUMENT_SIZE)
+        self._content = Content(max_size=MAX_DOCUMENT_SIZE)
         self._done = False
 
     def next_call(self) -> bytes:
@@ -96,11 +90,15 @@ class DirectoryFetch:
             raise UsageError("this fetch is over")
         if self._calls >= MAX_CALLS:
             raise MalformedError(f"the directory did not arrive in {MAX_CALLS} calls")
-        if self._document is not None:
-            return DescriptorsCall(tuple(self._batch), self._content.offset).encode()
-        if self._content.offset:
-            return DocumentCall(wanted=self._content.number, offset=self._content.offset).encode()
-        return DocumentCall(known=self._known.document.number if self._known else 0).encode()
+        match self._asking:
+            case Kind.SUCCESSIONS:
+                return SuccessionsCall(self._lineage.root.version, self._content.offset).encode()
+            case Kind.DESCRIPTORS:
+                return DescriptorsCall(tuple(self._batch), self._content.offset).encode()
+            case _ if self._content.offset:
+                return DocumentCall(wanted=self._content.number, offset=self._content.offset).encode()
+            case _:
+                return DocumentCall(known=self._known.document.number if self._known else 0).encode()
 
     def take(self, body: bytes, *, now: UnixTime) -> Directory | None:
         """Take the reply to ``next_call``: the directory, or None when there is more to ask.
@@ -108,17 +106,28 @@ class DirectoryFetch:
         Raises:
             MalformedError: the relay broke the protocol.
             MissingDirectoryError: it has no document.
-            DirectoryError: what it sent must not be used; see ``UnverifiedDocument.verify`` and ``assemble``.
+            DirectoryError: what it sent must not be used; see ``UnverifiedDocument.verify``, ``verify_succession``
+                and ``assemble``.
         """
         if self._done:
             raise UsageError("this fetch is over")
         self._calls += 1
         reply = decode_reply(body)
-        directory = (
-            self._take_document(reply, now) if self._document is None else self._take_descriptors(reply)
-        )
+        directory = self._take(reply, now)
         self._done = directory is not None
         return directory
+
+    def _take(self, reply: DirectoryReply, now: UnixTime) -> Directory | None:
+        match self._asking:
+            case Kind.SUCCESSIONS:
+                return self._take_successions(reply, now)
+            case Kind.DESCRIPTORS:
+                return self._take_descriptors(reply)
+            case _:
+                return self._take_document(reply, now)
+
+    def _ask(self, kind: Kind, *, max_size: int) -> None:
+        self._asking, self._content = kind, Content(max_size=max_size)
 
     @property
     def _batch(self) -> list[bytes]:
@@ -137,7 +146,7 @@ class DirectoryFetch:
             case Outcome.CONTENT:
                 envelope = self._content.add(reply)
                 if envelope is not None:
-                    return self._verify(envelope, now)
+                    return self._take_envelope(envelope, now)
             case _:
                 raise MalformedError("the reply does not answer a call for the document")
         return None
@@ -149,8 +158,32 @@ class DirectoryFetch:
             raise StaleDirectoryError("the relay has nothing newer than a document that has expired")
         return self._known
 
+    def _take_envelope(self, envelope: bytes, now: UnixTime) -> Directory | None:
+        try:
+            return self._verify(envelope, now)
+        except (SignatureThresholdError, NewerRootError) as error:
+            # Either it is worth nothing, or other authorities have signed it than those that we know.
+            self._envelope, self._rejected = envelope, error
+            self._ask(Kind.SUCCESSIONS, max_size=MAX_SUCCESSIONS * (4 + MAX_SUCCESSION_SIZE))
+            return None
+
+    def _take_successions(self, reply: DirectoryReply, now: UnixTime) -> Directory | None:
+        if reply.outcome is Outcome.UNCHANGED and self._rejected is not None:
+            raise self._rejected
+        if reply.outcome is not Outcome.CONTENT or reply.number:
+            raise MalformedError("the reply does not answer a call for successions")
+        if self._content.is_changed(reply):
+            self._restart(MAX_SUCCESSIONS * (4 + MAX_SUCCESSION_SIZE))
+            return None
+        content = self._content.add(reply)
+        if content is None:
+            return None
+        steps = decode_parts(content, max_parts=MAX_SUCCESSIONS, max_size=MAX_SUCCESSION_SIZE)
+        self._lineage = self._lineage.follow(steps)
+        return self._verify(self._envelope, now)
+
     def _verify(self, envelope: bytes, now: UnixTime) -> Directory | None:
-        self._document = UnverifiedDocument(envelope).verify(self._root, now=now, seen=self._seen)
+        self._document = UnverifiedDocument(envelope).verify(self._lineage.root, now=now, seen=self._seen)
         have = self._known.envelopes if self._known else {}
         self._wanted = [one.descriptor for one in self._document.relays if one.descriptor not in have]
         return self._next_batch()
@@ -171,9 +204,9 @@ class DirectoryFetch:
     def _next_batch(self) -> Directory | None:
         assembled = self._document
         if self._wanted or assembled is None:
-            self._content = _Content(max_size=self._max_batch_size)
+            self._ask(Kind.DESCRIPTORS, max_size=self._max_batch_size)
             return None
-        return assemble(assembled, self._envelopes, known=self._known)
+        return assemble(assembled, self._envelopes, known=self._known, lineage=self._lineage)
 
     @property
     def _max_batch_size(self) -> int:
@@ -183,7 +216,7 @@ class DirectoryFetch:
         self._restarts += 1
         if self._restarts > MAX_RESTARTS:
             raise MalformedError("the relay's directory changes faster than it can be fetched")
-        self._content = _Content(max_size=max_size)
+        self._content = Content(max_size=max_size)
 
 
 def _matching(content: bytes, asked: list[bytes]) -> list[bytes]:

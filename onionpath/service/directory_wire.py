@@ -10,6 +10,7 @@ from enum import IntEnum
 from onionpath.crypto.tags import digest
 from onionpath.directory.descriptor import MAX_DESCRIPTOR_SIZE
 from onionpath.directory.document import DIGEST_SIZE, MAX_NUMBER
+from onionpath.directory.trust import MAX_VERSION
 from onionpath.errors import MalformedError, RefusedError, UsageError
 
 # Fixed by the specification (§8).
@@ -19,6 +20,7 @@ MIN_PART = 1024  # bytes: whoever sends less per reply, although more is to come
 _DOCUMENT_CALL = struct.Struct(">B3xIQQ")
 _DESCRIPTORS_CALL = struct.Struct(">BB2xI")
 _PUBLISH_CALL = struct.Struct(">B3xII32s")
+_SUCCESSIONS_CALL = struct.Struct(">BB2xI")
 _REPLY_HEAD = struct.Struct(">B3xIIQ")
 REPLY_HEAD_SIZE = _REPLY_HEAD.size  # 20 bytes
 PUBLISH_HEAD_SIZE = _PUBLISH_CALL.size  # 44 bytes
@@ -30,13 +32,14 @@ class Kind(IntEnum):
     DOCUMENT = 1
     DESCRIPTORS = 2
     PUBLISH = 3
+    SUCCESSIONS = 4
 
 
 class Outcome(IntEnum):
     """How a reply answers."""
 
     CONTENT = 0  # a part of the content follows
-    UNCHANGED = 1  # there is nothing newer than the known number
+    UNCHANGED = 1  # there is nothing newer than what is known
     CHANGED = 2  # the wanted number isn't served any more
     MISSING = 3  # this relay has no document
     ACCEPTED = 4  # a part of a descriptor was taken
@@ -80,7 +83,18 @@ class PublishCall:
         return _PUBLISH_CALL.pack(Kind.PUBLISH, self.offset, self.total, self.digest) + self.part
 
 
-DirectoryCall = DocumentCall | DescriptorsCall | PublishCall
+@dataclass(frozen=True, slots=True)
+class SuccessionsCall:
+    """Ask for the successions that lead on from this version of the trust root."""
+
+    version: int
+    offset: int = 0
+
+    def encode(self) -> bytes:
+        return _SUCCESSIONS_CALL.pack(Kind.SUCCESSIONS, self.version, self.offset)
+
+
+DirectoryCall = DocumentCall | DescriptorsCall | PublishCall | SuccessionsCall
 
 
 def decode_call(body: bytes) -> DirectoryCall:
@@ -97,6 +111,8 @@ def decode_call(body: bytes) -> DirectoryCall:
                 call = _decode_descriptors(body)
             case b"\x03":
                 call = _decode_publish(body)
+            case b"\x04":
+                call = _decode_successions(body)
             case _:
                 raise MalformedError("a call to the directory has an unknown kind")
     except struct.error as error:
@@ -209,6 +225,13 @@ def _decode_publish(body: bytes) -> PublishCall:
     if not part or total > MAX_DESCRIPTOR_SIZE or offset + len(part) > total:
         raise MalformedError("a part of a descriptor is empty or ends beyond its total")
     return PublishCall(name, total, offset, part)
+
+
+def _decode_successions(body: bytes) -> SuccessionsCall:
+    _, version, offset = _SUCCESSIONS_CALL.unpack(body)
+    if not 1 <= version <= MAX_VERSION:
+        raise MalformedError(f"a trust root has a version of 1 to {MAX_VERSION}, not {version}")
+    return SuccessionsCall(version, offset)
 
 
 def _split(digests: bytes) -> tuple[bytes, ...]:

@@ -28,6 +28,7 @@ from onionpath.directory.descriptor import (
 from onionpath.directory.directory import Directory, assemble, decode_directory_parts, encode_parts
 from onionpath.directory.document import (
     NO_PREVIOUS,
+    VALID_PERIODS,
     Document,
     Listing,
     UnverifiedDocument,
@@ -40,8 +41,6 @@ from onionpath.injected import UnixTime
 from relay.authority.reachability import Contact, Reachability
 from relay.authority.roll import Known, Roll
 from relay.authority.weights import weigh
-
-VALID_PERIODS = 3
 
 _STATE = struct.Struct(">19sQQ32s")  # magic, period, number of the last document, its digest
 _MAGIC = b"onionpath/1 signer\n"
@@ -66,7 +65,7 @@ class Authority:
     Args:
         root: must name this identity, with a threshold of 1.
         parameters: those of the root.
-        period_s: whole seconds; a network keeps its period for ever, because numbers come from it.
+        period_s: whole seconds, that of the parameters.
         first_document_relays: how many descriptors to wait for while no document is valid.
         private_addresses: list relays at addresses that aren't public, and any number in one network; for test
             networks.
@@ -99,8 +98,10 @@ class Authority:
             raise UsageError(
                 "these are not the parameters of the trust root, so nobody would accept the documents"
             )
-        if period_s < 1 or first_document_relays < 1:
-            raise UsageError("an authority's period and first relays are at least 1")
+        if period_s != parameters.period_s:
+            raise UsageError(f"this network's period is {parameters.period_s} s, not {period_s} s")
+        if first_document_relays < 1:
+            raise UsageError("an authority waits for 1 relay or more before its first document")
         self._identity, self._root, self._parameters = identity, root, parameters
         self._period_s, self._first = period_s, first_document_relays
         own = [authority.address for authority in root.authorities]
@@ -201,6 +202,7 @@ class Authority:
             fresh_until=UnixTime(start + self._period_s),
             valid_until=UnixTime(start + VALID_PERIODS * self._period_s),
             parameters=self._parameters,
+            root_version=self._root.version,
             relays=tuple(
                 Listing(
                     known.descriptor.relay_id,

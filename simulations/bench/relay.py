@@ -21,7 +21,14 @@ from onionpath.crypto.identity import IdentityKey
 from onionpath.directory.address import Address
 from onionpath.directory.descriptor import Descriptor, PacketKey, descriptor_digest, sign_descriptor
 from onionpath.directory.directory import assemble
-from onionpath.directory.document import NO_PREVIOUS, Document, Listing, UnverifiedDocument, sign_document
+from onionpath.directory.document import (
+    NO_PREVIOUS,
+    VALID_PERIODS,
+    Document,
+    Listing,
+    UnverifiedDocument,
+    sign_document,
+)
 from onionpath.directory.parameters import Parameters
 from onionpath.directory.trust import Authority, TrustRoot
 from onionpath.injected import UnixTime
@@ -246,13 +253,15 @@ class Stage:
             (Listing(identity.relay_id, descriptor_digest(envelope), 1000) for identity, envelope in relays),
             key=lambda listing: listing.relay_id,
         )
+        period_s = self._parameters.period_s
+        number = int(now // period_s)
         document = Document(
             network_id=self._root.network_id,
-            number=1,
+            number=number,
             previous=NO_PREVIOUS,
-            valid_from=UnixTime(int(now) - 10),
-            fresh_until=UnixTime(int(now) + 3_600),
-            valid_until=UnixTime(int(now) + 7_200),
+            valid_from=UnixTime(number * period_s),
+            fresh_until=UnixTime((number + 1) * period_s),
+            valid_until=UnixTime((number + VALID_PERIODS) * period_s),
             parameters=self._parameters,
             relays=tuple(listings),
         )

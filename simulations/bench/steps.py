@@ -32,6 +32,7 @@ from onionpath.directory.descriptor import Descriptor, PacketKey, descriptor_dig
 from onionpath.directory.directory import assemble
 from onionpath.directory.document import (
     NO_PREVIOUS,
+    VALID_PERIODS,
     Document,
     Listing,
     SeenDocument,
@@ -197,31 +198,25 @@ class MeasuredStage(Stage):
     def _snapshot(self, relays: list[tuple[IdentityKey, bytes]], now: UnixTime) -> bytes:
         if not self._more:
             return super()._snapshot(relays, now)
-        stale = self._document(relays, now, 1, NO_PREVIOUS, fresh_until=int(now) - 1)
+        number = int(now // self._parameters.period_s)
+        stale = self._document(relays, number - 1, NO_PREVIOUS)
         verified = UnverifiedDocument(stale).verify(self._root, now=now, seen=None)
         everybody = relays + [self._stranger(number, now) for number in range(self._more)]
-        envelope = self._document(everybody, now, 2, verified.digest, fresh_until=int(now) + 3_600)
+        envelope = self._document(everybody, number, verified.digest)
         newer = UnverifiedDocument(envelope).verify(self._root, now=now, seen=SeenDocument.of(verified))
         self.arriving.replace(Publication.of(assemble(newer, [each for _, each in everybody])))
         return assemble(verified, [each for _, each in relays]).encode()
 
-    def _document(
-        self,
-        relays: list[tuple[IdentityKey, bytes]],
-        now: UnixTime,
-        number: int,
-        previous: bytes,
-        *,
-        fresh_until: int,
-    ) -> bytes:
+    def _document(self, relays: list[tuple[IdentityKey, bytes]], number: int, previous: bytes) -> bytes:
+        period_s = self._parameters.period_s
         listings = [Listing(key.relay_id, descriptor_digest(envelope), 1000) for key, envelope in relays]
         document = Document(
             network_id=self._root.network_id,
             number=number,
             previous=previous,
-            valid_from=UnixTime(int(now) - 20 + number),
-            fresh_until=UnixTime(fresh_until),
-            valid_until=UnixTime(int(now) + 7_200),
+            valid_from=UnixTime(number * period_s),
+            fresh_until=UnixTime((number + 1) * period_s),
+            valid_until=UnixTime((number + VALID_PERIODS) * period_s),
             parameters=self._parameters,
             relays=tuple(sorted(listings, key=lambda listing: listing.relay_id)),
         )

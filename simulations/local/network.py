@@ -14,6 +14,7 @@ import ssl
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -174,7 +175,7 @@ class LocalNetwork:
         self._period_s = authority_period_s
         self._with_website = website
         self._record = record
-        self._parameters = parameters or Parameters()
+        self._parameters = replace(parameters or Parameters(), period_s=authority_period_s)
         self._relay_settings = dict(relay_settings or {})
         self._tell = tell
         self._stack = ExitStack()

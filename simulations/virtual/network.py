@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from onionpath.crypto.identity import IdentityKey, RelayId
 from onionpath.directory.address import Address
@@ -79,7 +79,8 @@ class VirtualNetwork:
         entropy = bytes_of(plan.seed, "network")
         keys = AuthorityKeys(IdentityKey(entropy(32)), Address("59.0.0.1", 443), entropy(32))
         trusted = TrustedAuthority(keys.identity.public, keys.address, keys.link_key_hash)
-        root = TrustRoot(entropy(32), "virtual", (trusted,), 1, plan.parameters)
+        parameters = replace(plan.parameters, period_s=plan.period_s)
+        root = TrustRoot(entropy(32), "virtual", (trusted,), 1, parameters)
         self._names: dict[RelayId, str] = {}
         self.world = World(
             seed=plan.seed,

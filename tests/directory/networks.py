@@ -109,9 +109,14 @@ def network(
     keys: Sequence[IdentityKey] = (),
     trust: TrustRoot | None = None,
     parameters: Parameters | None = None,
+    number: int = int(NOW // PERIOD_S),
     **changes: object,
 ) -> Network:
-    """A network of these relays (five by default), whose document is valid from a minute before NOW."""
+    """A network of these relays (five by default), whose document is valid from a minute before NOW.
+
+    Args:
+        number: of another period, to which the times then belong.
+    """
     relays = list(descriptors) or [descriptor(name) for name in range(5)]
     envelopes = [
         sign_descriptor(
@@ -125,10 +130,10 @@ def network(
             relays, envelopes, list(weights) or [1000] * len(relays), strict=True
         )
     ]
-    start = int(NOW // PERIOD_S) * PERIOD_S
+    start = number * PERIOD_S
     document = Document(
         network_id=NETWORK_ID,
-        number=start // PERIOD_S,
+        number=number,
         previous=NO_PREVIOUS,
         valid_from=UnixTime(start),
         fresh_until=UnixTime(start + PERIOD_S),

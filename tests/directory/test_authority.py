@@ -16,13 +16,15 @@ from tests.directory.networks import EPOCH_S, NOW, PERIOD_S, bytes_of, descripto
 
 
 def authority(*, state: bytes | None = None, relays: int = 3, **settings: object) -> Authority:
+    period_s = settings.setdefault("period_s", PERIOD_S)
+    parameters = Parameters(period_s=period_s)  # type: ignore[arg-type]  # settings are of any type
     return Authority(
         identity=identity("authority", 0),
-        root=root(),
-        parameters=Parameters(),
+        root=replace(root(), parameters=parameters),
+        parameters=parameters,
         first_document_relays=relays,
         state=state,
-        **({"period_s": PERIOD_S} | settings),  # type: ignore[arg-type]
+        **settings,  # type: ignore[arg-type]
     )
 
 

@@ -29,7 +29,7 @@ from onionpath.errors import (
 )
 from onionpath.injected import UnixTime
 from onionpath.onion.geometry import Geometry
-from tests.directory.networks import NOW, authority_keys, descriptor, identity, network, root
+from tests.directory.networks import NOW, PERIOD_S, authority_keys, descriptor, identity, network, root
 
 GOOD = network()
 KEYS = authority_keys(3)
@@ -99,7 +99,7 @@ def test_a_document_from_the_future_is_refused_with_both_times() -> None:
 
 
 def test_a_lower_number_than_one_seen_is_refused() -> None:
-    seen = SeenDocument.of(replace(GOOD.document, number=GOOD.document.number + 1))
+    seen = SeenDocument.of(network(number=GOOD.document.number + 1).document)
 
     with pytest.raises(RollbackError) as caught:
         verify(GOOD.envelope, seen=seen)
@@ -174,6 +174,24 @@ def test_times_out_of_order_are_refused() -> None:
         replace(GOOD.document, fresh_until=GOOD.document.valid_from)
     with pytest.raises(MalformedError):
         replace(GOOD.document, valid_until=GOOD.document.fresh_until)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"number": GOOD.document.number + 1},
+        {"number": GOOD.document.number - 1},
+        {"valid_from": GOOD.document.valid_from - 1},
+        {"fresh_until": GOOD.document.fresh_until + 1},
+        {"valid_until": GOOD.document.valid_until + 1},
+        {"parameters": Parameters(period_s=PERIOD_S - 1)},
+    ],
+    ids=str,
+)
+def test_numbers_and_times_that_are_not_of_one_period_are_refused(changes: dict[str, object]) -> None:
+    """Otherwise stolen keys could sign a number so high that no honest document comes after it."""
+    with pytest.raises(MalformedError, match="period"):
+        replace(GOOD.document, **changes)  # type: ignore[arg-type]  # of any type
 
 
 def test_the_geometry_follows_from_the_parameters() -> None:

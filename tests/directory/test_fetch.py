@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from onionpath.crypto.tags import digest
 from onionpath.directory.descriptor import sign_descriptor
 from onionpath.directory.directory import Directory, encode_parts
+from onionpath.directory.document import MAX_DOCUMENT_SIZE
 from onionpath.errors import (
     DirectoryError,
     MalformedError,
@@ -32,15 +33,17 @@ from onionpath.service.directory_wire import (
     DocumentCall,
     Outcome,
     PublishCall,
+    SuccessionsCall,
     check_published,
     decode_call,
     decode_reply,
     publish_calls,
 )
-from tests.directory.networks import NOW, descriptor, identity, network
+from tests.directory.networks import NOW, PERIOD_S, descriptor, identity, network
 
 GOOD = network([descriptor(name) for name in range(70)])  # more than one batch
 CAPACITY = 8_032
+LATER = UnixTime(NOW + PERIOD_S)
 
 
 def call(body: bytes, *, capacity: int = CAPACITY, caller: int = 1) -> Call:
@@ -101,7 +104,7 @@ async def test_only_changed_descriptors_are_fetched_again() -> None:
         match decode_call(body):
             case DescriptorsCall(digests):
                 asked = len(digests)
-        directory = fetching.take((await service.answer(call(body))).body, now=NOW)
+        directory = fetching.take((await service.answer(call(body))).body, now=LATER)
 
     assert 1 == asked
     assert newer.directory() == directory
@@ -138,11 +141,11 @@ async def test_a_document_that_changes_during_the_fetch_is_fetched_anew() -> Non
     newer = network([descriptor(name) for name in range(70)], number=GOOD.document.number + 1)
     service = serving(GOOD.directory())
     fetching = DirectoryFetch(GOOD.root)
-    fetching.take((await service.answer(call(fetching.next_call()))).body, now=NOW)
+    fetching.take((await service.answer(call(fetching.next_call()))).body, now=LATER)
 
     service.replace(Publication.of(newer.directory(), before=GOOD.directory()))
 
-    assert newer.directory() == await fetch(service, fetching)
+    assert newer.directory() == await fetch(service, fetching, now=LATER)
 
 
 async def test_descriptors_stay_available_while_the_document_changes() -> None:
@@ -163,7 +166,7 @@ def content(total: int, offset: int = 0, number: int = 0, part: bytes = b"") -> 
 
 def test_a_document_longer_than_the_limit_is_refused_at_its_first_part() -> None:
     with pytest.raises(MalformedError, match="longer than"):
-        DirectoryFetch(GOOD.root).take(content(4 * 1024 * 1024 + 1, part=bytes(5_000)), now=NOW)
+        DirectoryFetch(GOOD.root).take(content(MAX_DOCUMENT_SIZE + 1, part=bytes(5_000)), now=NOW)
 
 
 def test_endless_data_ends_at_the_announced_length() -> None:
@@ -210,9 +213,13 @@ def test_a_fetch_ends_after_a_bounded_number_of_calls() -> None:
 
 def test_a_document_with_a_wrong_signature_is_refused() -> None:
     forged = network(keys=[identity("stranger")]).envelope
+    fetching = DirectoryFetch(GOOD.root)
+    fetching.take(content(len(forged), part=forged), now=NOW)
 
+    # Other authorities may have succeeded the ones that we know; the relay knows of none.
+    assert SuccessionsCall(version=1) == decode_call(fetching.next_call())
     with pytest.raises(SignatureThresholdError):
-        DirectoryFetch(GOOD.root).take(content(len(forged), part=forged), now=NOW)
+        fetching.take(DirectoryReply(Outcome.UNCHANGED).encode(), now=NOW)
 
 
 def at_descriptors() -> tuple[DirectoryFetch, int]:
@@ -347,6 +354,9 @@ async def test_unfinished_descriptors_are_bounded_and_the_oldest_is_forgotten() 
         PublishCall(bytes(32), 5, 0, b"").encode(),
         PublishCall(bytes(32), 5, 3, b"abc").encode(),
         PublishCall(bytes(32), 16_385, 0, b"abc").encode(),
+        SuccessionsCall(0).encode(),
+        SuccessionsCall(65).encode(),
+        SuccessionsCall(1).encode() + b"\0",
     ],
 )
 async def test_a_bad_call_is_refused_by_value(body: bytes) -> None:
@@ -366,7 +376,7 @@ def test_the_service_may_be_asked_at_every_depth() -> None:
 
 @given(
     st.binary(max_size=120).flatmap(
-        lambda data: st.sampled_from([data, b"\x01" + data, b"\x02" + data, b"\x03" + data])
+        lambda data: st.sampled_from([data, b"\x01" + data, b"\x02" + data, b"\x03" + data, b"\x04" + data])
     )
 )
 def test_arbitrary_calls_raise_nothing_but_our_errors(data: bytes) -> None:

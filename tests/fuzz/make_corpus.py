@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import ssl
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 from onionpath.crypto.certificates import make_link_certificate
@@ -16,6 +17,7 @@ from onionpath.crypto.reply_keys import seal_with
 from onionpath.directory.descriptor import sign_descriptor
 from onionpath.directory.directory import encode_parts
 from onionpath.directory.document import encode_document
+from onionpath.directory.succession import sign_succession
 from onionpath.link.frames import AnswerBody, CallBody, Kind, encode_answer, encode_call, encode_frame
 from onionpath.link.proof import Claim
 from onionpath.onion.geometry import SizeClass
@@ -25,7 +27,7 @@ from relay.keys import encode_seed
 from relay.replay_files import _encode, _State
 from relay.settings import AuthoritySettings, RelaySettings
 from relay.settings_text import example_settings
-from tests.directory.networks import PERIOD_S, bytes_of, descriptor, network
+from tests.directory.networks import PERIOD_S, authority_keys, bytes_of, descriptor, network
 from tests.fuzz import stories
 from tests.fuzz.files import SEED_HEADER
 from tests.fuzz.targets import (
@@ -138,6 +140,7 @@ def _directory() -> dict[str, dict[str, bytes]]:
     envelope, root = small.descriptors[0], small.root.encode()
     ours = descriptor(0, relay_id=IDENTITY.relay_id, packet_keys=relay.packet_keys[:1])
     signed = sign_descriptor(ours, IDENTITY)
+    step = sign_succession(small.root, replace(small.root, version=2), authority_keys(1))
     return {
         "descriptor": {"good": envelope, "bad-signature": envelope.replace(b'"sig":"', b'"sig":"AAAA', 1)},
         "descriptor-payload": {
@@ -150,6 +153,7 @@ def _directory() -> dict[str, dict[str, bytes]]:
             "good": encode_document(small.document),
             "bad-nested": b'{"network_id":' + b"[" * 5000,
         },
+        "succession": {"good": step, "bad-signature": step.replace(b'"sig":"', b'"sig":"AAAA', 1)},
         "trust-root": {"good": root, "bad-threshold": root.replace(b'"threshold": 1', b'"threshold": 2')},
         "directory-parts": {"good": encode_parts([b"one", b"", b"three"]), "bad-length": b"\xff" * 8},
     }
@@ -159,12 +163,14 @@ def _wire() -> dict[str, dict[str, bytes]]:
     document = directory_wire.DocumentCall(known=3, wanted=4, offset=1024).encode()
     digests = directory_wire.DescriptorsCall((bytes(32), b"d" * 32)).encode()
     publish = directory_wire.PublishCall(bytes(32), 4, 0, b"part").encode()
+    successions = directory_wire.SuccessionsCall(version=7, offset=1024).encode()
     reply = directory_wire.part_of(b"c" * 1100, offset=0, capacity=1044, number=7).encode()
     return {
         "directory-call": {
             "good-document": document,
             "good-descriptors": digests,
             "good-publish": publish,
+            "good-successions": successions,
             "bad-kind": b"\x09" + document[1:],
             "bad-count": digests[:1] + b"\xff" + digests[2:],
         },

@@ -26,6 +26,7 @@ from onionpath.directory.descriptor import (
 from onionpath.directory.directory import decode_parts, encode_parts
 from onionpath.directory.document import UnverifiedDocument, decode_document, encode_document
 from onionpath.directory.envelope import sign
+from onionpath.directory.succession import verify_succession
 from onionpath.directory.trust import TrustRoot
 from onionpath.errors import (
     BadLayerError,
@@ -169,6 +170,10 @@ def _document_payload(data: bytes) -> bytes:
     return encode_document(decode_document(data))
 
 
+def _succession(data: bytes) -> None:
+    verify_succession(data, _root())
+
+
 def _trust_root(data: bytes) -> None:
     # White space is free in a trust root, so it has many encodings; what is read must survive one of its own.
     read = TrustRoot.decode(data)
@@ -213,6 +218,7 @@ TARGETS: dict[str, Target] = {
     "descriptor-payload": Target(_descriptor_payload),
     "document": Target(_document, _SIGNED, is_sealed=True),
     "document-payload": Target(_document_payload),
+    "succession": Target(_succession, (MalformedError, DirectoryError), is_sealed=True),
     "trust-root": Target(_trust_root),
     "directory-parts": Target(_parts),
     "directory-call": Target(lambda data: directory_wire.decode_call(data).encode()),
