@@ -15,13 +15,14 @@ import trio
 import trio.testing
 
 from onionpath.client.path_pool import Need, PathPool, ReadyPath
-from onionpath.client.stream import MAX_CONTINUATIONS, OnionStream
+from onionpath.client.stream import OnionStream
 from onionpath.errors import DeadlineError, Edge, MalformedError, RefusedError, StreamError, UnreachableError
 from onionpath.onion.geometry import Geometry
 from onionpath.onion.packets import Answer, OnionCall, ReplyHead
 from onionpath.onion.statuses import Reason, ReplyStatus
 from onionpath.service.calls import Call, Reply, ServiceId
 from onionpath.service.stream import RequestFlags, StreamReply, StreamRequest
+from onionpath.service.stream_client import MAX_CONTINUATIONS
 from relay.exit.streams import StreamService
 from tests.directory.networks import NOW, descriptor, network
 from tests.exit.servers import local_exit, server
