@@ -17,9 +17,10 @@ import trio
 
 from onionpath.directory.directory import Directory
 from onionpath.directory.parameters import Parameters
-from onionpath.errors import OnionPathError
+from onionpath.errors import OnionPathError, PeerError
 from onionpath.injected import Entropy, UnixTime
 from onionpath.link.frames import FrameReader, Kind, encode_frame
+from onionpath.link.neighbour import Neighbour
 from onionpath.onion.geometry import Geometry, SizeClass
 from onionpath.onion.native import NativeOnion
 from onionpath.onion.packets import Hop
@@ -29,7 +30,6 @@ from relay.authority.measuring import Measuring
 from relay.authority.probe_paths import Probe
 from relay.caller import wired
 from relay.limits import SwitchLimits
-from relay.links import Neighbour
 from relay.wire import Wire
 
 log = structlog.get_logger(__name__)
@@ -41,6 +41,8 @@ MARGIN_S = 4.0
 # Ten times what a train was sized for: below a tenth of its last rate a relay's rate is what came until then.
 TRAIN_TIMEOUT_S = 20.0
 READ_SIZE = 64 * 1024
+# A late frame or a ping may come; a relay that goes on with what we did not ask for only wants to keep us busy.
+MOST_STRAY_FRAMES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +102,7 @@ class Echoer:
         except* (OnionPathError, OSError, EOFError):
             pass
         kib = tally.echoes * self.parameters.geometry.frame_size(SizeClass.LARGE) / 1024
-        seconds = trio.current_time() - started_at
-        # A train that broke on its way counts as one that nobody waited for any longer: breaking early is no gain.
-        return Echoed(tally.echoes, kib, seconds if tally.echoes == train else TRAIN_TIMEOUT_S)
+        return Echoed(train, tally.echoes, kib, trio.current_time() - started_at)
 
     def _seal(self, onion: NativeOnion, hops: tuple[Hop, ...], size_class: SizeClass) -> Echo:
         return seal_echo(
@@ -152,7 +152,7 @@ def _patience_s(hops: int) -> float:
 
 
 class _Tally:
-    """What came back of the packets that were sent together."""
+    """What came back so far; it stands when the deadline ends the waiting."""
 
     def __init__(self) -> None:
         self.echoes = 0
@@ -174,6 +174,7 @@ class _Exchanges:
         self._reader = FrameReader(onion.geometry)
         self._waiting: dict[int, Echo] = {}
         self._sent = 0
+        self._stray = 0
         self._received = memoryview(bytearray(READ_SIZE))
         self._plaintext = memoryview(bytearray(READ_SIZE))
 
@@ -201,12 +202,15 @@ class _Exchanges:
             await trio.lowlevel.checkpoint()
 
     async def _next(self) -> Broken | None:
-        while True:
+        while self._stray < MOST_STRAY_FRAMES:
             frame = self._reader.next_frame()
             if frame is None:
                 await self._read()
             elif frame.kind in (Kind.REPLY, Kind.REJECT) and frame.exchange_id in self._waiting:
                 return self._waiting.pop(frame.exchange_id).broken(self._onion, frame)
+            else:
+                self._stray += 1
+        raise PeerError("the first relay goes on sending what nobody asked for")
 
     async def _read(self) -> None:
         # Whoever always has more to say would otherwise keep the thread.

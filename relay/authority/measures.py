@@ -45,14 +45,25 @@ class Echoed:
     """A small echo came back, and then these of the train.
 
     Args:
-        train: large packets that came back.
-        kib: what that is through each relay in one direction.
-        seconds: from the train's first byte until the last came back, or until nobody waited any longer.
+        sent, back: large packets of the train, and how many of them came back.
+        kib: what came back, so what passed each relay in one direction at least.
+        seconds: from the train's start until its end, or until nobody waited any longer.
     """
 
-    train: int = 0
+    sent: int = 0
+    back: int = 0
     kib: float = 0.0
     seconds: float = 0.0
+
+    @property
+    def kib_s(self) -> float | None:
+        """The rate that it shows, if a train was sent; less for each packet that was lost.
+
+        Without that, whoever returned one packet at once and dropped the others would look fast.
+        """
+        if not self.sent or self.seconds <= 0:
+            return None
+        return self.kib / self.seconds * self.back / self.sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +178,8 @@ class Measures:
         match finding.outcome:
             case Echoed() as echoed:
                 self._heard(finding, len(finding.path))
-                if finding.rated is not None and echoed.seconds > 0:
-                    rate = Rate(echoed.kib / echoed.seconds, finding.at)
+                if finding.rated is not None and echoed.kib_s is not None:
+                    rate = Rate(echoed.kib_s, finding.at)
                     self._records[finding.rated] = self._record(finding.rated).with_rate(rate)
             case Broken(edge=edge):
                 # A seal of the speaker came through those before it. The speaker itself may be the one who lies.

@@ -46,19 +46,24 @@ def run(behaviour: Behaviour, *, count: int, periods: float, seed: int = 1) -> d
     return {relay: measuring.measure(relay, now) for relay in listed.relays}
 
 
+def trained(packets: int, seconds: float) -> Echoed:
+    """All packets of a train came back."""
+    return Echoed(packets, packets, packets * LARGE_KIB, seconds)
+
+
 def rated(capacities: Mapping[RelayId, float], choice: Random) -> Behaviour:
     """Every path is as fast as its slowest relay, less what other traffic takes."""
 
     def outcome(probe: Probe) -> Outcome:
         slowest = min(capacities[relay] for relay in probe.relay_ids)
         kib = probe.train * LARGE_KIB
-        return Echoed(probe.train, kib, kib / (slowest * choice.uniform(0.5, 1.0)))
+        return trained(probe.train, kib / (slowest * choice.uniform(0.5, 1.0)))
 
     return outcome
 
 
 def works(probe: Probe) -> Outcome:
-    return Echoed(probe.train, probe.train * LARGE_KIB, 1.0 if probe.train else 0.0)
+    return trained(probe.train, 1.0)
 
 
 def dead(*gone: RelayId) -> Behaviour:
@@ -200,24 +205,31 @@ def test_without_a_train_nothing_is_known_of_capacity() -> None:
 
 
 def test_a_train_rates_the_relay_whose_turn_it_was() -> None:
-    measures = judged(Finding((A, B, C), B, Echoed(8, 1024.0, 2.0), NOW))
+    measures = judged(Finding((A, B, C), B, trained(8, 2.0), NOW))
 
     assert [None, 512, None] == [measures.measure(relay, NOW).capacity_kib_s for relay in (A, B, C)]
 
 
 def test_of_twelve_rates_the_third_from_the_top_counts() -> None:
-    trains = [Finding((A, B, C), B, Echoed(1, float(kib), 1.0), NOW) for kib in range(1, 13)]
+    trains = [Finding((A, B, C), B, trained(1, LARGE_KIB / kib), NOW) for kib in range(1, 13)]
 
     assert 10 == judged(*trains).measure(B, NOW).capacity_kib_s
 
 
 def test_a_train_that_never_came_back_is_a_rate_of_nothing() -> None:
     """Otherwise whoever drops what makes it look slow would look fast."""
-    assert 0 == judged(Finding((A, B, C), B, Echoed(0, 0.0, 20.0), NOW)).measure(B, NOW).capacity_kib_s
+    assert 0 == judged(Finding((A, B, C), B, Echoed(4, 0, 0.0, 20.0), NOW)).measure(B, NOW).capacity_kib_s
+
+
+def test_each_lost_packet_makes_a_train_slower() -> None:
+    """Whoever returns one packet at once and drops the others gains nothing."""
+    half = Finding((A, B, C), B, Echoed(8, 4, 512.0, 1.0), NOW)
+
+    assert 256 == judged(half).measure(B, NOW).capacity_kib_s
 
 
 def test_rates_are_forgotten_after_twelve_periods() -> None:
-    measures = judged(Finding((A, B, C), B, Echoed(8, 1024.0, 2.0), NOW))
+    measures = judged(Finding((A, B, C), B, trained(8, 2.0), NOW))
 
     assert measures.measure(B, UnixTime(NOW + 12 * PERIOD_S - 1)).capacity_kib_s
     assert measures.measure(B, UnixTime(NOW + 12 * PERIOD_S)).capacity_kib_s is None
@@ -242,7 +254,7 @@ def test_a_rival_that_slows_others_down_is_outvoted_by_clean_paths(seed: int) ->
     def slowed(probe: Probe) -> Outcome:
         outcome = honest(probe)
         if name(0) in probe.relay_ids and probe.measured == name(1) and isinstance(outcome, Echoed):
-            return Echoed(0, 0.0, 20.0)
+            return Echoed(probe.train, 0, 0.0, 20.0)
         return outcome
 
     measures = run(slowed, count=10, periods=2.5, seed=seed)

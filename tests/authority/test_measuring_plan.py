@@ -36,7 +36,7 @@ def planned(
     measures: Mapping[RelayId, Measure] | None = None,
     seconds: int = int(PERIOD_S),
     step_s: int = 60,
-) -> list[tuple[float, Probe]]:
+) -> list[tuple[int, Probe]]:
     """All probes of some time, each over as soon as it has begun."""
     choice, schedule, probes = Random(seed), Schedule(), []
     # A period's very start, so that one budget is for all of them.
@@ -81,7 +81,7 @@ def test_no_relay_carries_more_than_its_budget_in_a_period(seed: int, count: int
 @settings(max_examples=10, deadline=None)
 def test_each_relay_has_its_turns_spread_over_the_period(seed: int) -> None:
     """At the start of a period nobody is measured, and no half of it goes without a turn of any relay."""
-    turns: dict[RelayId, list[float]] = {}
+    turns: dict[RelayId, list[int]] = {}
     for after, probe in planned(relays(7), seed):
         turns.setdefault(probe.measured, []).append(after)
 
