@@ -19,9 +19,10 @@ from onionpath.link.frames import (
     encode_call,
     encode_frame,
 )
+from onionpath.link.neighbour import Neighbour
 from onionpath.link.tls import TlsSession
 from onionpath.onion.geometry import Geometry
-from relay.links import Neighbour, connect
+from relay.links import connect
 from relay.wire import Wire
 
 READ_SIZE = 64 * 1024

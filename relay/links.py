@@ -19,6 +19,7 @@ import trio
 from onionpath.crypto.identity import RelayId
 from onionpath.errors import PeerError, WrongPeerError
 from onionpath.injected import UnixTime
+from onionpath.link.neighbour import Neighbour
 from onionpath.link.tls import TlsSession
 from onionpath.service.registry import Registry
 from relay.recorder import FrameRecorder
@@ -31,14 +32,6 @@ log = structlog.get_logger(__name__)
 # One system call brings at most 32 small packets, two to six milliseconds of work; then others have their turn.
 RECEIVE_BUFFER_SIZE = 256 * 1024
 TICK_EVERY_S = 0.5
-
-
-class Neighbour(NamedTuple):
-    """Where a relay listens, and the hash of its link key."""
-
-    host: str
-    port: int
-    key_hash: bytes
 
 
 class Timeouts(NamedTuple):

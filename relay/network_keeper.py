@@ -16,10 +16,11 @@ from onionpath.crypto.identity import IdentityKey, RelayId
 from onionpath.directory.descriptor import Descriptor, sign_descriptor
 from onionpath.directory.directory import Directory, decode_directory, decode_seen
 from onionpath.directory.document import SeenDocument
-from onionpath.directory.trust import Authority, TrustRoot
+from onionpath.directory.trust import TrustRoot
 from onionpath.errors import KeyFileError, OnionPathError, RefusedError, UnreachableError
 from onionpath.injected import UnixTime
 from onionpath.link.frames import CallBody, call_capacity
+from onionpath.link.neighbour import Neighbour
 from onionpath.onion.geometry import SizeClass
 from onionpath.onion.statuses import Reason, ReplyStatus
 from onionpath.service.calls import ServiceId
@@ -28,7 +29,7 @@ from onionpath.service.directory_fetch import DirectoryFetch
 from onionpath.service.directory_wire import check_published, publish_calls
 from relay.caller import calling
 from relay.files import read_secret, replace_secret
-from relay.links import Links, Neighbour
+from relay.links import Links
 
 log = structlog.get_logger(__name__)
 
@@ -134,7 +135,7 @@ class NetworkKeeper:
             descriptor = self._describe()
             envelope = sign_descriptor(descriptor, self._identity)
             for authority in list(missing):
-                if await self._publish(envelope, _neighbour(authority)):
+                if await self._publish(envelope, Neighbour.of_authority(authority)):
                     missing.discard(authority)
             if not missing:
                 return descriptor.published_at
@@ -152,19 +153,19 @@ class NetworkKeeper:
                             # It said nothing of the descriptor: it is busy, or leaves. Our next try may find it well.
                             log.warning(
                                 "authority_busy",
-                                authority=f"{authority.host}:{authority.port}",
+                                authority=str(authority),
                                 reason=_named(answer.reason),
                             )
                             return False
                         check_published(answer.body)
         except (UnreachableError, trio.TooSlowError):
-            log.warning("authority_unreachable", authority=f"{authority.host}:{authority.port}")
+            log.warning("authority_unreachable", authority=str(authority))
             return False
         except RefusedError as error:
             # The answer has no room for a reason.
             log.error(
                 "descriptor_refused",
-                authority=f"{authority.host}:{authority.port}",
+                authority=str(authority),
                 reason=error.reason,
                 hint="the authority's log says why",
             )
@@ -176,7 +177,7 @@ class NetworkKeeper:
             # A bug that an authority's bytes can reach must not end a relay that works.
             log.error("publishing_failed", kind=type(error).__name__)
             return False
-        log.info("descriptor_published", authority=f"{authority.host}:{authority.port}")
+        log.info("descriptor_published", authority=str(authority))
         return True
 
     # Fetching.
@@ -190,13 +191,12 @@ class NetworkKeeper:
             await trio.sleep(self._pause_s())
 
     def _sources(self) -> Iterator[Neighbour]:
-        authorities = [_neighbour(authority) for authority in self._root.authorities]
+        authorities = [Neighbour.of_authority(authority) for authority in self._root.authorities]
         yield from self._choice.sample(authorities, len(authorities))
         if self._directory is not None:
             relays = [r for r in self._directory.relays.values() if r.relay_id != self._identity.relay_id]
             for relay in self._choice.sample(relays, min(3, len(relays))):
-                address = relay.descriptor.addresses[0]
-                yield Neighbour(address.host, address.port, relay.descriptor.link_key_hash)
+                yield Neighbour.of_relay(relay.descriptor)
 
     async def _fetch(self, neighbour: Neighbour) -> bool:
         try:
@@ -295,12 +295,7 @@ class _Known(NamedTuple):
     def of(cls, directory: Directory, before: Directory | None) -> _Known:
         """Work it out; takes long in a large network."""
         neighbours = {
-            relay_id: Neighbour(
-                relay.descriptor.addresses[0].host,
-                relay.descriptor.addresses[0].port,
-                relay.descriptor.link_key_hash,
-            )
-            for relay_id, relay in directory.relays.items()
+            relay_id: Neighbour.of_relay(relay.descriptor) for relay_id, relay in directory.relays.items()
         }
         return cls(directory, neighbours, Publication.of(directory, before=before))
 
@@ -310,7 +305,3 @@ def _named(reason: int) -> str:
         return Reason(reason).name.lower()
     except ValueError:
         return f"unknown ({reason})"
-
-
-def _neighbour(authority: Authority) -> Neighbour:
-    return Neighbour(authority.address.host, authority.address.port, authority.link_key_hash)

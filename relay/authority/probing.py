@@ -13,11 +13,11 @@ import trio
 
 from onionpath.errors import OnionPathError
 from onionpath.injected import UnixTime
+from onionpath.link.neighbour import Neighbour
 from onionpath.onion.geometry import Geometry
 from relay.authority.reachability import Contact
 from relay.authority.signing import Authority
 from relay.caller import calling
-from relay.links import Neighbour
 
 log = structlog.get_logger(__name__)
 
@@ -82,7 +82,7 @@ class Prober:
         with trio.move_on_after(PROBE_TIMEOUT_S):
             try:
                 for address in contact.addresses:
-                    neighbour = Neighbour(address.host, address.port, contact.link_key_hash)
+                    neighbour = Neighbour.at(address, contact.link_key_hash)
                     async with calling(neighbour, self._geometry, self._context):
                         pass
             except OnionPathError:

@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from onionpath.crypto.identity import RelayId
 from onionpath.injected import UnixTime
+from onionpath.link.neighbour import Neighbour
 from onionpath.onion.statuses import Reason
 from onionpath.service.calls import Reply
 from onionpath.service.registry import Registry, WithDeadline
@@ -25,7 +26,6 @@ from relay.links import TICK_EVERY_S
 from relay.step import Actions, Serving
 from relay.switch import Switch
 from simulations.virtual.heap import EventHeap, Started, Task, Timer
-from simulations.virtual.shared import Neighbour
 from simulations.virtual.wires import End, Fabric
 
 IDLE_TICK_EVERY_S = 5.0
@@ -156,7 +156,7 @@ class SwitchDriver:
             self._heap.after(0.0, self._dialled, relay_id, None)
         else:
             self._fabric.call(
-                self, neighbour.address, neighbour.key_hash, lambda end: self._dialled(relay_id, end)
+                self, str(neighbour), neighbour.key_hash, lambda end: self._dialled(relay_id, end)
             )
 
     def _resume(self, end: End) -> None:

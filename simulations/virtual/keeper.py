@@ -16,6 +16,7 @@ from onionpath.directory.trust import TrustRoot
 from onionpath.errors import OnionPathError, UnreachableError
 from onionpath.injected import UnixTime
 from onionpath.link.frames import CallBody, call_capacity
+from onionpath.link.neighbour import Neighbour
 from onionpath.onion.geometry import SizeClass
 from onionpath.onion.statuses import ReplyStatus
 from onionpath.service.calls import ServiceId
@@ -27,7 +28,7 @@ from simulations.virtual.connections import connect
 from simulations.virtual.disks import Disk
 from simulations.virtual.driver import SwitchDriver
 from simulations.virtual.heap import EventHeap, Promise
-from simulations.virtual.shared import Neighbour, SharedDirectories, neighbour_of
+from simulations.virtual.shared import SharedDirectories
 from simulations.virtual.wires import Fabric
 
 # Relays that are asked when no authority has anything fresh; the real keeper has the same three.
@@ -103,8 +104,7 @@ class Keeper:
             # Signed anew for each try: an authority takes only what is newer than what it has.
             envelope = sign_descriptor(self._describe(), self._identity)
             for authority in list(missing):
-                neighbour = Neighbour(str(authority.address), authority.link_key_hash)
-                if await self._publish(envelope, neighbour):
+                if await self._publish(envelope, Neighbour.of_authority(authority)):
                     missing.remove(authority)
             if missing:
                 await self._heap.sleep(retry_s)
@@ -141,12 +141,12 @@ class Keeper:
             await self._heap.sleep(self._pause_s())
 
     def _sources(self) -> Iterator[Neighbour]:
-        authorities = [Neighbour(str(one.address), one.link_key_hash) for one in self._root.authorities]
+        authorities = [Neighbour.of_authority(one) for one in self._root.authorities]
         yield from self._choice.sample(authorities, len(authorities))
         if self.directory is not None:
             relays = [name for name in self.directory.relays if name != self._identity.relay_id]
             for relay_id in self._choice.sample(relays, min(MIRRORS_ASKED, len(relays))):
-                yield neighbour_of(self.directory, relay_id)
+                yield Neighbour.of_relay(self.directory.relays[relay_id].descriptor)
 
     async def _fetch(self, neighbour: Neighbour) -> bool:
         try:

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from onionpath.errors import OnionPathError
 from onionpath.injected import UnixTime
+from onionpath.link.neighbour import Neighbour
 from onionpath.onion.geometry import Geometry
 from relay.authority.probing import AT_ONCE, LOOK_EVERY_S, PROBE_TIMEOUT_S
 from relay.authority.reachability import Contact
 from relay.authority.signing import Authority
 from simulations.virtual.connections import connect
 from simulations.virtual.heap import Promise, Task
-from simulations.virtual.shared import Neighbour
 from simulations.virtual.wires import Fabric
 
 
@@ -73,7 +73,7 @@ class Prober:
     async def _reaches(self, contact: Contact) -> bool:
         try:
             for address in contact.addresses:
-                neighbour = Neighbour(str(address), contact.link_key_hash)
+                neighbour = Neighbour.at(address, contact.link_key_hash)
                 (await connect(self._name, self._fabric, neighbour, self._geometry)).close()
         except OnionPathError:
             return False

@@ -24,6 +24,7 @@ from onionpath.directory.parameters import Parameters
 from onionpath.directory.trust import Authority as Signer
 from onionpath.directory.trust import TrustRoot
 from onionpath.injected import Entropy, UnixTime
+from onionpath.link.neighbour import Neighbour
 from onionpath.link.tls import client_context, server_context
 from onionpath.onion.native import NativeOnion
 from onionpath.onion.packets import HopKey
@@ -35,7 +36,7 @@ from onionpath.service.registry import Registry
 from relay.authority.signing import Authority
 from relay.exit.streams import StreamService
 from relay.limits import SwitchLimits
-from relay.links import Links, Neighbour, Timeouts
+from relay.links import Links, Timeouts
 from relay.listener import Gate, GateLimits, accept_forever, bind
 from relay.network_keeper import NetworkKeeper
 from relay.switch import Switch

@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from onionpath.crypto.identity import IdentityKey
 from onionpath.errors import UnreachableError
 from onionpath.link.frames import CallBody, FrameReader, Kind, encode_call, encode_frame
+from onionpath.link.neighbour import Neighbour
 from onionpath.link.proof import NONCE_SIZE, Claim
 from onionpath.link.tls import TlsSession, client_context
 from onionpath.onion.geometry import SizeClass
@@ -22,7 +23,7 @@ from onionpath.onion.statuses import Reason
 from onionpath.service.calls import Call, Limits, Reply, ServiceId
 from relay.caller import READ_AT_ONCE, Caller, calling
 from relay.limits import PeerLimits, SwitchLimits
-from relay.links import Neighbour, Timeouts, connect
+from relay.links import Timeouts, connect
 from relay.wire import Wire
 from tests.relay.nodes import PARAMETERS, Node, until
 
