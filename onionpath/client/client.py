@@ -9,18 +9,21 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Self, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
 
+from onionpath.client.attempts import DEFAULT_DEADLINE_S, Attempt, Attempts, GiveUp
 from onionpath.client.connections import Connections
 from onionpath.client.directory_keeper import DirectoryKeeper
+from onionpath.client.directory_schedule import ISOLATIONS
+from onionpath.client.onion_exchange import onion_call
 from onionpath.client.path_pool import Need, PathPool
 from onionpath.client.paths import ExitPaths, Paths
 from onionpath.client.refusals import refusal
@@ -33,28 +36,22 @@ from onionpath.errors import (
     DeadlineError,
     MalformedError,
     OnionPathError,
-    OutcomeUnknownError,
     SettingsError,
     UnreachableError,
     UsageError,
 )
 from onionpath.injected import SteadyClock
 from onionpath.link.tls import client_context
-from onionpath.onion.geometry import SizeClass
-from onionpath.onion.packets import Answer, OnionCall
+from onionpath.onion.packets import Answer
 from onionpath.onion.statuses import ReplyStatus
 from onionpath.service.calls import ServiceId
 
-MAX_ATTEMPTS = 3
-DEFAULT_DEADLINE_S = 40.0
-MIRRORS = 2  # relays asked for each new document
 # Saying goodbye to an exit is a courtesy; it may not hold up a program that ends.
 GOODBYE_S = 1.0
 # A relay answers calls that arrive together in any order, and a CLOSE that overtook its OPEN would close nothing.
 OVERTAKE_S = 0.25
 
-# Asking them twice changes nothing, so a lost reply is no reason to leave the outcome open.
-_REPEATABLE: Final = frozenset({ServiceId.ECHO, ServiceId.DIRECTORY})
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +112,16 @@ class Client:
         tasks = anyio.create_task_group()
         await tasks.__aenter__()
         connections = Connections(self._geometry, client_context(), tasks)
-        paths = Paths(self._root, self._pool, self._keeper, connections, clock=self._clock, report=self._note)
+        paths = Paths(
+            self._root,
+            self._pool,
+            directory=lambda: self._keeper.directory,
+            connect=connections.to,
+            clock=self._clock,
+            entropy=os.urandom,
+            within=_within,
+            report=self._note,
+        )
         self._running = _Running(tasks, connections, paths, anyio.CancelScope())
         try:
             await self._keeper.load()
@@ -165,7 +171,7 @@ class Client:
 
     async def _keep_directory(self, running: _Running) -> None:
         with running.background:
-            asks = [partial(self._ask_for_directory, f"directory {number}") for number in range(MIRRORS)]
+            asks = [partial(self._ask_for_directory, isolation) for isolation in ISOLATIONS]
             await self._keeper.refresh_forever(running.connections, asks)
 
     async def _ask_for_directory(self, isolation: str, body: bytes) -> bytes:
@@ -201,29 +207,24 @@ class Client:
         """
         paths = self._entered().paths
         need = Need(service, exit=to)
-        size_class = self._class_for(len(body))
-        key = os.urandom(16)
-        reply_class = SizeClass.LARGE if large_reply else SizeClass.SMALL
-        onion_call = OnionCall(service, body, key, size_class, reply_class)
-        ends_at = anyio.current_time() + deadline_s
-        for attempt in range(1, MAX_ATTEMPTS + 1):
-            ready = paths.ready(need, _isolation_key(isolation, f"service {service}"))
-            left_s = ends_at - anyio.current_time()
+        key = _isolation_key(isolation, f"service {service}")
+        call = onion_call(
+            self._geometry, service, body, idempotency_key=os.urandom(16), large_reply=large_reply
+        )
+        attempts = Attempts.of(service, deadline_at=anyio.current_time() + deadline_s)
+        step: Attempt | GiveUp = attempts.first(now=anyio.current_time())
+        while isinstance(step, Attempt):
+            ready = paths.ready(need, key)
             try:
-                answer = await paths.exchange(
-                    ready, onion_call, timeout_s=left_s / (MAX_ATTEMPTS + 1 - attempt)
-                )
+                answer = await paths.exchange(ready, call, timeout_s=step.timeout_s)
             except UnreachableError as error:
                 paths.retire(ready, error.edge)
-                if service not in _REPEATABLE and error.sent:
-                    raise OutcomeUnknownError(f"the call was sent and its reply lost: {error}") from error
-                if attempt == MAX_ATTEMPTS or anyio.current_time() >= ends_at:
-                    raise
+                step = attempts.after(step, error, now=anyio.current_time())
                 continue
             if answer.head.status is not ReplyStatus.ANSWERED:
                 raise refusal(answer)
             return answer
-        raise AssertionError("the last attempt returns or raises")
+        raise step.error
 
     async def open_stream(
         self,
@@ -244,29 +245,37 @@ class Client:
         running = self._entered()
         host = _ascii_host(host)
         key = _isolation_key(isolation, f"origin {host}:{port}")
+        # Until a byte of the program is sent, opening at another exit changes nothing but who connects.
+        attempts = Attempts(is_repeatable=True, deadline_at=anyio.current_time() + deadline_s)
+        step: Attempt | GiveUp = attempts.first(now=anyio.current_time())
         failure: OnionPathError | None = None
         with anyio.move_on_after(deadline_s):
-            for attempt in range(1, MAX_ATTEMPTS + 1):
+            while isinstance(step, Attempt):
                 exit_paths = ExitPaths(running.paths, port, key)
                 stream = OnionStream(
                     exit_paths, token=os.urandom(16), host=host, port=port, geometry=self._geometry
                 )
                 try:
-                    await stream.open()
+                    # Not within the attempt's own time: resolving and connecting may take an exit longer.
+                    await self._open(stream, running)
                 except UnreachableError as error:
                     failure = error
-                    if attempt == MAX_ATTEMPTS:
-                        raise
-                except anyio.get_cancelled_exc_class():
-                    # The exit may have connected by now; it is told to forget it.
-                    stream.abandon()
-                    self._adopt(stream, running, goodbye_after_s=OVERTAKE_S)
-                    raise
+                    step = attempts.after(step, error, now=anyio.current_time())
                 else:
-                    self._adopt(stream, running)
                     return stream
+            raise step.error
         because = f": {failure}" if failure else ""
         raise DeadlineError(f"no connection to {host}:{port} within {deadline_s:.0f} s{because}") from failure
+
+    async def _open(self, stream: OnionStream, running: _Running) -> None:
+        try:
+            await stream.open()
+        except anyio.get_cancelled_exc_class():
+            # The exit may have connected by now; it is told to forget it.
+            stream.abandon()
+            self._adopt(stream, running, goodbye_after_s=OVERTAKE_S)
+            raise
+        self._adopt(stream, running)
 
     def _adopt(self, stream: OnionStream, running: _Running, *, goodbye_after_s: float = 0.0) -> None:
         """From now on the stream is ours to run, and to close."""
@@ -319,16 +328,6 @@ class Client:
             raise UsageError("use the client inside of 'async with client:'")
         return self._running
 
-    def _class_for(self, size: int) -> SizeClass:
-        last = self._geometry.last_depth
-        if size <= self._geometry.request_capacity(SizeClass.SMALL, last):
-            return SizeClass.SMALL
-        if size <= self._geometry.request_capacity(SizeClass.LARGE, last):
-            return SizeClass.LARGE
-        raise UsageError(
-            f"a call carries at most {self._geometry.request_capacity(SizeClass.LARGE, last)} bytes"
-        )
-
     def _note(self, error: OnionPathError | None) -> None:
         status = self._board.status
         if error is None:
@@ -350,6 +349,11 @@ class Client:
                 streams=len(self._streams),
             )
         )
+
+
+async def _within(seconds: float, waiting: Coroutine[Any, Any, T]) -> T:
+    with anyio.fail_after(seconds):
+        return await waiting
 
 
 def _isolation_key(given: str | None, default: str) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ssl
 from types import TracebackType
-from typing import NamedTuple
 
 import anyio
 from anyio.abc import SocketStream
 
-from onionpath.errors import Edge, MalformedError, PeerError, UnreachableError, WrongPeerError
+from onionpath.client.onion_exchange import FIRST_HOP
+from onionpath.errors import MalformedError, PeerError, UnreachableError, WrongPeerError
 from onionpath.link.frames import (
     AnswerBody,
     CallBody,
@@ -20,24 +20,13 @@ from onionpath.link.frames import (
     encode_call,
     encode_frame,
 )
+from onionpath.link.neighbour import Neighbour
 from onionpath.link.tls import TlsSession
 from onionpath.onion.geometry import Geometry, SizeClass
 from onionpath.onion.packets import Packet
 
 CONNECT_TIMEOUT_S = 10.0
 READ_SIZE = 256 * 1024
-FIRST_HOP = Edge(-1, 0)
-
-
-class Endpoint(NamedTuple):
-    """Where a relay or an authority listens, and the hash of its link key."""
-
-    host: str
-    port: int
-    key_hash: bytes
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class _Exchange:
@@ -208,7 +197,7 @@ class Connection:
         await self.aclose()
 
 
-async def connect(endpoint: Endpoint, geometry: Geometry, context: ssl.SSLContext) -> Connection:
+async def connect(neighbour: Neighbour, geometry: Geometry, context: ssl.SSLContext) -> Connection:
     """Reach a relay and check that it holds the expected link key.
 
     Raises:
@@ -216,28 +205,28 @@ async def connect(endpoint: Endpoint, geometry: Geometry, context: ssl.SSLContex
     """
     try:
         with anyio.fail_after(CONNECT_TIMEOUT_S):
-            stream = await anyio.connect_tcp(endpoint.host, endpoint.port)
+            stream = await anyio.connect_tcp(neighbour.host, neighbour.port)
             try:
                 tls = await _shake_hands(stream, context)
-                _check_peer(tls, endpoint)
+                _check_peer(tls, neighbour)
             except BaseException:
                 with anyio.CancelScope(shield=True):
                     await stream.aclose()
                 raise
     except TimeoutError as error:
-        message = f"{endpoint} did not answer in {CONNECT_TIMEOUT_S:.0f} s"
+        message = f"{neighbour} did not answer in {CONNECT_TIMEOUT_S:.0f} s"
         raise UnreachableError(message, edge=FIRST_HOP, sent=False) from error
     except (OSError, anyio.EndOfStream, anyio.BrokenResourceError) as error:
-        raise UnreachableError(f"{endpoint} could not be reached", edge=FIRST_HOP, sent=False) from error
+        raise UnreachableError(f"{neighbour} could not be reached", edge=FIRST_HOP, sent=False) from error
     return Connection(stream, tls, geometry)
 
 
-def _check_peer(tls: TlsSession, endpoint: Endpoint) -> None:
+def _check_peer(tls: TlsSession, neighbour: Neighbour) -> None:
     try:
-        tls.check_peer(endpoint.key_hash)
+        tls.check_peer(neighbour.key_hash)
     except WrongPeerError as error:
-        message = f"somebody else answers at {endpoint}: its link key is not the one that was promised"
-        raise WrongPeerError(message, peer=str(endpoint)) from error
+        message = f"somebody else answers at {neighbour}: its link key is not the one that was promised"
+        raise WrongPeerError(message, peer=str(neighbour)) from error
 
 
 async def _shake_hands(stream: SocketStream, context: ssl.SSLContext) -> TlsSession:

@@ -6,17 +6,16 @@ Everything that comes from outside, the disk included, is verified against the t
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import anyio
 import anyio.to_thread
 
-from onionpath.client.connection import Endpoint
 from onionpath.client.connections import Connections
+from onionpath.client.directory_schedule import FETCH_TIMEOUT_S, Source, refresh_in_s, sources
 from onionpath.directory.directory import Directory, decode_directory, decode_seen
 from onionpath.directory.document import SeenDocument
 from onionpath.directory.trust import TrustRoot
@@ -38,23 +37,6 @@ from onionpath.service.directory_wire import Outcome, decode_reply
 
 Ask = Callable[[bytes], Awaitable[bytes]]
 """Carries one call of the directory service to somebody, and gives the body of the answer."""
-
-FETCH_TIMEOUT_S = 30.0
-# After a refresh failed with everybody asked.
-RETRY_S = 20.0
-# Spreads clients over the time after a document turns stale, so that they don't all ask in one second.
-JITTER_S = 30.0
-MIRRORS_ASKED = 3
-
-
-class _Source(NamedTuple):
-    """Somebody who is asked without a path; ``who`` is the relay or the authority."""
-
-    who: str
-    endpoint: Endpoint
-
-    def __str__(self) -> str:
-        return f"{self.who} at {self.endpoint}"
 
 
 class DirectoryKeeper:
@@ -121,7 +103,7 @@ class DirectoryKeeper:
         if self._directory is not None and self._directory.is_fresh(self._clock()):
             return
         failures: list[OnionPathError] = []
-        for source in self._sources():
+        for source in sources(self._root, self._directory, choice=self._choice):
             failure = await self._try(_directly(connections, source))
             if failure is not None:
                 failures.append(failure)
@@ -134,34 +116,17 @@ class DirectoryKeeper:
         """Fetch each new document some time after the old one turned stale; until cancelled.
 
         Args:
-            through_paths: asks relays through paths, each another one, so that no relay learns who is interested
-                and none alone decides what we see.
+            through_paths: asks relays through paths, each over another.
         """
         while True:
             document = self.directory.document
-            period_s = document.fresh_until - document.valid_from
-            jitter_s = self._choice.random() * min(JITTER_S, period_s / 2)
-            wait_s = max(min(RETRY_S, period_s / 4), document.fresh_until - self._clock() + jitter_s)
-            await anyio.sleep(wait_s)
+            await anyio.sleep(refresh_in_s(document, now=self._clock(), choice=self._choice))
             # Neither a liar nor a full disk may end the program's client; calls say so once the document has expired.
             with suppress(OnionPathError):
                 for ask in through_paths:
                     await self._try(ask)
                 if not self.directory.is_fresh(self._clock()):
                     await self.fetch(connections)
-
-    def _sources(self) -> Iterator[_Source]:
-        if self._directory is not None:
-            relays = list(self._directory.relays.values())
-            for relay in self._choice.sample(relays, min(MIRRORS_ASKED, len(relays))):
-                address = relay.descriptor.addresses[0]
-                yield _Source(
-                    "the relay", Endpoint(address.host, address.port, relay.descriptor.link_key_hash)
-                )
-        authorities = list(self._root.authorities)
-        for authority in self._choice.sample(authorities, len(authorities)):
-            host, port = authority.address.host, authority.address.port
-            yield _Source("the authority", Endpoint(host, port, authority.link_key_hash))
 
     async def _try(self, ask: Ask) -> OnionPathError | None:
         """Fetch by these questions and keep what is newer; gives why it failed, or None."""
@@ -190,13 +155,13 @@ class DirectoryKeeper:
             await anyio.to_thread.run_sync(_replace, self._file, directory.encode())
 
 
-def _directly(connections: Connections, source: _Source) -> Ask:
+def _directly(connections: Connections, source: Source) -> Ask:
     """Ask one relay or authority itself, without a path."""
 
     async def ask(body: bytes) -> bytes:
         """One call and the body of its answer; see ``Ask``."""
         try:
-            connection = await connections.to(source.endpoint)
+            connection = await connections.to(source.neighbour)
         except UnreachableError as error:
             raise UnreachableError(f"{source} could not be reached; is the network running?") from error
         answer = await connection.call(CallBody(ServiceId.DIRECTORY, SizeClass.LARGE, body))
@@ -208,12 +173,12 @@ def _directly(connections: Connections, source: _Source) -> Ask:
     return ask
 
 
-def _check_there_is_one(body: bytes, source: _Source) -> None:
+def _check_there_is_one(body: bytes, source: Source) -> None:
     """The fetch would say it too, but not whose word it is."""
     if decode_reply(body).outcome is Outcome.MISSING:
         raise MissingDirectoryError(
             f"{source} has no document yet; it signs the first when enough relays have published"
-            if source.who == "the authority"
+            if source.is_authority
             else f"{source} has no document yet"
         )
 

@@ -16,7 +16,7 @@ from onionpath.crypto.identity import RelayId
 from onionpath.directory.directory import Directory
 from onionpath.errors import Edge, MissingDirectoryError, NoPathError
 from onionpath.injected import UnixTime
-from onionpath.onion.packets import Hop
+from onionpath.onion.packets import Answer, Hop
 from onionpath.path.choose import Path, choose_path
 
 # Tor's MaxCircuitDirtiness: long enough to be worth building, short enough not to link a day's requests.
@@ -96,6 +96,11 @@ class PathPool:
         for hop in () if edge is None else (edge.speaker, edge.about):
             if 0 <= hop < len(ready.hops):
                 self._avoided[ready.hops[hop].relay_id] = UnixTime(now + AVOID_S)
+
+    def answered(self, ready: ReadyPath, answer: Answer, *, now: UnixTime) -> None:
+        """Take note of a genuine answer over this path, and of what its hold times say about those who carried it."""
+        if answer.lying_edge is not None:
+            self.retire(ready, answer.lying_edge, now=now)
 
     def _may_be_used(
         self, ready: ReadyPath, directory: Directory, excluded: Collection[RelayId], now: UnixTime

@@ -1,8 +1,10 @@
-"""A connection on which one asks: the counterpart of the client's ``Connection`` and of the relay's caller."""
+"""Connections on which one asks: the counterparts of the client's ``Connection(s)`` and of the relay's caller."""
 
 from __future__ import annotations
 
-from onionpath.errors import Edge, MalformedError, UnreachableError
+from onionpath.client.connections import surplus
+from onionpath.client.onion_exchange import FIRST_HOP
+from onionpath.errors import MalformedError, UnreachableError
 from onionpath.link.frames import (
     AnswerBody,
     CallBody,
@@ -13,13 +15,11 @@ from onionpath.link.frames import (
     encode_call,
     encode_frame,
 )
+from onionpath.link.neighbour import Neighbour
 from onionpath.onion.geometry import Geometry, SizeClass
 from onionpath.onion.packets import Packet
 from simulations.virtual.heap import EventHeap, Promise
-from simulations.virtual.shared import Neighbour
 from simulations.virtual.wires import End, Fabric
-
-FIRST_HOP = Edge(-1, 0)
 
 
 class Connection:
@@ -139,7 +139,7 @@ async def connect(name: str, fabric: Fabric, neighbour: Neighbour, geometry: Geo
     connection = Connection(name, fabric.heap, geometry)
     made: Promise[End | None] = Promise(fabric.heap)
     arrived = _Arrival(made)
-    fabric.call(connection, neighbour.address, neighbour.key_hash, arrived.take)
+    fabric.call(connection, str(neighbour), neighbour.key_hash, arrived.take)
     try:
         end = await made
     finally:
@@ -164,3 +164,55 @@ class _Arrival:
             self._made.keep(end)
         elif end is not None:
             end.close()
+
+
+class Connections:
+    """One connection to each neighbour of a client, made when first needed, shared by everything."""
+
+    def __init__(self, name: str, fabric: Fabric, geometry: Geometry) -> None:
+        self._name, self._fabric, self._geometry = name, fabric, geometry
+        self._open: dict[Neighbour, Connection] = {}
+        self._making: dict[Neighbour, list[Promise[Connection]]] = {}
+
+    async def to(self, neighbour: Neighbour) -> Connection:
+        """An open connection; the caller sets the deadline.
+
+        Raises:
+            UnreachableError: nobody answers there, or somebody else does.
+        """
+        known = self._open.get(neighbour)
+        if known is not None and known.is_usable:
+            return known
+        waiting = self._making.get(neighbour)
+        if waiting is None:
+            waiting = self._making[neighbour] = []
+            # On its own, so that whoever asked first may give up without the others.
+            self._fabric.heap.spawn(self._make(neighbour, waiting))
+        promise: Promise[Connection] = Promise(self._fabric.heap)
+        waiting.append(promise)
+        return await promise
+
+    async def _make(self, neighbour: Neighbour, waiting: list[Promise[Connection]]) -> None:
+        try:
+            connection = await connect(self._name, self._fabric, neighbour, self._geometry)
+        except UnreachableError as error:
+            del self._making[neighbour]
+            for promise in waiting:
+                promise.break_off(error)
+            return
+        del self._making[neighbour]
+        self._open[neighbour] = connection
+        self._close_surplus(neighbour)
+        for promise in waiting:
+            promise.keep(connection)
+
+    def _close_surplus(self, newest: Neighbour) -> None:
+        in_flight = {neighbour: connection.in_flight for neighbour, connection in self._open.items()}
+        for neighbour in surplus(in_flight, newest):
+            self._open.pop(neighbour).close()
+
+    def close(self) -> None:
+        """Close all of them; what is under way fails, and the next use makes new ones."""
+        for connection in self._open.values():
+            connection.close()
+        self._open.clear()

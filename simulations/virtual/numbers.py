@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from onionpath.service.calls import ServiceId
-
 # Of a relay: how long it drains, and how often it looks whether it is done.
 DRAIN_S: Final = 10.0
 DRAIN_LOOK_EVERY_S: Final = 0.05
 # Of an authority that waits for its first relays.
 AUTHORITY_TICK_S: Final = 0.1
-# Of a client: services that may be asked again although a reply was lost.
-REPEATABLE: Final = frozenset({ServiceId.ECHO, ServiceId.DIRECTORY})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from onionpath.client.client import DEFAULT_DEADLINE_S
+from onionpath.client.attempts import DEFAULT_DEADLINE_S
 from onionpath.crypto.identity import RelayId
 from onionpath.errors import Edge
 from onionpath.injected import UnixTime
@@ -76,3 +76,16 @@ class Outcome:
     def reason(self) -> Reason:
         """Why it was refused."""
         return self.answer.head.reason if self.answer is not None else Reason.NONE
+
+
+class Request:
+    """A request under way; ``outcome`` is there once it has ended."""
+
+    def __init__(self, started_at: UnixTime) -> None:
+        self.started_at = started_at
+        self.outcome: Outcome | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether there is an outcome."""
+        return self.outcome is not None

@@ -7,28 +7,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 
 from onionpath.crypto.identity import RelayId
 from onionpath.directory.directory import Directory
+from onionpath.link.neighbour import Neighbour
 from onionpath.service.directory import Publication
 
 KEPT = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbour:
-    """Where a relay listens, and the hash of its link key."""
-
-    address: str
-    key_hash: bytes
-
-
-def neighbour_of(directory: Directory, relay_id: RelayId) -> Neighbour:
-    """A relay as the directory describes it."""
-    descriptor = directory.relays[relay_id].descriptor
-    return Neighbour(str(descriptor.addresses[0]), descriptor.link_key_hash)
 
 
 class SharedDirectories:
@@ -69,7 +56,8 @@ class SharedDirectories:
         """Where each relay listens."""
         found = self._neighbours.get(id(directory))
         if found is None:
-            found = {relay_id: neighbour_of(directory, relay_id) for relay_id in directory.relays}
+            relays = directory.relays.items()
+            found = {relay_id: Neighbour.of_relay(relay.descriptor) for relay_id, relay in relays}
             if self._is_kept(directory):
                 self._neighbours[id(directory)] = found
         return found

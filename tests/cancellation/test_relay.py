@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from onionpath.client.connection import Connection, Endpoint
+from onionpath.client.connection import Connection
 from onionpath.client.connection import connect as connect_client
 from onionpath.errors import UnreachableError
 from onionpath.injected import UnixTime
@@ -358,9 +358,7 @@ async def test_one_poisoned_and_one_cancelled_call_leave_fifty_siblings_alone(tm
     with trio.fail_after(10):
         async with trio.open_nursery() as nursery:
             await nursery.start(node.serve)
-            connection = await connect_client(
-                Endpoint(*node.neighbour), PARAMETERS.geometry, client_context()
-            )
+            connection = await connect_client(node.neighbour, PARAMETERS.geometry, client_context())
             nursery.start_soon(connection.run)
             cancelled = trio.CancelScope()
 

@@ -221,8 +221,8 @@ async def test_a_clock_that_is_hours_off_is_named_as_the_likely_cause(world: Wor
 async def test_a_disk_that_cannot_be_written_does_not_end_a_running_client(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("onionpath.client.directory_keeper.RETRY_S", 0.01)
-    monkeypatch.setattr("onionpath.client.directory_keeper.JITTER_S", 0.0)
+    monkeypatch.setattr("onionpath.client.directory_schedule.RETRY_S", 0.01)
+    monkeypatch.setattr("onionpath.client.directory_schedule.JITTER_S", 0.0)
     async with Client(world.root, state=tmp_path) as client:
         assert client._running is not None
         client._running.background.cancel()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from onionpath.client import client as program_client
 from simulations.virtual import numbers
 
 RELAY = Path(__file__).parents[2] / "relay"
@@ -26,7 +25,3 @@ def test_a_virtual_relay_drains_as_long_as_a_real_one_and_looks_as_often() -> No
 
 def test_a_virtual_authority_looks_for_its_first_relays_as_often_as_a_real_one() -> None:
     assert {numbers.AUTHORITY_TICK_S} == written_in_relay(r"(?m)^TICK_S = ([\d.]+)")
-
-
-def test_a_virtual_client_repeats_what_a_real_one_repeats() -> None:
-    assert program_client._REPEATABLE == numbers.REPEATABLE

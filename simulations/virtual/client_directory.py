@@ -1,0 +1,107 @@
+"""A client's directory in virtual time: the schedule and the checks of the production keeper."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from onionpath.client.directory_schedule import (
+    FETCH_TIMEOUT_S,
+    ISOLATIONS,
+    RETRY_S,
+    refresh_in_s,
+    sources,
+)
+from onionpath.directory.directory import Directory
+from onionpath.directory.document import SeenDocument
+from onionpath.errors import OnionPathError, UnreachableError
+from onionpath.injected import UnixTime
+from onionpath.link.frames import CallBody
+from onionpath.link.neighbour import Neighbour
+from onionpath.onion.geometry import SizeClass
+from onionpath.onion.statuses import ReplyStatus
+from onionpath.service.calls import ServiceId
+from onionpath.service.directory_fetch import DirectoryFetch
+from simulations.virtual.chance import stream
+from simulations.virtual.connections import Connections
+from simulations.virtual.relays import World
+
+Ask = Callable[[bytes], Awaitable[bytes]]
+
+
+class ClientDirectory:
+    """The newest verified directory of one client.
+
+    Args:
+        directory: what it starts from; None fetches one.
+        through_path: one call of the directory service, over a path of this isolation key.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        *,
+        directory: Directory | None,
+        connections: Connections,
+        through_path: Callable[[str, bytes], Awaitable[bytes]],
+        clock: Callable[[], UnixTime],
+    ) -> None:
+        self._world, self._name, self._heap = world, name, world.heap
+        self._connections, self._through_path, self._clock = connections, through_path, clock
+        self._choice = stream(world.seed, "directory", name)
+        self._seen: SeenDocument | None = directory.seen if directory is not None else None
+        self.newest = directory
+
+    async def refresh_forever(self) -> None:
+        """Fetch the first directory and then each new one."""
+        while self.newest is None:
+            await self._fetch_directly()
+            if self.newest is None:
+                await self._heap.sleep(RETRY_S)
+        while True:
+            wait_s = refresh_in_s(self.newest.document, now=self._clock(), choice=self._choice)
+            await self._heap.sleep(wait_s)
+            for isolation in ISOLATIONS:
+                await self._fetch(partial(self._through_path, isolation))
+            if not self._is_fresh:
+                await self._fetch_directly()
+
+    @property
+    def _is_fresh(self) -> bool:
+        return self.newest is not None and self.newest.is_fresh(self._clock())
+
+    async def _fetch_directly(self) -> None:
+        for source in sources(self._world.root, self.newest, choice=self._choice):
+            await self._fetch(partial(self._directly, source.neighbour))
+            if self._is_fresh:
+                return
+
+    async def _directly(self, neighbour: Neighbour, body: bytes) -> bytes:
+        connection = await self._connections.to(neighbour)
+        answer = await connection.call(CallBody(ServiceId.DIRECTORY, SizeClass.LARGE, body))
+        if answer.status != ReplyStatus.ANSWERED:
+            raise UnreachableError("the directory is not served there now")
+        return answer.body
+
+    async def _fetch(self, ask: Ask) -> None:
+        basis = self._world.shared.basis(self.newest)
+        fetch = DirectoryFetch(self._world.root, known=basis, seen=self._seen)
+        try:
+            directory = await self._heap.within(FETCH_TIMEOUT_S, self._finish(fetch, ask))
+        except (OnionPathError, TimeoutError) as error:
+            self._note("not_fetched", type(error).__name__)
+            return
+        if directory is not basis:
+            self.newest = self._world.shared.intern(directory)
+            self._seen = self.newest.seen
+            self._note("directory_refreshed", str(directory.document.number))
+
+    async def _finish(self, fetch: DirectoryFetch, ask: Ask) -> Directory:
+        while True:
+            directory = fetch.take(await ask(fetch.next_call()), now=self._clock())
+            if directory is not None:
+                return directory
+
+    def _note(self, kind: str, outcome: str) -> None:
+        self._world.fabric.record.note(self._heap.now, self._name, kind, outcome=outcome)
