@@ -104,7 +104,7 @@ def outcome_for_guard(speaker: int | None, *, hops: int, second_is_blamed: bool)
 
     Args:
         speaker: index of the last hop whose seal opened in the reply; None without any.
-        second_is_blamed: others than this guard have shown the second relay to be at fault (``Blame.is_blamed``).
+        second_is_blamed: more than one word stands against the second relay (``Blame.is_blamed``).
     """
     if speaker is not None and speaker >= hops - 1:
         return Outcome.CARRIED

@@ -1,29 +1,34 @@
 """Drawing a path: the last hop first, because it has the most conditions, then the first, then the middles.
 
-Nothing here remembers anything; sticky guards and middles come in as arguments.
-Spec: docs/specs/directory.md §7.1.
+Nothing here remembers what happened; sticky guards and middles and what to avoid come in as arguments.
+Spec: docs/specs/paths.md §1.6.
 """
 
 from __future__ import annotations
 
 import random
 from bisect import bisect_right
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import accumulate
 
 from onionpath.crypto.identity import RelayId
 from onionpath.directory.directory import Directory, Relay
-from onionpath.errors import NoPathError, OnionPathError
+from onionpath.errors import NoPathError
 from onionpath.injected import UnixTime
-from onionpath.path.constraints import Taken
-from onionpath.service.exit_policy import ExitPolicy
+from onionpath.path.blame import NOTHING_AVOIDED, Avoided
+from onionpath.path.constraints import Constraints
+from onionpath.path.roles import NO_CONSTRAINTS, Purpose
+from onionpath.path.rules import Refusal, Rules, drawing_order
 
 # In a network of ten relays that is every choice; in a larger one, where so many choices have failed, the
 # constraints leave next to nothing, and the caller should hear so in time.
 MAX_DEAD_ENDS = 256
+# Where half of the weight is ruled out, one draw in 65,000 falls back to looking at every relay.
+QUICK_DRAWS = 16
+# One for each port and required exit in use; a table of 2,000 relays takes 32 KB.
+MAX_TABLES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +37,134 @@ class Path:
 
     relays: tuple[Relay, ...]
 
+    @classmethod
+    def drawn(cls, relays: Sequence[Relay]) -> Path:
+        """The path of relays that are given in the order of drawing."""
+        last, *others = relays
+        return cls((*others, last))
 
-Refusal = Callable[[Relay], str | None]
-"""Says by name why a relay may not stand at one position, or None."""
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """Why how many relays could not stand at one position, beside the relays drawn before it.
+
+    Args:
+        position: from 0 for the first hop.
+        relays: how many the directory has.
+        reasons: how many of them were refused for what; one that breaks several constraints counts for the first.
+    """
+
+    position: int
+    relays: int
+    reasons: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class WeightTable:
+    """Relays of positive weight with the sums of their weights, so that a draw costs one number and a bisection."""
+
+    relays: tuple[Relay, ...]
+    sums: tuple[int, ...]
+
+    @classmethod
+    def of(cls, relays: Sequence[Relay]) -> WeightTable:
+        """The table of these relays, in this order."""
+        return cls(tuple(relays), tuple(accumulate(relay.weight for relay in relays)))
+
+    def draw(self, choice: random.Random) -> Relay:
+        """One of them, with the probability of its weight; there is at least one."""
+        # randrange draws again instead of taking a remainder, so that no relay is favoured.
+        return self.relays[bisect_right(self.sums, choice.randrange(self.sums[-1]))]
+
+
+def weighted_choice(relays: Sequence[Relay], choice: random.Random) -> Relay:
+    """One of them, with the probability of its weight; the weights are positive."""
+    return WeightTable.of(relays).draw(choice)
+
+
+class Chooser:
+    """Draws paths from one directory; keep it as long as the directory, because it makes its tables once.
+
+    Args:
+        directory: verified, and checked by the caller to be usable.
+    """
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self._tables: OrderedDict[Purpose, tuple[WeightTable, ...]] = OrderedDict()
+        self._hops = directory.document.parameters.hops
+
+    def choose(
+        self,
+        purpose: Purpose,
+        *,
+        choice: random.Random,
+        now: UnixTime,
+        excluded: Collection[RelayId] = (),
+        avoided: Avoided = NOTHING_AVOIDED,
+    ) -> Path:
+        """Draw a path of the network's length, each relay with the probability of its weight.
+
+        Args:
+            choice: ``random.SystemRandom()`` in the world, seeded in simulations.
+            excluded: relays that may stand nowhere.
+            avoided: what stands on no path as long as another path is possible.
+
+        Raises:
+            NoPathError: nothing satisfies all of it; ``reasons`` counts the relays refused at the last dead end.
+        """
+        tables = self._tables_for(purpose)
+        if avoided:
+            search = _Search(tables, self._rules(purpose, excluded, avoided, now), choice)
+            if drawn := search.extend(()):
+                return Path.drawn(drawn)
+        search = _Search(tables, self._rules(purpose, excluded, NOTHING_AVOIDED, now), choice)
+        if drawn := search.extend(()):
+            return Path.drawn(drawn)
+        reasons = search.reasons()
+        raise NoPathError(f"no path: {_sentence(reasons)}", reasons=reasons)
+
+    def explain(
+        self,
+        purpose: Purpose,
+        path: Path,
+        *,
+        now: UnixTime,
+        excluded: Collection[RelayId] = (),
+        avoided: Avoided = NOTHING_AVOIDED,
+    ) -> tuple[Refusals, ...]:
+        """For each position of a path, in the order of drawing, who was refused there and why."""
+        rules = self._rules(purpose, excluded, avoided, now)
+        *others, last = path.relays
+        drawn = (last, *others)
+        return tuple(
+            Refusals(rules.positions[count], len(self._directory.relays), rules.count(drawn[:count]))
+            for count in range(len(drawn))
+        )
+
+    def _rules(
+        self, purpose: Purpose, excluded: Collection[RelayId], avoided: Avoided, now: UnixTime
+    ) -> Rules:
+        return Rules(self._directory, purpose, excluded, avoided, now)
+
+    def _tables_for(self, purpose: Purpose) -> tuple[WeightTable, ...]:
+        """What may stand at each position, in the order of drawing, as far as that never changes."""
+        tables = self._tables.pop(purpose, None) or tuple(
+            self._table(purpose, position) for position in drawing_order(self._hops)
+        )
+        self._tables[purpose] = tables
+        while len(self._tables) > MAX_TABLES:
+            self._tables.popitem(last=False)
+        return tables
+
+    def _table(self, purpose: Purpose, position: int) -> WeightTable:
+        return WeightTable.of(
+            [
+                relay
+                for relay in self._directory.relays.values()
+                if relay.weight > 0 and purpose.refusal(relay, position, hops=self._hops) is None
+            ]
+        )
 
 
 def choose_path(
@@ -48,144 +178,73 @@ def choose_path(
     now: UnixTime,
     guards: Collection[RelayId] | None = None,
     middles: Collection[RelayId] | None = None,
+    constraints: Constraints = NO_CONSTRAINTS,
+    avoided: Avoided = NOTHING_AVOIDED,
 ) -> Path:
-    """Draw a path of the network's length, each relay with the probability of its weight.
+    """Draw one path; who draws many from one directory keeps a ``Chooser``.
 
     Args:
-        serves: service that the last hop must offer.
-        port: TCP port that the last hop's exit policy must allow.
-        required_exit: the only relay that may be last.
-        excluded: relays that may stand nowhere.
-        choice: ``random.SystemRandom()`` in the world, seeded in simulations.
-        guards: the only relays that may be first.
-        middles: the only relays that may be second.
+        excluded, choice, avoided: see ``Chooser.choose``; the others: see ``Purpose``.
 
     Raises:
-        NoPathError: nothing satisfies all of it; ``reasons`` counts the relays refused at the last dead end.
+        NoPathError: see ``Chooser.choose``.
     """
-    parameters = directory.document.parameters
-    conditions = _conditions(serves, port, required_exit, guards, middles, hops=parameters.hops)
-    relays = [relay for relay in directory.relays.values() if relay.relay_id not in excluded]
-    usable = [relay for relay in relays if relay.descriptor.packet_key(now) is not None and relay.weight > 0]
-    search = _Search(usable, conditions, parameters.distinct_subnets, choice)
-    chosen = search.extend(())
-    if chosen is None:
-        reasons = search.reasons + _unusable(directory, relays, now)
-        raise NoPathError(f"no path: {_sentence(reasons)}", reasons=reasons)
-    last, *others = chosen
-    return Path((*others, last))
-
-
-def weighted_choice(relays: Sequence[Relay], choice: random.Random) -> Relay:
-    """One of them, with the probability of its weight; the weights are positive."""
-    ends = list(accumulate(relay.weight for relay in relays))
-    # randrange draws again instead of taking a remainder, so that no relay is favoured.
-    return relays[bisect_right(ends, choice.randrange(ends[-1]))]
+    purpose = Purpose(
+        serves,
+        port,
+        required_exit,
+        None if guards is None else frozenset(guards),
+        None if middles is None else frozenset(middles),
+        constraints,
+    )
+    return Chooser(directory).choose(purpose, choice=choice, now=now, excluded=excluded, avoided=avoided)
 
 
 class _Search:
-    """A depth-first search that draws instead of enumerating; ``reasons`` describes its last dead end."""
+    """A depth-first search that draws instead of enumerating."""
 
-    def __init__(
-        self,
-        usable: Sequence[Relay],
-        conditions: Sequence[Refusal],
-        distinct_subnets: bool,
-        choice: random.Random,
-    ) -> None:
-        self.usable, self.conditions, self.choice = usable, conditions, choice
-        self.distinct_subnets = distinct_subnets
-        self.reasons: Counter[str] = Counter()
-        self.dead_ends = 0
+    def __init__(self, tables: tuple[WeightTable, ...], rules: Rules, choice: random.Random) -> None:
+        self._tables, self._rules, self._choice = tables, rules, choice
+        self._dead_end: tuple[Relay, ...] = ()
+        self._dead_ends = 0
 
-    def extend(self, chosen: tuple[Relay, ...]) -> tuple[Relay, ...] | None:
-        """Complete the relays chosen so far, in the order of drawing, or None."""
-        if len(chosen) == len(self.conditions):
-            return chosen
-        for relay in self._draws(self._candidates(chosen)):
-            complete = self.extend((*chosen, relay))
-            if complete is not None or self.dead_ends >= MAX_DEAD_ENDS:
+    def extend(self, drawn: tuple[Relay, ...]) -> tuple[Relay, ...] | None:
+        """Complete the relays drawn so far, in the order of drawing, or None."""
+        if len(drawn) == len(self._tables):
+            return drawn
+        for relay in self._draws(drawn):
+            complete = self.extend((*drawn, relay))
+            if complete is not None or self._dead_ends >= MAX_DEAD_ENDS:
                 return complete
         return None
 
-    def _candidates(self, chosen: tuple[Relay, ...]) -> list[Relay]:
-        taken = Taken.by(chosen, distinct_subnets=self.distinct_subnets)
-        condition = self.conditions[len(chosen)]
-        reasons: Counter[str] = Counter()
-        candidates = []
-        for relay in self.usable:
-            reason = condition(relay) or taken.refusal(relay.descriptor)
-            if reason is None:
-                candidates.append(relay)
-            else:
-                reasons[reason] += 1
-        if not candidates:
-            self.dead_ends += 1
-            self.reasons = reasons
-        return candidates
+    def reasons(self) -> Counter[str]:
+        """Why how many relays were refused at the last dead end."""
+        return self._rules.count(self._dead_end)
 
-    def _draws(self, candidates: list[Relay]) -> Iterator[Relay]:
-        while candidates:
-            relay = weighted_choice(candidates, self.choice)
-            candidates.remove(relay)
+    def _draws(self, drawn: tuple[Relay, ...]) -> Iterator[Relay]:
+        """The relays that may stand next, each once, drawn by weight among those not given yet."""
+        table, refusal = self._tables[len(drawn)], self._rules.beside(drawn)
+        first = self._quick_draw(table, refusal)
+        if first is not None:
+            yield first
+        rest = [relay for relay in table.relays if relay is not first and refusal(relay) is None]
+        if first is None and not rest:
+            self._dead_ends += 1
+            self._dead_end = drawn
+        while rest:
+            relay = weighted_choice(rest, self._choice)
+            rest.remove(relay)
             yield relay
 
-
-def _conditions(
-    serves: int | None,
-    port: int | None,
-    required_exit: RelayId | None,
-    guards: Collection[RelayId] | None,
-    middles: Collection[RelayId] | None,
-    *,
-    hops: int,
-) -> list[Refusal]:
-    """The condition of each position, in the order of drawing: last, first, second, …"""
-
-    def last(relay: Relay) -> str | None:
-        if required_exit is not None and relay.relay_id != required_exit:
-            return "not-the-required-exit"
-        if serves is not None and serves not in relay.descriptor.services:
-            return "service-not-offered"
-        if port is not None and not _may_allow_port(relay.descriptor.exit_policy, port):
-            return "port-not-allowed"
+    def _quick_draw(self, table: WeightTable, refusal: Refusal) -> Relay | None:
+        """Draw from the whole table until somebody fits: the same probabilities as among those who fit."""
+        # Where the constraints once left nobody they are tight, and draws would mostly be in vain.
+        for _ in range(QUICK_DRAWS if table.relays and not self._dead_ends else 0):
+            relay = table.draw(self._choice)
+            if refusal(relay) is None:
+                return relay
         return None
-
-    def first(relay: Relay) -> str | None:
-        return "not-a-guard" if guards is not None and relay.relay_id not in guards else None
-
-    def second(relay: Relay) -> str | None:
-        return "not-a-chosen-middle" if middles is not None and relay.relay_id not in middles else None
-
-    def other(relay: Relay) -> str | None:
-        return None
-
-    order: list[Refusal] = [last, first, second, other, other]
-    return order[:hops]
-
-
-@lru_cache(maxsize=4096)
-def _may_allow_port(rules: tuple[str, ...], port: int) -> bool:
-    if not rules:
-        return False
-    try:
-        return ExitPolicy.parse(rules).may_allow_port(port)
-    except OnionPathError:
-        # Rules that we cannot read are a relay that we cannot use as an exit, and a fine middle.
-        return False
-
-
-def _unusable(directory: Directory, relays: Sequence[Relay], now: UnixTime) -> Counter[str]:
-    without_key = sum(relay.descriptor.packet_key(now) is None for relay in relays)
-    without_weight = sum(
-        relay.weight == 0 and relay.descriptor.packet_key(now) is not None for relay in relays
-    )
-    counts = {
-        "excluded": len(directory.relays) - len(relays),
-        "no-valid-key": without_key,
-        "no-weight": without_weight,
-    }
-    return +Counter(counts)
 
 
 def _sentence(reasons: Counter[str]) -> str:

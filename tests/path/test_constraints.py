@@ -1,25 +1,33 @@
+from ipaddress import ip_network
+
 import pytest
 
 from onionpath.directory.address import Address
 from onionpath.directory.descriptor import Descriptor
 from onionpath.directory.directory import Relay
-from onionpath.path.constraints import Taken, subnet
+from onionpath.path.constraints import Constraints, Taken, subnets_of
+from onionpath.path.countries import Countries
 from tests.directory.networks import descriptor, identity
 
 
 @pytest.mark.parametrize(
-    ("network", "host"),
+    ("networks", "host"),
     [
-        ("1.2.0.0/16", "1.2.3.4"),
-        ("1.2.0.0/16", "1.2.255.255"),
-        ("1.2.0.0/16", "::ffff:1.2.3.4"),
-        ("1.2.0.0/16", "2002:102:304::1"),
-        ("2a00:1450::/32", "2a00:1450:4001::1"),
-        ("2a00:1451::/32", "2a00:1451::"),
+        ({"1.2.0.0/16"}, "1.2.3.4"),
+        ({"1.2.0.0/16"}, "1.2.255.255"),
+        ({"1.2.0.0/16"}, "::ffff:1.2.3.4"),
+        ({"1.2.0.0/16"}, "::1.2.3.4"),
+        ({"1.2.0.0/16"}, "64:ff9b::102:304"),
+        ({"1.2.0.0/16"}, "2002:102:304::1"),
+        ({"1.2.0.0/16"}, "2001:0:909:909:0:ffff:fefd:fcfb"),
+        ({"1.2.0.0/16", "2a00:1450::/32"}, "2a00:1450::5efe:102:304"),
+        ({"1.2.0.0/16", "2a00:1450::/32"}, "2a00:1450::200:5efe:102:304"),
+        ({"2a00:1450::/32"}, "2a00:1450:4001::1"),
+        ({"2a00:1451::/32"}, "2a00:1451::"),
     ],
 )
-def test_the_network_of_an_address(network: str, host: str) -> None:
-    assert network == subnet(host)
+def test_the_networks_of_an_address(networks: set[str], host: str) -> None:
+    assert networks == subnets_of(host)
 
 
 def refusal(one: Descriptor, two: Descriptor, *, distinct_subnets: bool = True) -> str | None:
@@ -44,7 +52,13 @@ def test_a_family_counts_when_only_one_side_declares_it() -> None:
 
 @pytest.mark.parametrize(
     ("one", "two"),
-    [("1.2.3.4", "1.2.200.1"), ("2a00:1450:1::1", "2a00:1450:2::1"), ("1.2.3.4", "2002:102:304::1")],
+    [
+        ("1.2.3.4", "1.2.200.1"),
+        ("2a00:1450:1::1", "2a00:1450:2::1"),
+        ("1.2.3.4", "2002:102:304::1"),
+        # Whoever owns the prefix writes what he likes behind it.
+        ("2a00:1450::5efe:102:304", "2a00:1450::5efe:506:708"),
+    ],
 )
 def test_addresses_in_one_network_do_not_share_a_path(one: str, two: str) -> None:
     first, second = (
@@ -60,3 +74,52 @@ def test_every_address_of_a_relay_counts() -> None:
     six = descriptor(2, addresses=(Address("2a00:1450::2", 443),))
 
     assert "same-network" == refusal(both, six)
+
+
+COUNTRIES = Countries.parse("1.2.0.0/16,NL\n2a00:1450::/32,DE\n")
+DUTCH = Relay(descriptor(1, addresses=(Address("1.2.3.4", 443),)), 1)
+GERMAN = Relay(descriptor(2, addresses=(Address("2a00:1450::1", 443),)), 1)
+BOTH = Relay(descriptor(3, addresses=(Address("1.2.3.4", 443), Address("2a00:1450::1", 443))), 1)
+UNKNOWN = Relay(descriptor(4), 1)
+
+
+def test_without_wishes_nobody_is_refused() -> None:
+    assert [None, None] == [Constraints().refusal(BOTH), Constraints().exit_refusal(BOTH)]
+
+
+def test_an_excluded_relay_is_refused() -> None:
+    constraints = Constraints(excluded_relays=frozenset({DUTCH.relay_id}))
+
+    assert ["excluded", None] == [constraints.refusal(DUTCH), constraints.refusal(GERMAN)]
+
+
+@pytest.mark.parametrize(
+    "host", ["1.2.3.4", "2002:102:304::1", "2a00:1450::5efe:102:304", "64:ff9b::102:304"]
+)
+def test_an_excluded_network_is_refused_however_its_addresses_are_written(host: str) -> None:
+    constraints = Constraints(excluded_networks=(ip_network("1.2.3.0/24"),))
+    relay = Relay(descriptor(1, addresses=(Address("9.9.9.9", 443), Address(host, 443))), 1)
+
+    assert ["excluded-network", None] == [constraints.refusal(relay), constraints.refusal(GERMAN)]
+
+
+def test_one_address_in_an_excluded_country_is_enough() -> None:
+    constraints = Constraints(excluded_countries=frozenset({"NL"}), countries=COUNTRIES)
+
+    assert ["excluded-country", None, "excluded-country", None] == [
+        constraints.refusal(relay) for relay in (DUTCH, GERMAN, BOTH, UNKNOWN)
+    ]
+
+
+def test_an_exit_is_in_no_country_but_the_wanted_ones() -> None:
+    constraints = Constraints(exit_countries=frozenset({"NL"}), countries=COUNTRIES)
+
+    assert [None, "exit-country-not-wanted", "exit-country-not-wanted", "exit-country-not-wanted"] == [
+        constraints.exit_refusal(relay) for relay in (DUTCH, GERMAN, BOTH, UNKNOWN)
+    ]
+
+
+def test_only_the_wanted_exits_are_last() -> None:
+    constraints = Constraints(exits=frozenset({DUTCH.relay_id}))
+
+    assert [None, "exit-not-wanted"] == [constraints.exit_refusal(relay) for relay in (DUTCH, GERMAN)]
