@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 
 from onionpath.errors import Edge, PeerError
 from onionpath.injected import Entropy, UnixTime
-from onionpath.link.frames import Frame, Kind
+from onionpath.link.frames import Frame
 from onionpath.onion.geometry import SizeClass
 from onionpath.onion.native import NativeOnion
-from onionpath.onion.packets import Hop, OnionCall, ReplyOpener, Wrapped
+from onionpath.onion.packets import Hop, OnionCall, Wrapped
 from onionpath.onion.replay import slot_at
-from onionpath.onion.statuses import ReplyStatus
 from onionpath.service.calls import ServiceId
 from relay.authority.measures import Broken
 from relay.authority.probe_paths import Probe
@@ -34,21 +33,16 @@ class Echo:
 
     def broken(self, onion: NativeOnion, frame: Frame) -> Broken | None:
         """Where it broke by this frame's word, or None if it is the echo."""
-        opener = self.wrapped.opener
-        if frame.kind is not Kind.REPLY or frame.size_class is not opener.reply_class or frame.depth:
-            return Broken(US_TO_FIRST)
-        return self._opened(onion, opener, frame)
-
-    def _opened(self, onion: NativeOnion, opener: ReplyOpener, frame: Frame) -> Broken | None:
+        # A REJECT has no body, and a reply of another class or depth a body of another length: none of them opens.
         try:
-            answer = onion.open_reply(opener, frame.body)
+            answer = onion.open_reply(self.wrapped.opener, frame.body)
         except PeerError as error:
             hop = error.hop or 0
             return Broken(Edge(hop - 1, hop))
         if answer.hop < self.last:
             return Broken(Edge(answer.hop, answer.hop + 1))
-        if answer.head.status is not ReplyStatus.ANSWERED or answer.body != self.body:
-            # Its own word, or a wrong one: blamed on the pair like everything else, so there is one rule.
+        if answer.body != self.body:
+            # It refused, or lied, and said so itself: blamed on the pair like everything else, so there is one rule.
             return Broken(Edge(self.last - 1, self.last))
         return None
 

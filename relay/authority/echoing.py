@@ -76,8 +76,7 @@ class Echoer:
 
     async def _carry_out(self, probe: Probe, hops: tuple[Hop, ...]) -> Outcome:
         onion = NativeOnion(self.parameters.geometry, self.network_id)
-        first = probe.path[0].descriptor
-        neighbour = Neighbour(first.addresses[0].host, first.addresses[0].port, first.link_key_hash)
+        neighbour = Neighbour.of_relay(probe.path[0].descriptor)
         echoed: Outcome = Broken(US_TO_FIRST)
         with trio.move_on_after(_patience_s(len(hops))) as waiting:
             try:

@@ -69,7 +69,7 @@ BROKEN: dict[str, tuple[Edge, Callable[[Echo], Frame]]] = {
     ),
     "the first changes the class": (
         Edge(-1, 0),
-        lambda echo: reply(echo, ANSWERED, by=2)._replace(size_class=SizeClass.LARGE),
+        lambda echo: reply(an_echo(SizeClass.LARGE), ANSWERED, by=2),
     ),
     "the first forges": (
         Edge(-1, 0),

@@ -16,7 +16,7 @@ from onionpath.directory.directory import Relay
 from onionpath.injected import UnixTime
 from onionpath.onion.geometry import Geometry, SizeClass
 from relay.authority.measures import Measure
-from relay.authority.probe_paths import TURNS_PER_PERIOD, Probe, Rules, Schedule, next_probe
+from relay.authority.probe_paths import TURNS_PER_PERIOD, Probe, Rules, Schedule, Turn, next_probe
 from tests.directory.networks import NOW, descriptor, identity
 
 PERIOD_S = 3_600.0
@@ -75,6 +75,20 @@ def test_no_relay_carries_more_than_its_budget_in_a_period(seed: int, count: int
         carried.update(dict.fromkeys(probe.relay_ids, RULES.bytes_of(probe.train)))
 
     assert max(carried.values()) <= RULES.budget_bytes
+
+
+def test_whoever_has_carried_his_budget_has_no_turn_before_the_next_period() -> None:
+    known = relays(5)
+    one = identity(0).relay_id
+    start = UnixTime(NOW - NOW % PERIOD_S)
+    full = Schedule(int(NOW // PERIOD_S), {one: Turn(start)}, {one: RULES.budget_bytes})
+
+    def probe_of(schedule: Schedule, now: float) -> Probe | None:
+        return next_probe(schedule, known, {}, RULES, busy=(), now=UnixTime(now), choice=Random(1))[1]
+
+    assert probe_of(replace(full, spent_bytes={}), start) is not None
+    assert probe_of(full, start) is None
+    assert probe_of(full, start + PERIOD_S) is not None
 
 
 @given(SEEDS)
