@@ -7,34 +7,18 @@ one. ``onionpath.service.stream_client`` decides which calls to make; this file 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 from anyio import TypedAttributeSet, typed_attribute
 from anyio.abc import ByteStream
 
-from onionpath.client.path_pool import ReadyPath
-from onionpath.client.refusals import stream_refusal
+from onionpath.client.stream_path import Carrier, StreamPath
 from onionpath.crypto.identity import RelayId
-from onionpath.errors import Edge, OnionPathError
+from onionpath.errors import OnionPathError
 from onionpath.onion.geometry import Geometry
-from onionpath.onion.packets import Answer, OnionCall
-from onionpath.onion.statuses import ReplyStatus
-from onionpath.service.stream import StreamReply
 from onionpath.service.stream_client import ClientCall, StreamClient
-
-
-class Carrier(Protocol):
-    """What a stream needs of its client: paths to one exit, and calls over them."""
-
-    async def path_to_exit(self) -> ReadyPath: ...
-
-    def is_current(self, ready: ReadyPath) -> bool: ...
-
-    def retire(self, ready: ReadyPath, edge: Edge | None) -> None: ...
-
-    async def exchange(self, ready: ReadyPath, call: OnionCall, *, timeout_s: float) -> Answer: ...
 
 
 class StreamAttribute(TypedAttributeSet):
@@ -52,10 +36,8 @@ class OnionStream(ByteStream):
     """
 
     def __init__(self, carrier: Carrier, *, token: bytes, host: str, port: int, geometry: Geometry) -> None:
-        self._carrier = carrier
         self._end = StreamClient(token=token, host=host, port=port, geometry=geometry)
-        self._ready: ReadyPath | None = None
-        self._choosing = anyio.Lock()
+        self._path = StreamPath(carrier, self._end, changed=self._notify)
         self._closed = False
         self._changed = anyio.Event()
         self._scope = anyio.CancelScope()
@@ -63,7 +45,7 @@ class OnionStream(ByteStream):
     @property
     def path(self) -> tuple[RelayId, ...]:
         """The relays that carry the stream now, first hop first; none while it moves to others."""
-        return tuple(hop.relay_id for hop in self._ready.hops) if self._ready else ()
+        return self._path.relays
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
@@ -81,7 +63,7 @@ class OnionStream(ByteStream):
         Raises:
             RefusedError: the exit refused, or the destination did. UnreachableError: no path held.
         """
-        await self._exchange(self._end.opening(now=anyio.current_time()))
+        await self._path.exchange(self._end.opening(now=anyio.current_time()))
 
     async def run(self) -> None:
         """Keep calls under way until the stream is closed or broken; the client runs this."""
@@ -104,41 +86,12 @@ class OnionStream(ByteStream):
 
     async def _make(self, call: ClientCall) -> None:
         try:
-            reply = await self._exchange(call)
+            reply = await self._path.exchange(call)
         except OnionPathError as error:
             self._end.failed(call, error, now=anyio.current_time())
         else:
             self._end.answered(call, reply, now=anyio.current_time())
         self._notify()
-
-    async def _exchange(self, call: ClientCall) -> StreamReply:
-        ready = await self._path()
-        try:
-            answer = await self._carrier.exchange(ready, call.packet(), timeout_s=call.timeout_s)
-        except OnionPathError as error:
-            # One failure is enough for all calls that are under way on this path.
-            if self._ready is ready and self._end.blames_path(call, error):
-                self._ready = None
-                self._carrier.retire(ready, getattr(error, "edge", None))
-                self._end.left_path(error)
-                self._notify()
-            raise
-        if answer.head.status is not ReplyStatus.ANSWERED:
-            raise stream_refusal(answer, self._end.host, self._end.port)
-        return StreamReply.decode(answer.body)
-
-    async def _path(self) -> ReadyPath:
-        async with self._choosing:
-            if self._ready is not None and not self._carrier.is_current(self._ready):
-                self._ready = None  # a new epoch is nobody's failure, and costs no continuation
-            if self._ready is None:
-                try:
-                    self._ready = await self._carrier.path_to_exit()
-                except OnionPathError as error:
-                    self._end.no_path(error)
-                    self._notify()
-                    raise
-            return self._ready
 
     # For the program.
 
@@ -201,10 +154,10 @@ class OnionStream(ByteStream):
 
     async def say_goodbye(self) -> None:
         """Tell the exit to forget the stream; best effort, the client runs this after ``run``."""
-        if self._ready is None:
+        if not self._path.relays:
             return
         try:
-            await self._exchange(self._end.goodbye(now=anyio.current_time()))
+            await self._path.exchange(self._end.goodbye(now=anyio.current_time()))
         except OnionPathError:
             return  # the exit forgets it by itself after a minute
 
