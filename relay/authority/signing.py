@@ -16,11 +16,12 @@ A relay is listed once it was reached where it says (``reachability``). Spec: do
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from onionpath.crypto.identity import IdentityKey, RelayId
 from onionpath.directory.descriptor import (
+    Descriptor,
     descriptor_digest,
     parse_descriptor,
     verify_descriptor,
@@ -35,13 +36,16 @@ from onionpath.directory.document import (
     sign_document,
 )
 from onionpath.directory.parameters import Parameters
+from onionpath.directory.swarms import assign, assigned
 from onionpath.directory.trust import TrustRoot
 from onionpath.errors import MalformedError, RefusedError, UsageError
 from onionpath.injected import UnixTime
+from onionpath.service.calls import ServiceId
 from relay.authority.reachability import Contact, Reachability
 from relay.authority.roll import Known, Roll
 from relay.authority.weights import weigh
 
+SWARMS_LABEL = b"onionpath/1 swarms"
 _STATE = struct.Struct(">19sQQ32s")  # magic, period, number of the last document, its digest
 _MAGIC = b"onionpath/1 signer\n"
 
@@ -193,6 +197,7 @@ class Authority:
 
     def _draft(self, number: int, listed: list[Known]) -> Document:
         weights = weigh([known.descriptor for known in listed])
+        swarms = self._swarms(number, [known.descriptor for known in listed])
         start = number * self._period_s
         return Document(
             network_id=self._root.network_id,
@@ -208,10 +213,18 @@ class Authority:
                     known.descriptor.relay_id,
                     descriptor_digest(known.envelope),
                     weights[known.descriptor.relay_id],
+                    swarms.get(known.descriptor.relay_id),
                 )
                 for known in sorted(listed, key=lambda known: known.descriptor.relay_id)
             ),
         )
+
+    def _swarms(self, number: int, listed: Sequence[Descriptor]) -> dict[RelayId, int]:
+        previous = assigned(self._directory.document) if self._directory else {}
+        storing = [descriptor.relay_id for descriptor in listed if ServiceId.STORAGE in descriptor.services]
+        # Nobody else can make this signature, so nobody can choose a name by the swarm that it will draw.
+        seed = self._identity.sign(SWARMS_LABEL + self._root.network_id + number.to_bytes(8, "big"))
+        return assign(previous, storing, seed=seed)
 
     def _state(self) -> bytes:
         parts = (

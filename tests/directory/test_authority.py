@@ -1,3 +1,4 @@
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ from onionpath.directory.address import Address
 from onionpath.directory.descriptor import Descriptor, sign_descriptor
 from onionpath.directory.document import NO_PREVIOUS, SeenDocument, UnverifiedDocument
 from onionpath.directory.parameters import Parameters
+from onionpath.directory.swarms import assigned
 from onionpath.errors import MalformedError, RefusedError, StaleDirectoryError, UsageError
 from onionpath.injected import UnixTime
 from relay.authority.public import is_public
@@ -264,3 +266,16 @@ def test_other_parameters_than_the_trust_roots_are_refused_at_the_start() -> Non
         Authority(
             identity=identity("authority", 0), root=root(), parameters=Parameters(hops=2), period_s=PERIOD_S
         )
+
+
+def test_relays_that_store_are_in_swarms_and_stay_there() -> None:
+    ours = authority(relays=1)
+    for name in range(12):
+        ours.collect(signed(name, services=(1, 2, 4) if name < 11 else (1, 2)), now=NOW)
+    first = tick(ours, NOW).directory.document
+    again = authority(state=tick(ours, NOW + PERIOD_S).state)
+
+    swarms = assigned(first)
+    assert {identity(name).relay_id for name in range(11)} == swarms.keys()
+    assert [5, 6] == sorted(Counter(swarms.values()).values())
+    assert swarms == assigned(tick(again, NOW + 2 * PERIOD_S).directory.document)
