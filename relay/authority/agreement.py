@@ -1,0 +1,332 @@
+"""One of several authorities: votes, accepts and countersigns others' votes, signs, and collects signatures.
+
+It decides; whoever runs it carries out the ``Actions``:
+
+| of the actions | to do |
+|---|---|
+| ``state`` | store it durably, then call ``stored``; what was decided is shown to nobody before that |
+| ``document`` | there is a new document; serve it from its ``valid_from`` on |
+| ``evidence`` | keep it, and tell the operator |
+| ``wanted`` | fetch these contents from whom the bulletin came, and merge both; ``Visit`` does that |
+
+Call ``tick`` once in a hundredth of a round or more often, visit all others every ``Rounds.visit_every_s``, and
+vote when ``may_vote``. Spec: docs/specs/authorities.md.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+from onionpath.crypto.identity import IdentityKey
+from onionpath.crypto.tags import digest
+from onionpath.directory.document import PAYLOAD_TYPE as DOCUMENT_TYPE
+from onionpath.directory.document import Document, UnverifiedDocument
+from onionpath.directory.trust import TrustRoot
+from onionpath.errors import DirectoryError, MalformedError, UsageError
+from onionpath.injected import UnixTime
+from relay.authority.bulletin import Bulletin
+from relay.authority.canvass import Canvass
+from relay.authority.diary import Diary, decode_diary
+from relay.authority.draft import Draft
+from relay.authority.equivocation import Equivocation, verify_evidence
+from relay.authority.holdings import Holdings
+from relay.authority.roll import Known
+from relay.authority.rounds import Rounds
+from relay.authority.votes import Ballot, Vote, ballot_digest, sign_vote
+
+# So that a visitor can take the parts of a bulletin that has changed meanwhile.
+BULLETINS_KEPT = 4
+
+NO_CONTENTS: Mapping[bytes, bytes] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Actions:
+    """What is to be done; see the module's first lines."""
+
+    state: bytes | None = field(default=None, repr=False)
+    document: Document | None = None
+    evidence: tuple[Equivocation, ...] = ()
+    wanted: tuple[bytes, ...] = ()
+
+
+NOTHING = Actions()
+
+
+class Agreement:
+    """See the module's first lines.
+
+    Args:
+        root: must name this identity.
+        newest: the last complete document, verified, if the diary may not hold it.
+        state: ``Actions.state`` as it was stored last.
+
+    Raises:
+        UsageError: the root doesn't name this identity.
+        MalformedError: the state is damaged. Don't start without it: it prevents two signatures of one number.
+    """
+
+    def __init__(
+        self,
+        *,
+        identity: IdentityKey,
+        root: TrustRoot,
+        newest: Document | None = None,
+        state: bytes | None = None,
+    ) -> None:
+        if identity.public not in root.signers:
+            raise UsageError("the trust root does not name this identity as an authority")
+        self._identity, self._root = identity, root
+        self._rounds = Rounds.of(root)
+        diary = Diary() if state is None else decode_diary(state)
+        self._diary = diary
+        self._holdings = Holdings(root, _higher(newest, _authentic(diary.newest, root)))
+        self._draft = Draft.decode(diary.draft, {identity.public}) if diary.draft else None
+        self._number, self._round = max(diary.voted, diary.signed), 0
+        self._canvass = self._new_canvass()
+        self._unstored: Diary | None = None
+        self._told: set[Equivocation] = set()
+        self._contradicting: set[bytes] = set()
+        self._bulletins: deque[tuple[bytes, bytes]] = deque(maxlen=BULLETINS_KEPT)
+
+    @property
+    def newest(self) -> Document | None:
+        """The last complete document."""
+        return self._holdings.newest
+
+    @property
+    def rounds(self) -> Rounds:
+        """The calendar."""
+        return self._rounds
+
+    @property
+    def draft(self) -> Draft | None:
+        """What we signed last, shown only once it was stored."""
+        return self._draft
+
+    def is_complete(self, now: UnixTime) -> bool:
+        """Whether the number at hand has its document, so that visits can be rare."""
+        return self._holdings.newest_number >= self._rounds.number(now)
+
+    def may_vote(self, now: UnixTime) -> bool:
+        """Whether it is time for ``vote``."""
+        number = self._rounds.number(now)
+        return (
+            self._unstored is None
+            and self._rounds.may_vote(now)
+            and number > max(self._diary.voted, self._diary.signed, self._holdings.newest_number)
+        )
+
+    def vote(self, ballot: Ballot, descriptors: Collection[Known], now: UnixTime) -> Actions:
+        """Vote for the number at hand.
+
+        Args:
+            descriptors: at least those that the ballot names, verified.
+
+        Raises:
+            UsageError: it isn't the time, or we did already.
+        """
+        if not self.may_vote(now):
+            raise UsageError("an authority votes once for a number, at the beginning")
+        self._turn(now)
+        self._holdings.learn(descriptors)
+        encoded = ballot.encode()
+        vote = Vote(
+            network_id=self._root.network_id,
+            root_version=self._root.version,
+            number=self._number,
+            author=self._identity.public,
+            last_number=self._holdings.newest_number,
+            last_digest=self._holdings.newest_digest,
+            ballot=ballot_digest(encoded),
+        )
+        envelope = sign_vote(vote, self._identity).encode()
+        return self._write(replace(self._latest, voted=self._number, vote=envelope, ballot=encoded))
+
+    def stored(self, now: UnixTime) -> Actions:
+        """The state that was given last is durable now."""
+        if self._unstored is not None:
+            self._diary, self._unstored = self._unstored, None
+        return self.tick(now)
+
+    def tick(self, now: UnixTime) -> Actions:
+        """Take part in the round of this moment."""
+        if self._unstored is not None:
+            return Actions(state=self._unstored.encode())
+        self._turn(now)
+        self._consider_our_own(now)
+        before, self._round = self._round, self._rounds.round(now)
+        # Who starts in the middle of a round may have seen less than others: it waits for the next one.
+        if 0 < before < self._round and self._may_sign(now):
+            return self._sign()
+        return self._complete()
+
+    def merge(
+        self, bulletin: Bulletin, now: UnixTime, contents: Mapping[bytes, bytes] = NO_CONTENTS
+    ) -> Actions:
+        """Take over what is new in another authority's bulletin.
+
+        Args:
+            contents: those that were wanted and could be had, by digest.
+
+        Raises:
+            MalformedError, DirectoryError: no honest authority shows that. What came before it was taken.
+        """
+        self._turn(now)
+        wanted: list[bytes] = []
+        if bulletin.number == self._number == self._rounds.number(now):
+            for envelope in bulletin.votes:
+                wanted += self._canvass.consider(envelope, contents, now)
+            wanted += self._canvass.take_descriptors(contents)
+            self._collect(bulletin)
+        done, adopted = self._complete(), self._adopt(bulletin, contents)
+        return Actions(
+            state=adopted.state or done.state,
+            document=adopted.document or done.document,
+            evidence=self._untold((*self._canvass.evidence, *adopted.evidence)),
+            wanted=tuple(dict.fromkeys([*wanted, *adopted.wanted])),
+        )
+
+    def bulletin(self) -> bytes:
+        """What to show to a visitor."""
+        encoded = self._compose().encode()
+        name = digest(encoded)
+        if all(name != kept for kept, _ in self._bulletins):
+            self._bulletins.append((name, encoded))
+        return encoded
+
+    def content(self, wanted: bytes) -> bytes | None:
+        """What to show to whoever asks for this digest: a bulletin, ballot, descriptor or document."""
+        shown = next((encoded for name, encoded in self._bulletins if name == wanted), None)
+        return shown or self._canvass.ballot(wanted) or self._holdings.content(wanted)
+
+    def _turn(self, now: UnixTime) -> None:
+        """Go on to the number of this moment."""
+        number = self._rounds.number(now)
+        if number > self._number:
+            self._number, self._round = number, 0
+            self._holdings.clear()
+            self._canvass = self._new_canvass()
+            self._told.clear()
+            self._contradicting.clear()
+
+    def _new_canvass(self) -> Canvass:
+        return Canvass(
+            self._number,
+            identity=self._identity,
+            root=self._root,
+            rounds=self._rounds,
+            holdings=self._holdings,
+        )
+
+    @property
+    def _latest(self) -> Diary:
+        """What is being stored counts as written: nothing of it may be lost."""
+        return self._unstored or self._diary
+
+    def _write(self, diary: Diary) -> Actions:
+        newest, draft = self._holdings.newest, self._draft
+        self._unstored = replace(
+            diary, newest=newest.envelope if newest else b"", draft=draft.envelope if draft else b""
+        )
+        return Actions(state=self._unstored.encode())
+
+    def _consider_our_own(self, now: UnixTime) -> None:
+        # After a restart too, as if it had come from somebody else.
+        if self._diary.voted == self._number == self._rounds.number(now) and self._diary.vote:
+            own = {ballot_digest(self._diary.ballot): self._diary.ballot}
+            self._canvass.consider(self._diary.vote, own, now)
+
+    def _may_sign(self, now: UnixTime) -> bool:
+        is_at_hand = self._number == self._rounds.number(now)
+        is_new = self._number > max(self._diary.signed, self._holdings.newest_number)
+        return is_at_hand and is_new and self._rounds.may_sign(now)
+
+    def _sign(self) -> Actions:
+        document = self._canvass.tabulate()
+        if document is None:
+            return NOTHING
+        self._draft = Draft.sign(document, self._identity)
+        return self._write(replace(self._latest, signed=self._number))
+
+    def _our_draft(self) -> Draft | None:
+        """The draft of the number at hand, once it may be shown."""
+        draft = self._draft
+        is_shown = draft is not None and draft.number == self._number == self._diary.signed
+        return draft if is_shown else None
+
+    def _collect(self, bulletin: Bulletin) -> None:
+        draft = self._our_draft()
+        if draft is not None and bulletin.draft == draft.digest:
+            self._draft = draft.collect(bulletin.signatures, self._root.signers)
+
+    def _complete(self) -> Actions:
+        draft = self._our_draft()
+        if draft is None or self._holdings.newest_number >= draft.number:
+            return NOTHING
+        if len(draft.signatures) < self._root.threshold:
+            return NOTHING
+        document = UnverifiedDocument(draft.envelope).authenticate(self._root)
+        return self._renew(document, draft.digest)
+
+    def _renew(self, document: Document, name: bytes) -> Actions:
+        self._holdings.renew(document, name)
+        return replace(self._write(self._latest), document=document)
+
+    def _adopt(self, bulletin: Bulletin, contents: Mapping[bytes, bytes]) -> Actions:
+        """Take a newer document, or notice that there are two of one number."""
+        ours, name = self._holdings.newest_number, bulletin.newest_digest
+        is_known = name == self._holdings.newest_digest or name in self._contradicting
+        if bulletin.newest_number < max(ours, 1) or is_known:
+            return NOTHING
+        if not self._holdings.has_document(name) and name not in contents:
+            return Actions(wanted=(name,))
+        document = self._holdings.document(name, contents)
+        evidence = self._contradictions(document)
+        if document.number > ours:
+            return replace(self._renew(document, name), evidence=evidence)
+        self._contradicting.add(name)
+        return Actions(evidence=evidence)
+
+    def _contradictions(self, document: Document) -> tuple[Equivocation, ...]:
+        """What proves that somebody signed this and something else of its number."""
+        newest, draft = self._holdings.newest, self._draft
+        others = [newest.envelope] if newest and newest.number == document.number else []
+        if draft and draft.number == document.number:
+            others.append(draft.envelope)
+        pairs = [Equivocation(DOCUMENT_TYPE, other, document.envelope) for other in others]
+        return tuple(pair for pair in pairs if self._is_evidence(pair))
+
+    def _is_evidence(self, pair: Equivocation) -> bool:
+        try:
+            verify_evidence(pair, self._root)
+        except (MalformedError, DirectoryError):
+            return False
+        return True
+
+    def _untold(self, evidence: Collection[Equivocation]) -> tuple[Equivocation, ...]:
+        fresh = [one for one in evidence if one not in self._told]
+        self._told.update(fresh)
+        return tuple(fresh)
+
+    def _compose(self) -> Bulletin:
+        draft = self._our_draft()
+        return Bulletin(
+            number=self._number,
+            newest_number=self._holdings.newest_number,
+            newest_digest=self._holdings.newest_digest,
+            votes=self._canvass.envelopes,
+            draft=draft.digest if draft else b"",
+            signatures=draft.signatures if draft else {},
+        )
+
+
+def _authentic(envelope: bytes, root: TrustRoot) -> Document | None:
+    return UnverifiedDocument(envelope).authenticate(root) if envelope else None
+
+
+def _higher(one: Document | None, other: Document | None) -> Document | None:
+    both = [document for document in (one, other) if document is not None]
+    return max(both, key=lambda document: document.number, default=None)

@@ -1,0 +1,93 @@
+"""The bulletin: what an authority shows of the number at hand to whoever visits it.
+
+Nothing in it is believed by itself; votes and signatures are verified one by one. Spec: docs/specs/authorities.md §6.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import msgspec
+
+from onionpath.directory.canonical import Count, Form, decode_canonical, encode_canonical
+from onionpath.directory.document import DIGEST_SIZE
+from onionpath.directory.envelope import MAX_SIGNATURES
+from onionpath.directory.trust import MAX_AUTHORITIES
+from onionpath.errors import MalformedError
+from relay.authority.countersigned import SignatureForm, parse_signatures, signature_forms
+
+# Fixed by the specification (§3.1, §6.3).
+VOTES_PER_AUTHOR = 2
+MAX_BULLETIN_SIZE = 1024 * 1024  # bytes: 64 votes with 32 signatures each take 0.6 MB
+
+
+@dataclass(frozen=True, slots=True)
+class Bulletin:
+    """See the module's first lines.
+
+    Args:
+        number: that is being agreed on.
+        newest_number, newest_digest: the newest complete document; 0 and zeros for none.
+        votes: envelopes, at most two of each authority.
+        draft: digest of the draft that was signed, or empty.
+        signatures: over the draft, by key.
+
+    Raises:
+        MalformedError: a value is outside of the specification.
+    """
+
+    number: int
+    newest_number: int
+    newest_digest: bytes
+    votes: tuple[bytes, ...] = field(repr=False)
+    draft: bytes
+    signatures: Mapping[bytes, bytes] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self.newest_digest) != DIGEST_SIZE or len(self.draft) not in (0, DIGEST_SIZE):
+            raise MalformedError("a bulletin holds a digest of a wrong length")
+        if len(self.votes) > VOTES_PER_AUTHOR * MAX_AUTHORITIES:
+            raise MalformedError("a bulletin holds too many votes")
+
+    def encode(self) -> bytes:
+        """Its one form."""
+        return encode_canonical(
+            _BulletinForm(
+                self.number,
+                self.newest_number,
+                self.newest_digest,
+                self.votes,
+                self.draft,
+                signature_forms(self.signatures),
+            )
+        )
+
+
+def decode_bulletin(encoded: bytes) -> Bulletin:
+    """Read what a visited authority showed.
+
+    Raises:
+        MalformedError: wrong form.
+    """
+    return decode_canonical(_BulletinForm, encoded, what="the bulletin", max_size=MAX_BULLETIN_SIZE).parse()
+
+
+class _BulletinForm(Form, frozen=True):
+    number: Count
+    newest_number: Count
+    newest_digest: bytes
+    votes: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=VOTES_PER_AUTHOR * MAX_AUTHORITIES)]
+    draft: bytes
+    signatures: Annotated[tuple[SignatureForm, ...], msgspec.Meta(max_length=MAX_SIGNATURES)]
+
+    def parse(self) -> Bulletin:
+        return Bulletin(
+            self.number,
+            self.newest_number,
+            self.newest_digest,
+            self.votes,
+            self.draft,
+            parse_signatures(self.signatures),
+        )
