@@ -5,13 +5,12 @@ from dataclasses import replace
 import pytest
 
 from onionpath.directory.address import Address
-from onionpath.directory.descriptor import Descriptor
 from onionpath.directory.directory import Directory, Relay
 from onionpath.directory.parameters import Parameters
 from onionpath.errors import NoPathError
 from onionpath.injected import UnixTime
 from onionpath.path.choose import Path, choose_path, weighted_choice
-from onionpath.path.constraints import Taken, subnets
+from onionpath.path.constraints import Taken
 from tests.directory.networks import EPOCH_S, NOW, descriptor, identity, network
 
 FIVE = network().directory()
@@ -142,45 +141,6 @@ def test_a_search_without_success_ends_soon() -> None:
     with pytest.raises(NoPathError):
         choose_path(directory, serves=None, port=None, required_exit=None, excluded=(), choice=dice, now=NOW)
     assert dice.draws < 1000
-
-
-def random_relays(count: int, dice: random.Random) -> list[Descriptor]:
-    """Relays crowded into few networks and families, so that the constraints have work to do."""
-    ids = [identity(name).relay_id for name in range(count)]
-    relays = []
-    for name in range(count):
-        addresses = [
-            Address(f"30.{dice.randrange(12)}.{name}.1", 443),
-            Address(f"2a00:{dice.randrange(1, 12)}::{name + 1:x}", 443),
-        ]
-        family = sorted({one for one in dice.sample(ids, dice.choice((0, 0, 1, 2))) if one != ids[name]})
-        kept = addresses[dice.randrange(2) :] if dice.random() < 0.7 else addresses[:1]
-        relays.append(descriptor(name, addresses=tuple(kept), family=tuple(family)))
-    return relays
-
-
-@pytest.mark.slow
-def test_twenty_thousand_paths_break_no_constraint() -> None:
-    dice = random.Random(4)
-    for _ in range(20):
-        directory = network(
-            random_relays(25, dice), weights=[dice.randrange(1, 5000) for _ in range(25)]
-        ).directory()
-        for _ in range(1000):
-            path = choose_path(
-                directory, serves=3, port=None, required_exit=None, excluded=(), choice=dice, now=NOW
-            )
-            assert_independent(path.relays)
-
-
-def assert_independent(relays: tuple[Relay, ...]) -> None:
-    """The rules once more, in other words than the code's."""
-    assert 3 == len({relay.relay_id for relay in relays})
-    for one in relays:
-        for two in relays:
-            if one is not two:
-                assert two.relay_id not in one.descriptor.family
-                assert not subnets(one.descriptor.addresses) & subnets(two.descriptor.addresses)
 
 
 def chi_squared(expected: list[float], seen: list[int]) -> float:
