@@ -62,11 +62,17 @@ def test_a_guard_that_nobody_used_is_let_go_after_120_days() -> None:
     assert sample == renewed(sample, all_of(200), days(107))
 
 
-def test_a_guard_that_was_first_used_late_stays_for_60_days_from_then() -> None:
+def test_a_guard_that_was_first_used_late_stays_for_120_days_from_then() -> None:
     late = Guard(relay_id(0), days(0), confirmed_at=days(100))
 
-    assert relay_id(0) in ids(renewed((late,), all_of(50), days(159)))
-    assert relay_id(0) not in ids(renewed((late,), all_of(50), days(160)))
+    assert relay_id(0) in ids(renewed((late,), all_of(50), days(219)))
+    assert late not in renewed((late,), all_of(50), days(220))
+
+
+def test_a_guard_is_not_let_go_at_120_days_from_its_first_use_while_it_is_younger() -> None:
+    early = Guard(relay_id(0), days(0), confirmed_at=days(-20))
+
+    assert early in renewed((early,), all_of(50), days(119))
 
 
 def test_an_unlisted_guard_keeps_its_place_for_up_to_20_days() -> None:

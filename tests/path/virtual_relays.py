@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 from onionpath.crypto.identity import RelayId
 from onionpath.directory.address import Address
 from onionpath.directory.directory import Relay
 from onionpath.injected import UnixTime
 from onionpath.path.candidates import Candidates
+from onionpath.path.constraints import Taken
 from onionpath.path.guard_numbers import DAY_S, GUARD_NUMBERS, GuardNumbers
 from onionpath.path.guards import (
     Guards,
@@ -35,6 +37,11 @@ def days(count: float) -> UnixTime:
     return UnixTime(START + count * DAY_S)
 
 
+@cache
+def plain_relay(name: int) -> Relay:
+    return relay(name)
+
+
 def relay(name: int, *, weight: int = 1000, **changes: object) -> Relay:
     """A relay in a /16 of its own; the packet keys are shared, since nothing is sealed to them."""
     shared = descriptor(0)
@@ -52,7 +59,7 @@ def candidates(
 
 
 def all_of(count: int, *, without: Sequence[int] = ()) -> Candidates:
-    return candidates(relay(name) for name in range(count) if name not in without)
+    return candidates(plain_relay(name) for name in range(count) if name not in without)
 
 
 def name_of(found: Relay | NoneReachable | NoneAllowed) -> RelayId:
@@ -75,8 +82,12 @@ class Client:
     def spend_day(self, listed: Candidates, now: UnixTime) -> None:
         """Take the day's directory, then send over the first guard, and over another where that one is taken."""
         self.guards = after_directory(self.guards, listed, now=now, choice=self.choice)
-        first = name_of(guard_for(self.guards, listed, taken=NOBODY_TAKEN, now=now))
-        second = name_of(guard_for(self.guards, listed, taken=listed.taken_by([first]), now=now))
-        for used in (first, second):
-            self.entries.setdefault(used, now)
-            self.guards = after_success(self.guards, used, listed, now=now, choice=self.choice)
+        first = self.send(listed, now, taken=NOBODY_TAKEN)
+        self.send(listed, now, taken=listed.taken_by([first]))
+
+    def send(self, listed: Candidates, now: UnixTime, *, taken: Taken) -> RelayId:
+        """One request over the guard that its path shall use; gives the guard."""
+        used = name_of(guard_for(self.guards, listed, taken=taken, now=now))
+        self.entries.setdefault(used, now)
+        self.guards = after_success(self.guards, used, listed, now=now, choice=self.choice)
+        return used
