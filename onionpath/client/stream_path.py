@@ -72,13 +72,12 @@ class StreamPath:
             self._ready = None  # a new epoch is nobody's failure, and costs no continuation
         if self._ready is None:
             try:
-                found = await self._carrier.path_to_exit()
+                # Calls that ask at the same time are given the same one.
+                self._ready = await self._carrier.path_to_exit()
             except OnionPathError as error:
                 self._end.no_path(error)
                 self._changed()
                 raise
-            # Another call may have found one meanwhile.
-            self._ready = self._ready or found
         return self._ready
 
     def _leave(self, ready: ReadyPath, error: UnreachableError) -> None:

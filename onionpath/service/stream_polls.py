@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from onionpath.service.stream import REPLY_OVERHEAD
 from onionpath.service.stream_pause import Pause
 
-MAX_WIDTH = 32  # polls; 32 × 127 KiB each 300 ms are 13 MB/s, and as much as the relay keeps for a stream
+MAX_WIDTH = 32  # polls; 32 × 127 KiB each 300 ms are 13 MB/s
 # Five seconds less than a service may take, so that a poll ends by its own answer and not by a timeout.
 IDLE_WAIT_MS = 20_000
 # A poll behind the head is answered when it is full or becomes the head; waiting longer holds its

@@ -10,7 +10,7 @@ from collections import deque
 
 from onionpath.errors import MalformedError
 
-WINDOW = 4 * 1024 * 1024  # bytes; as much as the relay keeps for a stream
+WINDOW = 4 * 1024 * 1024  # bytes; 32 polls of 127 KiB, the most that are outstanding
 
 
 class Reassembly:

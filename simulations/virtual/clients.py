@@ -28,6 +28,7 @@ from simulations.virtual.clocks import MachineClock
 from simulations.virtual.connections import Connections
 from simulations.virtual.relays import World
 from simulations.virtual.requests import Ask, Ending, Outcome, Request
+from simulations.virtual.streams import StreamOpener, VirtualStream
 
 
 @dataclass(slots=True)
@@ -84,6 +85,8 @@ class VirtualClient:
             within=world.heap.within,
             report=lambda error: None,
         )
+        geometry, tokens = world.root.parameters.geometry, bytes_of(world.seed, name, "tokens")
+        self._opener = StreamOpener(world.heap, self.paths, geometry, tokens, world.name_of, run_until)
         self._under_way = 0
         if refreshes:
             self._heap.spawn(self._directory.refresh_forever())
@@ -115,6 +118,10 @@ class VirtualClient:
         self._under_way += 1
         self._heap.spawn(self._ask(ask, request, then))
         return request
+
+    def open_stream(self, host: str, port: int, *, isolation: str | None = None) -> VirtualStream:
+        """A TCP connection from an exit, once it stands. Errors are those of ``Client.open_stream``."""
+        return self._opener.open(host, port, isolation=isolation)
 
     def close(self) -> None:
         """Close all connections; what is under way fails, and the next request makes new ones."""

@@ -23,6 +23,7 @@ from relay.limits import SwitchLimits
 from simulations.virtual.authority import AuthorityKeys, VirtualAuthority
 from simulations.virtual.chance import bytes_of
 from simulations.virtual.clients import VirtualClient
+from simulations.virtual.exit import Destinations
 from simulations.virtual.heap import EventHeap
 from simulations.virtual.record import Record
 from simulations.virtual.relays import MakeService, VirtualRelay, World
@@ -51,6 +52,7 @@ class Plan:
         limits: of every switch.
         replay_entries: for each slot of each relay; a scenario with more packets than that sheds.
         services: more than echo and directory, by number.
+        destinations: servers by host and port; with any, every relay is an exit to them.
         warm: start as if relays had been up for long, everybody with the first document; otherwise they
             publish, and the authority signs, over wires.
         record: keep what observers could see; it grows with every frame.
@@ -64,6 +66,7 @@ class Plan:
     limits: SwitchLimits = field(default_factory=SwitchLimits)
     replay_entries: int = 4_096
     services: Mapping[int, MakeService] = field(default_factory=dict)
+    destinations: Destinations = field(default_factory=dict)
     warm: bool = True
     record: bool = True
 
@@ -92,6 +95,7 @@ class VirtualNetwork:
             limits=plan.limits,
             replay_entries=plan.replay_entries,
             services=plan.services,
+            destinations=plan.destinations,
             name_of=lambda relay_id: self._names.get(relay_id, relay_id.hex()[:8]),
         )
         self.authority = VirtualAuthority(

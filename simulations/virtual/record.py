@@ -50,6 +50,7 @@ class Record:
         self.keep = keep
         self.sightings: list[Sighting] = []
         self.handlings: list[Handling] = []
+        self.beyond: list[Sighting] = []
         self.frames = 0
         self.bytes = 0
         self._hash = sha256()
@@ -71,18 +72,26 @@ class Record:
         if self.keep:
             self.sightings.append(Sighting(time, sender, receiver, size))
 
+    def passed_beyond(self, time: UnixTime, sender: str, receiver: str, size: int) -> None:
+        """Bytes went between an exit and a server, whose name is ``host:port``."""
+        self.note(time, f"{sender}>{receiver}", "beyond", size=size)
+        if self.keep:
+            self.beyond.append(Sighting(time, sender, receiver, size))
+
     def sizes(self) -> set[int]:
-        """All sizes seen on any wire."""
+        """All sizes seen on any wire of the network; connections to servers stand in ``beyond``."""
         return {sighting.size for sighting in self.sightings}
 
     def between(self, sender: str, receiver: str) -> Iterator[Sighting]:
         """What went from one to the other."""
-        return (each for each in self.sightings if (each.sender, each.receiver) == (sender, receiver))
+        seen = (*self.sightings, *self.beyond)
+        return (each for each in seen if (each.sender, each.receiver) == (sender, receiver))
 
     def clear(self) -> None:
         """Forget sightings and handlings; the hash goes on."""
         self.sightings.clear()
         self.handlings.clear()
+        self.beyond.clear()
 
 
 class RelayWatch:

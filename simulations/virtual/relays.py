@@ -33,6 +33,7 @@ from simulations.virtual.chance import bytes_of, stream
 from simulations.virtual.clocks import MachineClock
 from simulations.virtual.disks import Disk, ReplayDisk
 from simulations.virtual.driver import SwitchDriver, deadlines
+from simulations.virtual.exit import Destinations, VirtualExit
 from simulations.virtual.heap import EventHeap, Task
 from simulations.virtual.keeper import Keeper
 from simulations.virtual.numbers import DRAIN_LOOK_EVERY_S, DRAIN_S
@@ -56,6 +57,7 @@ class World:
     limits: SwitchLimits
     replay_entries: int
     services: Mapping[int, MakeService]
+    destinations: Destinations
     name_of: Callable[[RelayId], str]
 
 
@@ -83,6 +85,7 @@ class VirtualRelay:
         self.steady: SteadyClock = self.clock.steady()
         self.driver: SwitchDriver | None = None
         self.keeper: Keeper | None = None
+        self.exit: VirtualExit | None = None
         self.lives = 0
         self._boots = 0
         self._tasks: list[Task] = []
@@ -149,6 +152,9 @@ class VirtualRelay:
         directory = DirectoryService()
         services: dict[int, Service] = {ServiceId.ECHO: EchoService(), ServiceId.DIRECTORY: directory}
         services |= {number: make(self._heap) for number, make in world.services.items()}
+        if world.destinations:
+            self.exit = VirtualExit(self._heap, world.destinations, look=self._look_beyond)
+            services[ServiceId.STREAM] = self.exit
         self.driver = SwitchDriver(
             self.name,
             world.fabric,
@@ -232,6 +238,8 @@ class VirtualRelay:
         """Our descriptor as it is now."""
         world = self._world
         numbers = {int(ServiceId.ECHO), int(ServiceId.DIRECTORY), *world.services}
+        if world.destinations:
+            numbers.add(int(ServiceId.STREAM))
         return Descriptor(
             relay_id=self.relay_id,
             addresses=(self.address,),
@@ -239,7 +247,7 @@ class VirtualRelay:
             packet_keys=self._keys().published(self.now()),
             family=(),
             services=tuple(sorted(numbers)),
-            exit_policy=(),
+            exit_policy=("accept *:*",) if world.destinations else (),
             version="virtual",
             published_at=UnixTime(int(self.now())),
             network_id=world.root.network_id,
@@ -280,6 +288,13 @@ class VirtualRelay:
         for task in self._tasks:
             task.cancel()
         driver.end()
+        if self.exit is not None:
+            self.exit.close()
+            self.exit = None
+
+    def _look_beyond(self, direction: str, server: str, size: int) -> None:
+        ends = (self.name, server) if direction == "up" else (server, self.name)
+        self._world.fabric.record.passed_beyond(self._heap.now, *ends, size)
 
     def _note(self, kind: str, *, outcome: str = "") -> None:
         self._world.fabric.record.note(self._heap.now, self.name, kind, outcome=outcome)
