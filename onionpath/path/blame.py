@@ -65,8 +65,8 @@ class Score:
     at: UnixTime
 
     def value_at(self, now: UnixTime) -> float:
-        """What it is worth now; a clock that went back makes it worth no more."""
-        return self.value * math.pow(0.5, max(0.0, now - self.at) / HALF_LIFE_S)
+        """What they are worth together now."""
+        return self.value * math.pow(0.5, (now - self.at) / HALF_LIFE_S)
 
     def plus_one(self, now: UnixTime) -> Score:
         """With one more event."""
