@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -30,18 +30,17 @@ from onionpath.service.directory_wire import check_published, publish_calls
 from relay.caller import calling
 from relay.files import read_secret, replace_secret
 from relay.links import Links
+from relay.network_schedule import (
+    CALL_TIMEOUT_S,
+    Publishing,
+    first_fetch_in_s,
+    has_run_out,
+    next_fetch_in_s,
+    sources,
+)
 
 log = structlog.get_logger(__name__)
 
-CALL_TIMEOUT_S = 30.0
-# Without a directory a relay is of no use, so it asks often; a second is nothing to an authority.
-FIRST_RETRY_S = 0.25
-RETRY_S = 20.0
-# Well below the 24 h at which a descriptor is refused, and no divisor of an epoch: at the boundary itself our next key
-# does not exist yet.
-PUBLISH_EVERY_S = 5 * 3_600.0
-# How often a relay that has no document at all publishes once more: the authority may have forgotten it.
-PUBLISH_UNLISTED_S = 60.0
 MAX_SNAPSHOT_SIZE = 512 * 1024 * 1024  # bytes: 20,000 relays with descriptors of 16 KiB, and the document
 
 
@@ -80,10 +79,8 @@ class NetworkKeeper:
         self._directory: Directory | None = None
         self._seen: SeenDocument | None = None
         self._described_anew = trio.Event()
-        # When the descriptor was made that all authorities took last; None while one of them has yet to.
-        self._published_at: UnixTime | None = None
+        self._publishing = Publishing()
         self._is_closed = False  # whether the last directory is so old that we forward nothing by it
-        self._unlisted_in = 0  # the number of the last document that should have listed us
 
     @property
     def directory(self) -> Directory | None:
@@ -118,29 +115,27 @@ class NetworkKeeper:
 
     async def _publish_forever(self) -> None:
         while True:
+            # Made before we publish: what changes meanwhile is published next.
             self._described_anew = trio.Event()
-            self._published_at = await self._publish_to_all(after=self._published_at)
-            with trio.move_on_after(PUBLISH_EVERY_S if self._directory else PUBLISH_UNLISTED_S):
+            published_at = await self._publish_to_all()
+            pause_s = self._publishing.done(published_at, has_directory=self._directory is not None)
+            with trio.move_on_after(pause_s):
                 await self._described_anew.wait()
 
-    async def _publish_to_all(self, *, after: UnixTime | None) -> UnixTime:
-        """Give each authority a descriptor newer than ``after``, and say when the newest was made."""
-        self._published_at = None
-        # Descriptors have whole seconds, and an authority takes only what is newer than what it has.
-        await trio.sleep(max(0.0, after + 1 - self._clock()) if after is not None else 0.0)
-        missing = set(self._root.authorities)
-        retry_s = FIRST_RETRY_S
+    async def _publish_to_all(self) -> UnixTime:
+        """Give each authority a newer descriptor than it has, and say when the newest was made."""
+        await trio.sleep(self._publishing.begin(now=self._clock()))
+        missing = list(self._root.authorities)
         while True:
-            # Signed anew for each try, for the same reason.
+            # Signed anew for each round: an authority takes only what is newer than what it has.
             descriptor = self._describe()
             envelope = sign_descriptor(descriptor, self._identity)
             for authority in list(missing):
                 if await self._publish(envelope, Neighbour.of_authority(authority)):
-                    missing.discard(authority)
+                    missing.remove(authority)
             if not missing:
                 return descriptor.published_at
-            await trio.sleep(retry_s)
-            retry_s = min(RETRY_S, 2 * retry_s)
+            await trio.sleep(self._publishing.retry_in_s())
 
     async def _publish(self, envelope: bytes, authority: Neighbour) -> bool:
         capacity = call_capacity(self._geometry, SizeClass.SMALL)
@@ -183,20 +178,14 @@ class NetworkKeeper:
     # Fetching.
 
     async def _fetch_forever(self) -> None:
+        await trio.sleep(first_fetch_in_s(self._directory, now=self._clock(), choice=self._choice))
         while True:
-            for neighbour in self._sources():
+            ours = self._identity.relay_id
+            for neighbour in sources(self._root, self._directory, ours=ours, choice=self._choice):
                 if await self._fetch(neighbour):
                     break
-            self._close_if_expired()
-            await trio.sleep(self._pause_s())
-
-    def _sources(self) -> Iterator[Neighbour]:
-        authorities = [Neighbour.of_authority(authority) for authority in self._root.authorities]
-        yield from self._choice.sample(authorities, len(authorities))
-        if self._directory is not None:
-            relays = [r for r in self._directory.relays.values() if r.relay_id != self._identity.relay_id]
-            for relay in self._choice.sample(relays, min(3, len(relays))):
-                yield Neighbour.of_relay(relay.descriptor)
+            self._close_if_run_out()
+            await trio.sleep(next_fetch_in_s(self._directory, now=self._clock(), choice=self._choice))
 
     async def _fetch(self, neighbour: Neighbour) -> bool:
         try:
@@ -219,27 +208,19 @@ class NetworkKeeper:
             known = await trio.to_thread.run_sync(_Known.of, directory, before)
             self._use(known)
             await trio.to_thread.run_sync(self._keep_snapshot, directory)
-        self._publish_if_unlisted(directory)
+        self._publish_if_missed(directory)
         return directory.is_fresh(self._clock())
 
-    def _publish_if_unlisted(self, directory: Directory) -> None:
-        """An authority that lost our descriptor, or did not reach us, gets it once more; once for each document."""
-        if self._published_at is None or self._identity.relay_id in directory.relays:
-            return
-        number = directory.document.number
-        if directory.is_fresh(self._clock()) and number > self._unlisted_in:
-            self._unlisted_in = number
-            log.warning("relay_not_listed", number=number)
+    def _publish_if_missed(self, directory: Directory) -> None:
+        if self._publishing.is_missed_by(directory, ours=self._identity.relay_id, now=self._clock()):
+            log.warning("relay_not_listed", number=directory.document.number)
             self._described_anew.set()
 
-    def _close_if_expired(self) -> None:
-        """Whoever was in a document so old may be gone, and its address somebody else's: forward to nobody."""
+    def _close_if_run_out(self) -> None:
         if self._directory is None or self._is_closed:
             return
-        document = self._directory.document
-        period_s = document.fresh_until - document.valid_from
-        if self._clock() >= document.valid_until + period_s:
-            log.error("directory_expired", number=document.number)
+        if has_run_out(self._directory.document, self._clock()):
+            log.error("directory_expired", number=self._directory.document.number)
             self._links.use_network({})
             self._is_closed = True
 
@@ -263,17 +244,6 @@ class NetworkKeeper:
                 directory = await trio.to_thread.run_sync(take, abandon_on_cancel=True)
                 if directory is not None:
                     return directory
-
-    def _pause_s(self) -> float:
-        now = self._clock()
-        if self._directory is None:
-            return FIRST_RETRY_S
-        document = self._directory.document
-        period_s = document.fresh_until - document.valid_from
-        if document.is_fresh(now):
-            # A little after the end, each relay at its own time.
-            return document.fresh_until - now + self._choice.random() * min(30.0, period_s / 20)
-        return min(RETRY_S, period_s / 10)
 
     def _use(self, known: _Known) -> None:
         directory = known.directory

@@ -1,4 +1,4 @@
-"""A relay's tie to its network, in virtual time: the counterpart of ``relay.network_keeper`` with its numbers.
+"""A relay's tie to its network, in virtual time: the schedule of ``relay.network_schedule`` carried out over wires.
 
 It publishes and fetches by the wire forms of the directory service, over wires of its own, as the real one does.
 """
@@ -6,7 +6,7 @@ It publishes and fetches by the wire forms of the directory service, over wires 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from onionpath.crypto.identity import IdentityKey
 from onionpath.directory.descriptor import Descriptor, sign_descriptor
@@ -23,16 +23,20 @@ from onionpath.service.calls import ServiceId
 from onionpath.service.directory import DirectoryService
 from onionpath.service.directory_fetch import DirectoryFetch
 from onionpath.service.directory_wire import check_published, publish_calls
-from relay.network_keeper import CALL_TIMEOUT_S, FIRST_RETRY_S, PUBLISH_EVERY_S, RETRY_S
+from relay.network_schedule import (
+    CALL_TIMEOUT_S,
+    Publishing,
+    first_fetch_in_s,
+    has_run_out,
+    next_fetch_in_s,
+    sources,
+)
 from simulations.virtual.connections import connect
 from simulations.virtual.disks import Disk
 from simulations.virtual.driver import SwitchDriver
 from simulations.virtual.heap import EventHeap, Promise
 from simulations.virtual.shared import SharedDirectories
 from simulations.virtual.wires import Fabric
-
-# Relays that are asked when no authority has anything fresh; the real keeper has the same three.
-MIRRORS_ASKED = 3
 
 
 class Keeper:
@@ -65,6 +69,8 @@ class Keeper:
         self._geometry = root.parameters.geometry
         self._seen: SeenDocument | None = None
         self.directory: Directory | None = None
+        self._publishing = Publishing()
+        self._is_closed = False  # whether the last directory is so old that we forward nothing by it
         self._described_anew: Promise[None] = Promise(self._heap)
 
     def load(self) -> None:
@@ -85,30 +91,32 @@ class Keeper:
 
     async def publish_forever(self, *, published: bool) -> None:
         """Hand our descriptor to every authority, again and again; ``published`` says that they have it already."""
+        published_at = self._clock() if published else None
         while True:
             # Made before we publish: what changes meanwhile is published next.
             self._described_anew = Promise(self._heap)
-            if not published:
-                await self._publish_to_all()
-            published = False
-            timer = self._heap.after(PUBLISH_EVERY_S, self._described_anew.keep, None)
+            published_at = published_at or await self._publish_to_all()
+            pause_s = self._publishing.done(published_at, has_directory=self.directory is not None)
+            published_at = None
+            timer = self._heap.after(pause_s, self._described_anew.keep, None)
             try:
                 await self._described_anew
             finally:
                 timer.cancel()
 
-    async def _publish_to_all(self) -> None:
+    async def _publish_to_all(self) -> UnixTime:
+        await self._heap.sleep(self._publishing.begin(now=self._clock()))
         missing = list(self._root.authorities)
-        retry_s = FIRST_RETRY_S
-        while missing:
-            # Signed anew for each try: an authority takes only what is newer than what it has.
-            envelope = sign_descriptor(self._describe(), self._identity)
+        while True:
+            # Signed anew for each round: an authority takes only what is newer than what it has.
+            descriptor = self._describe()
+            envelope = sign_descriptor(descriptor, self._identity)
             for authority in list(missing):
                 if await self._publish(envelope, Neighbour.of_authority(authority)):
                     missing.remove(authority)
-            if missing:
-                await self._heap.sleep(retry_s)
-                retry_s = min(RETRY_S, 2 * retry_s)
+            if not missing:
+                return descriptor.published_at
+            await self._heap.sleep(self._publishing.retry_in_s())
 
     async def _publish(self, envelope: bytes, authority: Neighbour) -> bool:
         try:
@@ -133,20 +141,22 @@ class Keeper:
 
     async def fetch_forever(self) -> None:
         """Fetch each new document."""
-        await self._heap.sleep(self._pause_s() if self.directory is not None else 0.0)
+        await self._heap.sleep(first_fetch_in_s(self.directory, now=self._clock(), choice=self._choice))
         while True:
-            for neighbour in self._sources():
+            ours = self._identity.relay_id
+            for neighbour in sources(self._root, self.directory, ours=ours, choice=self._choice):
                 if await self._fetch(neighbour):
                     break
-            await self._heap.sleep(self._pause_s())
+            self._close_if_run_out()
+            await self._heap.sleep(next_fetch_in_s(self.directory, now=self._clock(), choice=self._choice))
 
-    def _sources(self) -> Iterator[Neighbour]:
-        authorities = [Neighbour.of_authority(one) for one in self._root.authorities]
-        yield from self._choice.sample(authorities, len(authorities))
-        if self.directory is not None:
-            relays = [name for name in self.directory.relays if name != self._identity.relay_id]
-            for relay_id in self._choice.sample(relays, min(MIRRORS_ASKED, len(relays))):
-                yield Neighbour.of_relay(self.directory.relays[relay_id].descriptor)
+    def _close_if_run_out(self) -> None:
+        if self.directory is None or self._is_closed:
+            return
+        if has_run_out(self.directory.document, self._clock()):
+            self._driver.use_network({}, {})
+            self._is_closed = True
+            self._note("directory_expired")
 
     async def _fetch(self, neighbour: Neighbour) -> bool:
         try:
@@ -156,6 +166,8 @@ class Keeper:
             return False
         if directory is not self.directory:
             self.use(directory)
+        if self._publishing.is_missed_by(directory, ours=self._identity.relay_id, now=self._clock()):
+            self.publish_soon()
         return directory.is_fresh(self._clock())
 
     async def _fetch_from(self, neighbour: Neighbour) -> Directory:
@@ -175,20 +187,11 @@ class Keeper:
         finally:
             connection.close()
 
-    def _pause_s(self) -> float:
-        now = self._clock()
-        if self.directory is None:
-            return FIRST_RETRY_S
-        document = self.directory.document
-        period_s = document.fresh_until - document.valid_from
-        if document.is_fresh(now):
-            return document.fresh_until - now + self._choice.random() * min(30.0, period_s / 20)
-        return min(RETRY_S, period_s / 10)
-
     def use(self, directory: Directory) -> None:
         """Work by this directory from now on, and keep it on disk."""
         directory = self._shared.intern(directory)
         self._driver.use_network(self._shared.neighbours(directory), self._shared.key_hashes(directory))
+        self._is_closed = False
         self._service.replace(self._shared.publication(directory, self.directory))
         self.directory, self._seen = directory, directory.seen
         self._disk.directory = directory

@@ -17,6 +17,7 @@ from relay import daemon
 from relay.authority.signing import Authority
 from relay.listener import bind
 from relay.network_keeper import _Known
+from relay.network_schedule import sources
 from relay.settings import Endpoint
 from tests.relay.nodes import PARAMETERS, PERIOD_S, RelayNode, clock, local_network, until
 
@@ -127,10 +128,10 @@ async def test_a_new_relay_learns_the_network_from_a_mirror_when_the_authority_i
         keeper = node.make_keeper(links)
         keeper.load()
         # Where it was read from doesn't matter: it asks the relays it knows once the authority fails.
-        sources = list(keeper._sources())
+        asked = sources(network.root, keeper.directory, ours=node.relay_id, choice=keeper._choice)
 
-        assert 1 + 3 == len(sources)
-        assert await keeper._fetch(sources[-1])
+        assert 1 + 3 == len(asked)
+        assert await keeper._fetch(asked[-1])
         nursery.cancel_scope.cancel()
 
 
@@ -198,7 +199,7 @@ async def test_an_authority_that_forgot_a_relay_gets_its_descriptor_again_once_f
         relay, authority = network.relays[0], network.authority
         assert relay.keeper is not None
         assert relay.links is not None
-        await until(lambda: relay.keeper is not None and relay.keeper._published_at is not None)
+        await until(lambda: relay.keeper is not None and not relay.keeper._publishing.is_under_way)
         others = [each for each in authority.collected if parse_descriptor(each).relay_id != relay.relay_id]
         assert 2 == len(others)
         again = Authority(
@@ -217,10 +218,10 @@ async def test_an_authority_that_forgot_a_relay_gets_its_descriptor_again_once_f
         with capture_logs() as logs:
             keeper = relay.keeper
             for _ in range(3):
-                keeper._publish_if_unlisted(again.directory)
+                keeper._publish_if_missed(again.directory)
             await until(lambda: again._roll.get(relay.relay_id))
-            await until(lambda: keeper._published_at is not None)
-            keeper._publish_if_unlisted(again.directory)
+            await until(lambda: not keeper._publishing.is_under_way)
+            keeper._publish_if_missed(again.directory)
 
         assert 1 == len([line for line in logs if line["event"] == "relay_not_listed"])
         assert 1 == len([line for line in logs if line["event"] == "descriptor_published"])
@@ -237,7 +238,7 @@ async def test_a_relay_does_not_forward_by_a_directory_that_ran_out(tmp_path: Pa
         for later, known in ((ended - 1, 3), (ended, 0), (ended + 9, 0)):
             keeper._clock = lambda later=later: UnixTime(later)  # type: ignore[misc]
             with capture_logs() as logs:
-                keeper._close_if_expired()
+                keeper._close_if_run_out()
             assert known == len(relay.switch._key_hashes)
             assert (later == ended) == ("directory_expired" in [line["event"] for line in logs])
 

@@ -73,7 +73,7 @@ def test_relays_fetch_from_each_other_while_the_authority_cannot_be_reached() ->
 
 
 def test_a_relay_whose_clock_is_an_hour_wrong_is_out_until_its_clock_is_right() -> None:
-    network = virtual_network(relays=4, period_s=PERIOD_S)
+    network = virtual_network(relays=5, period_s=PERIOD_S)
     network.skew(3, 3_600.0)
     network.advance(minutes=45)
     client = network.client()
