@@ -1,4 +1,4 @@
-"""A lock between programs, held while a ``with`` block runs; the kernel lets go of it when its program ends in any way."""
+"""A lock between programs, held while a ``with`` block runs; the kernel frees it when its program ends in any way."""
 
 from __future__ import annotations
 

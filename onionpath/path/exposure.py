@@ -1,7 +1,7 @@
 """How likely it is that a client has met a bad relay at one place of its paths, in closed form.
 
 With a bad share f of the network's weight, n independent draws by weight meet a bad relay with probability
-1 - (1 - f)^n; what differs from place to place is how many draws d days bring. Spec: docs/specs/guards.md §9.
+1 - (1 - f)^n; what differs from place to place is how many draws d days bring. Spec: docs/specs/guards.md §10.
 """
 
 from __future__ import annotations
