@@ -50,9 +50,10 @@ class Admission:
 
     def refusal(self, step: Step, link: Link, frame: Frame) -> Refusal | None:
         """Why this request is not opened, if so."""
-        return self._stale(link, frame, step.now) or self.overload(step, link)
+        return self.stale(link, frame, step.now) or self.overload(step, link)
 
-    def _stale(self, link: Link, frame: Frame, now: UnixTime) -> Refusal | None:
+    def stale(self, link: Link, frame: Frame, now: UnixTime) -> Refusal | None:
+        """Why this request can't be opened, if so."""
         if frame.depth and link.state is not LinkState.PROVEN:
             return Refusal.DEPTH_FROM_CLIENT
         if frame.generation not in self.keys:

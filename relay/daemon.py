@@ -54,10 +54,12 @@ from relay.keys import (
     has_packet_keys,
     load_relay_keys,
 )
+from relay.limits import OPENINGS_PART, SwitchLimits
 from relay.links import Links, Timeouts
 from relay.listener import Gate, GateLimits, bind
 from relay.network_keeper import MAX_SNAPSHOT_SIZE, NetworkKeeper
 from relay.open_files import Shares, file_limit, share
+from relay.opening_speed import openings_per_second
 from relay.recorder import FrameRecorder
 from relay.replay_files import ReplayFiles, read_boot_id
 from relay.serving import Announce, Node, bound, serve
@@ -107,7 +109,11 @@ async def run_relay(settings: RelaySettings, *, ready: Announce) -> None:
         listeners = stack.enter_context(_listening(settings.listen, "relay.listen"))
         async with trio.open_nursery() as nursery:
             services, directory = _services(settings, nursery, streams=shares.streams)
-            node = _node(base, replay, services, listeners, nursery, shares=shares, recorder=recorder)
+            switch_limits = base.limits.switch_limits(openings_per_second=_openings_per_second(base.root))
+            node = _node(
+                base, replay, services, listeners, nursery,
+                shares=shares, switch_limits=switch_limits, recorder=recorder,
+            )  # fmt: skip
             description = _Description(settings, base, packet_keys, listeners, services)
             keeper = NetworkKeeper(
                 base.root,
@@ -159,7 +165,10 @@ async def run_authority(settings: AuthoritySettings, *, ready: Announce) -> None
         # An authority opens no packets, so it has nothing to remember of them.
         replay = ReplayMemory(MemoryTables(), TagKey(os.urandom(32)))
         async with trio.open_nursery() as nursery:
-            node = _node(base, replay, services, listeners, nursery, shares=shares)
+            switch_limits = base.limits.switch_limits()
+            node = _node(
+                base, replay, services, listeners, nursery, shares=shares, switch_limits=switch_limits
+            )
             nursery.start_soon(running.run, directory)
             await serve(node, nursery, ready=ready)
 
@@ -205,6 +214,10 @@ def _recorder(settings: RelaySettings, base: _Base) -> FrameRecorder | None:
     return None if file is None else FrameRecorder(Path(file), base.clock)
 
 
+def _openings_per_second(root: TrustRoot) -> float:
+    return openings_per_second(root.parameters.geometry) * OPENINGS_PART
+
+
 def _node(
     base: _Base,
     replay: ReplayMemory,
@@ -213,6 +226,7 @@ def _node(
     nursery: trio.Nursery,
     *,
     shares: Shares,
+    switch_limits: SwitchLimits,
     recorder: FrameRecorder | None = None,
 ) -> Node:
     limits = base.limits
@@ -223,7 +237,7 @@ def _node(
         network_id=base.root.network_id,
         link_key_hash=base.keys.link.key_hash,
         replay=replay,
-        limits=limits.switch_limits(),
+        limits=switch_limits,
         entropy=os.urandom,
         watch=recorder,
     )

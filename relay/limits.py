@@ -22,12 +22,12 @@ class PeerLimits:
 # 100 large packets a second carry 12 MB/s, more than one client should take from a relay; the burst is what a page
 # with many parts sends at once. 64 in flight keep a 300 ms path at 25 MB/s.
 CLIENT = PeerLimits(packets_per_second=100, burst=200, in_flight=64)
-# A client's packet that doesn't open has cost us a key encapsulation for nothing, and an honest client sends one only
-# when it meets a new key. So many a second may come over a link before nothing else may: 50 links of garbage take 3 %
-# of a core. Links from relays are not charged: whoever sends garbage through a relay would slow everybody behind it.
-BAD_PACKETS_PER_SECOND = 5.0
 # A relay speaks for many clients: as many packets as one core can open, and a second of them under way.
 RELAY = PeerLimits(packets_per_second=5_000, burst=5_000, in_flight=2_048)
+# Of what one core can open when it does nothing else. A packet and its reply cost about twice its opening, so here the
+# core is full; with more, as the 60 % that one often reads, the core would be full before the budget is used up, and
+# chance would divide it instead of the shares of ``openings``. With less a relay that nobody floods would stand still.
+OPENINGS_PART = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,12 @@ class SwitchLimits:
     """Bounds of a whole switch; sizes in bytes, times in seconds.
 
     Args:
+        openings_per_second: packets that may be opened over all links together; the default is what a fast core can,
+            and a relay measures its own (``opening_speed``).
+        bad_packets_per_second: of a client, which had us spend a key encapsulation for nothing; so many come over a
+            link before nothing else does. An honest client sends one only when it meets a new key, and 50 links of
+            garbage take 2 % of a core. Links from relays are not charged: whoever sends garbage through a relay would
+            slow everybody behind it.
         in_flight: exchanges under way in all. When as many are, whoever holds least displaces the oldest of whoever
             holds most, so that nobody can fill a relay and lock the others out.
         queued_bytes_per_peer: 64 large replies, so that a client that uses its whole allowance and reads slowly is
@@ -49,6 +55,8 @@ class SwitchLimits:
 
     client: PeerLimits = field(default=CLIENT)
     relay: PeerLimits = field(default=RELAY)
+    openings_per_second: float = 10_000.0
+    bad_packets_per_second: float = 5.0
     in_flight: int = 4_096
     queued_bytes_per_peer: int = 8 * 1024 * 1024
     queued_bytes: int = 256 * 1024 * 1024

@@ -56,7 +56,8 @@ class LinkTable:
         limits = self._limits.client if peer is None else self._limits.relay
         rate = PacketRate.full(limits.packets_per_second, limits.burst, now)
         reader = FrameReader(self._geometry)
-        link = self._links[link_id] = Link(link_id, state, peer, now, now, reader, rate, limits.in_flight)
+        link = Link(link_id, state, peer, now, now, reader, rate, limits.in_flight, used_at=now)
+        self._links[link_id] = link
         return link
 
     def proven(self, link: Link, relay: RelayId, now: UnixTime) -> None:

@@ -20,7 +20,7 @@ from onionpath.crypto.identity import RelayId
 from onionpath.injected import UnixTime
 from onionpath.link.frames import FrameReader
 from onionpath.link.proof import Claim
-from relay.limits import BAD_PACKETS_PER_SECOND, SwitchLimits
+from relay.limits import SwitchLimits
 
 
 class LinkState(Enum):
@@ -116,6 +116,8 @@ class Link:
     reader: FrameReader
     rate: PacketRate
     in_flight_limit: int
+    used_at: UnixTime  # to which time ``used_openings`` is reckoned
+    used_openings: float = 0.0  # packets opened for it, forgotten little by little
     incomplete_since: UnixTime | None = None
     backlog: Backlog = field(default_factory=Backlog)
     in_flight: int = 0  # requests and calls it sent us that aren't answered
@@ -129,10 +131,10 @@ class Link:
         """True unless a relay has proven itself here."""
         return self.state is not LinkState.PROVEN
 
-    def charge_bad_packet(self) -> None:
+    def charge_bad_packet(self, limits: SwitchLimits) -> None:
         """A client had us open a packet that no honest client sends."""
         if self.is_client:
-            self.rate.charge(self.rate.per_second / BAD_PACKETS_PER_SECOND)
+            self.rate.charge(self.rate.per_second / limits.bad_packets_per_second)
 
     def overdue(self, limits: SwitchLimits, now: UnixTime, *, is_used: bool) -> str | None:
         """Why its time is over, if so.

@@ -30,6 +30,7 @@ _SWITCH = SwitchLimits()
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Count = Annotated[int, Meta(ge=1, le=2**40)]
 Rate = Annotated[float, Meta(gt=0, le=1e6)]
+MaybeRate = Annotated[float, Meta(ge=0, le=1e6)]
 
 
 class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -112,11 +113,17 @@ class LimitsSection(Section, frozen=True):
     relay_packets_per_second: Rate = RELAY.packets_per_second
     relay_burst: Rate = RELAY.burst
     relay_in_flight: Count = RELAY.in_flight
+    openings_per_second: MaybeRate = 0.0
+    bad_packets_per_second: Rate = _SWITCH.bad_packets_per_second
     in_flight: Count = _SWITCH.in_flight
     queued_bytes_per_peer: Count = _SWITCH.queued_bytes_per_peer
     queued_bytes: Count = _SWITCH.queued_bytes
+    dial_queue: Count = _SWITCH.dial_queue
+    dial_bytes: Count = _SWITCH.dial_bytes
+    redial_after_s: Seconds = _SWITCH.redial_after_s
     handshake_s: Seconds = 10.0
     connect_s: Seconds = 10.0
+    proof_s: Seconds = _SWITCH.proof_timeout_s
     frame_s: Seconds = _SWITCH.frame_timeout_s
     stall_s: Seconds = _SWITCH.stall_timeout_s
     idle_s: Seconds = _SWITCH.idle_timeout_s
@@ -124,18 +131,28 @@ class LimitsSection(Section, frozen=True):
     hop_margin_s: Seconds = _SWITCH.hop_margin_s
     replay_entries: Annotated[int, Meta(ge=1024, le=2**28)] = DEFAULT_CAPACITY
 
-    def switch_limits(self) -> SwitchLimits:
-        """These numbers as the switch takes them; whatever isn't a setting has the switch's default."""
+    def switch_limits(self, *, openings_per_second: float = _SWITCH.openings_per_second) -> SwitchLimits:
+        """These numbers as the switch takes them.
+
+        Args:
+            openings_per_second: the budget where the setting leaves it to the relay.
+        """
         return SwitchLimits(
             client=PeerLimits(self.client_packets_per_second, self.client_burst, self.client_in_flight),
             relay=PeerLimits(self.relay_packets_per_second, self.relay_burst, self.relay_in_flight),
+            openings_per_second=self.openings_per_second or openings_per_second,
+            bad_packets_per_second=self.bad_packets_per_second,
             in_flight=self.in_flight,
             queued_bytes_per_peer=self.queued_bytes_per_peer,
             queued_bytes=self.queued_bytes,
+            dial_queue=self.dial_queue,
+            dial_bytes=self.dial_bytes,
+            redial_after_s=self.redial_after_s,
             service_timeout_s=self.service_s,
             hop_margin_s=self.hop_margin_s,
             frame_timeout_s=self.frame_s,
             stall_timeout_s=self.stall_s,
+            proof_timeout_s=self.proof_s,
             idle_timeout_s=self.idle_s,
         )
 

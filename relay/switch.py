@@ -12,9 +12,9 @@ Every public method is one step: it handles what came, and then settles, which c
 frames are handled no link goes away; the one whose peer broke the rules does afterwards.
 
 Spec: docs/specs/link.md, docs/specs/onion-native.md. What it leaves to others: connections (driver), services
-(registry), what is refused unopened (``admission``), the way to the next relay (``forwarding``), how exchanges end
-(``replies``), who a relay is (``acquaintance``), which relays exist and which keys are valid (``use_network``,
-``use_keys``).
+(registry), what is refused unopened (``admission``) and how much is opened (``openings``), the way to the next relay
+(``forwarding``), how exchanges end (``replies``), who a relay is (``acquaintance``), which relays exist and which keys
+are valid (``use_network``, ``use_keys``).
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from relay.exchanges import Exchanges, Origin, Queued, Sent, Served
 from relay.forwarding import Forwarding
 from relay.limits import SwitchLimits
 from relay.link_table import LinkTable
+from relay.openings import Openings
 from relay.peers import Link, LinkState
 from relay.refusals import OF_REPLAY, Refusal
 from relay.replies import Replies
@@ -97,6 +98,7 @@ class Switch:
         self._key_hashes: Mapping[RelayId, bytes] = {}
         self._counts: Counter[str] = Counter()
         self._links = links = LinkTable(onion.geometry, limits)
+        self._openings = Openings(limits.openings_per_second)
         self._desk = Desk(onion.geometry, links, watch)
         self._exchanges = exchanges = Exchanges()
         self._replies = replies = Replies(onion, links, self._counts, entropy=entropy)
@@ -195,7 +197,6 @@ class Switch:
             paused_until = self._pause(step, link, frame)
             if paused_until is not None:
                 link.reader.unread(before)
-                self._counts["reading_paused"] += 1
                 step.actions.pauses.append((link.link_id, paused_until))
                 link.incomplete_since = None
                 return
@@ -208,7 +209,14 @@ class Switch:
 
     def _pause(self, step: Step, link: Link, frame: Frame) -> UnixTime | None:
         """Until when this frame must wait to be handled, if so."""
+        # What will not be opened anyhow must not count as a wish for a share.
+        if frame.kind is Kind.REQUEST and not self._admission.stale(link, frame, step.now):
+            until = self._openings.wait_until(link, step.now)
+            if until is not None:
+                self._counts["openings_used_up"] += 1
+                return until
         if _LIMITED[frame.kind] and not link.rate.take(step.now):
+            self._counts["reading_paused"] += 1
             return link.rate.next_at()
         return None
 
@@ -259,6 +267,7 @@ class Switch:
             step.write(link, Kind.REJECT, exchange_id=frame.exchange_id)
 
     def _open(self, step: Step, link: Link, frame: Frame) -> Refusal | None:
+        self._openings.draw(link)
         packet = Packet(frame.size_class, frame.depth, frame.generation, frame.slot, frame.body)
         try:
             peeled = self._onion.peel(packet, self._admission.keys[frame.generation])
@@ -273,7 +282,7 @@ class Switch:
         return None
 
     def _wasted(self, link: Link, refusal: Refusal) -> Refusal:
-        link.charge_bad_packet()
+        link.charge_bad_packet(self._limits)
         return refusal
 
     def _take(self, step: Step, link: Link, frame: Frame, peeled: Forward | Serve) -> None:
@@ -289,7 +298,7 @@ class Switch:
             case Forward() if self._forwarding.knows(peeled.next_relay):
                 self._forwarding.forward(step, peeled, origin)
             case Forward():
-                link.charge_bad_packet()
+                link.charge_bad_packet(self._limits)
                 self._replies.fail_edge(step, origin, Reason.NEXT_UNKNOWN)
 
     # What our own services are asked.
@@ -351,6 +360,7 @@ class Switch:
             if overdue is not None:
                 self._close(step, link, overdue)
         self._forwarding.forget(now)
+        self._openings.forget(now)
         return self._settle(step)
 
     def _overdue(self, link: Link, now: UnixTime) -> str | None:

@@ -18,7 +18,7 @@ from tests.network.memory import MemoryClient, MemoryNetwork, memory_network
 BATCH = 500
 # An attacker who is slowed down replays less; here nobody is, so that every replay is judged by the memory alone.
 UNLIMITED = PeerLimits(packets_per_second=1_000, burst=1e9, in_flight=100_000)
-LIMITS = SwitchLimits(client=UNLIMITED, relay=UNLIMITED, in_flight=100_000)
+LIMITS = SwitchLimits(client=UNLIMITED, relay=UNLIMITED, openings_per_second=1e6, in_flight=100_000)
 
 
 class Replayer:
