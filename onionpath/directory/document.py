@@ -219,18 +219,7 @@ def sign_document(document: Document, keys: Sequence[IdentityKey]) -> bytes:
 
 def encode_document(document: Document) -> bytes:
     """The exact bytes that are signed; times are cut to whole seconds."""
-    form = _DocumentForm(
-        network_id=document.network_id,
-        root_version=document.root_version,
-        number=document.number,
-        previous=document.previous,
-        valid_from=int(document.valid_from),
-        fresh_until=int(document.fresh_until),
-        valid_until=int(document.valid_until),
-        parameters=ParametersForm.of(document.parameters),
-        relays=tuple(_ListingForm.of(one) for one in document.relays),
-    )
-    return encode_canonical(form)
+    return encode_canonical(DocumentForm.of(document))
 
 
 def decode_document(payload: bytes) -> Document:
@@ -239,7 +228,7 @@ def decode_document(payload: bytes) -> Document:
     Raises:
         MalformedError: wrong form.
     """
-    form = decode_canonical(_DocumentForm, payload, what="the document", max_size=MAX_DOCUMENT_SIZE)
+    form = decode_canonical(DocumentForm, payload, what="the document", max_size=MAX_DOCUMENT_SIZE)
     return form.parse()
 
 
@@ -292,14 +281,16 @@ def _utc(time: UnixTime) -> str:
     return datetime.fromtimestamp(int(time), UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-class _ListingForm(Form, frozen=True):
+class ListingForm(Form, frozen=True):
+    """A listing as it is written."""
+
     relay_id: bytes
     descriptor: bytes
     weight: Count
     swarm: str
 
     @classmethod
-    def of(cls, listing: Listing) -> _ListingForm:
+    def of(cls, listing: Listing) -> ListingForm:
         swarm = "" if listing.swarm is None else f"{listing.swarm:016x}"
         return cls(listing.relay_id, listing.descriptor, listing.weight, swarm)
 
@@ -307,7 +298,9 @@ class _ListingForm(Form, frozen=True):
         return Listing(RelayId(self.relay_id), self.descriptor, self.weight, _swarm(self.swarm))
 
 
-class _DocumentForm(Form, frozen=True):
+class DocumentForm(Form, frozen=True):
+    """A document as it is signed."""
+
     network_id: bytes
     root_version: Count
     number: Count
@@ -316,7 +309,22 @@ class _DocumentForm(Form, frozen=True):
     fresh_until: Time
     valid_until: Time
     parameters: ParametersForm
-    relays: Annotated[tuple[_ListingForm, ...], msgspec.Meta(max_length=MAX_RELAYS)]
+    relays: Annotated[tuple[ListingForm, ...], msgspec.Meta(max_length=MAX_RELAYS)]
+
+    @classmethod
+    def of(cls, document: Document) -> DocumentForm:
+        """The written form of a value; times are cut to whole seconds."""
+        return cls(
+            network_id=document.network_id,
+            root_version=document.root_version,
+            number=document.number,
+            previous=document.previous,
+            valid_from=int(document.valid_from),
+            fresh_until=int(document.fresh_until),
+            valid_until=int(document.valid_until),
+            parameters=ParametersForm.of(document.parameters),
+            relays=tuple(ListingForm.of(one) for one in document.relays),
+        )
 
     def parse(self) -> Document:
         """The value; raises ``MalformedError`` if it is outside of the specification."""

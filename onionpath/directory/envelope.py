@@ -18,7 +18,9 @@ from onionpath.errors import MalformedError, SignatureThresholdError
 MAX_SIGNATURES = 32
 
 
-class _Signature(Form, frozen=True):
+class SignatureForm(Form, frozen=True):
+    """One signature as it is written."""
+
     keyid: str
     sig: bytes
 
@@ -26,7 +28,7 @@ class _Signature(Form, frozen=True):
 class _Envelope(Form, frozen=True):
     payload: bytes
     payload_type: str = msgspec.field(name="payloadType")
-    signatures: tuple[_Signature, ...]
+    signatures: tuple[SignatureForm, ...]
 
 
 def pae(payload_type: str, payload: bytes) -> bytes:
@@ -38,8 +40,23 @@ def pae(payload_type: str, payload: bytes) -> bytes:
 def sign(payload_type: str, payload: bytes, keys: Sequence[IdentityKey]) -> bytes:
     """An envelope with one signature by each key."""
     message = pae(payload_type, payload)
-    signatures = tuple(_Signature(key.public.hex(), key.sign(message)) for key in keys)
-    return encode_canonical(_Envelope(payload=payload, payload_type=payload_type, signatures=signatures))
+    return join(payload_type, payload, [SignatureForm(key.public.hex(), key.sign(message)) for key in keys])
+
+
+def join(payload_type: str, payload: bytes, signatures: Sequence[SignatureForm]) -> bytes:
+    """An envelope with these signatures, whatever they are worth."""
+    return encode_canonical(
+        _Envelope(payload=payload, payload_type=payload_type, signatures=tuple(signatures))
+    )
+
+
+def signatures_of(envelope: bytes, *, payload_type: str, max_size: int) -> tuple[SignatureForm, ...]:
+    """The signatures of an envelope that was verified before.
+
+    Raises:
+        MalformedError: no envelope of this type.
+    """
+    return _parse(envelope, payload_type=payload_type, max_size=max_size).signatures
 
 
 def open_signed(
@@ -102,7 +119,7 @@ def _parse(
     return form
 
 
-def _key_and_signature(form: _Signature) -> tuple[bytes, bytes]:
+def _key_and_signature(form: SignatureForm) -> tuple[bytes, bytes]:
     try:
         public = bytes.fromhex(form.keyid)
     except ValueError as error:

@@ -7,17 +7,20 @@ Spec: docs/specs/directory.md §8.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from onionpath.crypto.tags import digest
+from onionpath.directory.difference import difference
 from onionpath.directory.directory import Directory, encode_parts
+from onionpath.directory.document import VALID_PERIODS, Document
 from onionpath.directory.succession import Lineage
 from onionpath.errors import MalformedError, OnionPathError, UsageError
 from onionpath.onion.statuses import Reason
 from onionpath.service.calls import Call, Limits, Reply
 from onionpath.service.directory_wire import (
     DescriptorsCall,
+    DifferenceCall,
     DirectoryCall,
     DirectoryReply,
     DocumentCall,
@@ -31,6 +34,8 @@ from onionpath.service.directory_wire import (
 # Unfinished descriptors, at most 16 KiB each: a descriptor arrives in two or three parts within a second, so
 # few are unfinished at once unless somebody only begins them.
 MAX_UNFINISHED = 64
+# As long as a document is valid: whoever has an older one fetches the whole.
+MAX_EARLIER = VALID_PERIODS
 
 Collector = Callable[[bytes], None]
 """Takes a descriptor's envelope; raises an OnionPathError to refuse it."""
@@ -38,19 +43,63 @@ Collector = Callable[[bytes], None]
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What a relay hands out: a document's envelope and its number, descriptors' envelopes by digest, successions."""
+    """What a relay hands out.
+
+    Args:
+        number: of the document.
+        document: its envelope.
+        descriptors: envelopes by digest.
+        lineage: the successions that led to the document's trust root.
+        earlier: the documents before, the newest first, from which differences lead here.
+        differences: these, by the number of the document from which each leads.
+    """
 
     number: int
     document: bytes = field(repr=False)
     descriptors: Mapping[bytes, bytes] = field(repr=False)
     lineage: Lineage | None = field(default=None, repr=False)
+    newest: Document | None = field(default=None, repr=False)
+    earlier: tuple[Document, ...] = field(default=(), repr=False)
+    differences: Mapping[int, bytes] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, directory: Directory, *, before: Directory | None = None) -> Publication:
-        """Hand this directory on, and the descriptors of the one before to those who still fetch them."""
+    def of(
+        cls, directory: Directory, *, before: Directory | None = None, earlier: Publication | None = None
+    ) -> Publication:
+        """Hand this directory on, and the descriptors of the one before to those who still fetch them.
+
+        Args:
+            earlier: what was handed out before; readers of its documents get differences too.
+        """
         older = before.envelopes if before else {}
         document = directory.document
-        return cls(document.number, document.envelope, {**older, **directory.envelopes}, directory.lineage)
+        known = _earlier(document, before, earlier)
+        return cls(
+            document.number,
+            document.envelope,
+            {**older, **directory.envelopes},
+            directory.lineage,
+            document,
+            known,
+            _differences(known, document),
+        )
+
+
+def _earlier(
+    document: Document, before: Directory | None, earlier: Publication | None
+) -> tuple[Document, ...]:
+    """The last documents before this one, the newest first."""
+    known = [before.document] if before else []
+    if earlier is not None:
+        known += [*([earlier.newest] if earlier.newest else []), *earlier.earlier]
+    by_number = {one.number: one for one in reversed(known) if one.number < document.number}
+    return tuple(by_number[number] for number in sorted(by_number, reverse=True)[:MAX_EARLIER])
+
+
+def _differences(known: Sequence[Document], document: Document) -> dict[int, bytes]:
+    """What leads from each of these to the document, where that is shorter than the document itself."""
+    made = {one.number: difference(one, document) for one in known}
+    return {number: each for number, each in made.items() if len(each) < len(document.envelope)}
 
 
 class DirectoryService:
@@ -92,6 +141,8 @@ class DirectoryService:
                 return self._descriptors(asked, call.reply_capacity)
             case PublishCall():
                 return self._publish(asked, call.caller)
+            case DifferenceCall():
+                return self._difference(asked, call.reply_capacity)
             case SuccessionsCall():
                 return self._successions(asked, call.reply_capacity)
 
@@ -106,6 +157,18 @@ class DirectoryService:
         if asked.wanted == 0 and asked.known >= number:
             return DirectoryReply(Outcome.UNCHANGED, number=number)
         return part_of(publication.document, offset=asked.offset, capacity=capacity, number=number)
+
+    def _difference(self, asked: DifferenceCall, capacity: int) -> DirectoryReply:
+        publication = self._publication
+        if publication is None:
+            return DirectoryReply(Outcome.MISSING)
+        number = publication.number
+        if asked.wanted == 0 and asked.known >= number:
+            return DirectoryReply(Outcome.UNCHANGED, number=number)
+        content = publication.differences.get(asked.known)
+        if content is None or asked.wanted not in (0, number):
+            return DirectoryReply(Outcome.CHANGED, number=number)
+        return part_of(content, offset=asked.offset, capacity=capacity, number=number)
 
     def _descriptors(self, asked: DescriptorsCall, capacity: int) -> DirectoryReply:
         descriptors = self._publication.descriptors if self._publication else {}

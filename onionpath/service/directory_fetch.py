@@ -2,6 +2,7 @@
 
 | state | asks for | leaves when |
 |---|---|---|
+| difference | what leads from the document that we have to the newest | it is here, or there is none that helps |
 | document | parts of the newest document | all of it is here and verified, or nothing is newer |
 | successions | those after our trust root, because the document may be of a later one | they lead to the document's |
 | descriptors | those we don't have, 64 at a time | every batch is here |
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 from onionpath.crypto.tags import digest
 from onionpath.directory.descriptor import MAX_DESCRIPTOR_SIZE
+from onionpath.directory.difference import apply_difference
 from onionpath.directory.directory import Directory, assemble, decode_parts
 from onionpath.directory.document import (
     MAX_DOCUMENT_SIZE,
@@ -38,6 +40,7 @@ from onionpath.service.directory_content import Content
 from onionpath.service.directory_wire import (
     MAX_DIGESTS,
     DescriptorsCall,
+    DifferenceCall,
     DirectoryReply,
     DocumentCall,
     Kind,
@@ -70,7 +73,7 @@ class DirectoryFetch:
         self._seen = _higher(seen, known.seen if known else None)
         self._calls = 0
         self._restarts = 0
-        self._asking = Kind.DOCUMENT
+        self._asking = Kind.DIFFERENCE if known else Kind.DOCUMENT
         self._envelope = b""
         self._rejected: DirectoryError | None = None
         self._document: Document | None = None
@@ -93,12 +96,14 @@ class DirectoryFetch:
         match self._asking:
             case Kind.SUCCESSIONS:
                 return SuccessionsCall(self._lineage.root.version, self._content.offset).encode()
+            case Kind.DIFFERENCE:
+                return DifferenceCall(self._known_number, self._content.number, self._content.offset).encode()
             case Kind.DESCRIPTORS:
                 return DescriptorsCall(tuple(self._batch), self._content.offset).encode()
             case _ if self._content.offset:
                 return DocumentCall(wanted=self._content.number, offset=self._content.offset).encode()
             case _:
-                return DocumentCall(known=self._known.document.number if self._known else 0).encode()
+                return DocumentCall(known=self._known_number).encode()
 
     def take(self, body: bytes, *, now: UnixTime) -> Directory | None:
         """Take the reply to ``next_call``: the directory, or None when there is more to ask.
@@ -123,6 +128,8 @@ class DirectoryFetch:
                 return self._take_successions(reply, now)
             case Kind.DESCRIPTORS:
                 return self._take_descriptors(reply)
+            case Kind.DIFFERENCE if self._known is not None:
+                return self._take_difference(reply, self._known.document, now)
             case _:
                 return self._take_document(reply, now)
 
@@ -130,8 +137,35 @@ class DirectoryFetch:
         self._asking, self._content = kind, Content(max_size=max_size)
 
     @property
+    def _known_number(self) -> int:
+        return self._known.document.number if self._known else 0
+
+    @property
     def _batch(self) -> list[bytes]:
         return self._wanted[:MAX_DIGESTS]
+
+    def _take_difference(self, reply: DirectoryReply, known: Document, now: UnixTime) -> Directory | None:
+        match reply.outcome:
+            case Outcome.UNCHANGED:
+                return self._unchanged(now)
+            case Outcome.MISSING:
+                raise MissingDirectoryError("this relay has no directory yet")
+            case Outcome.CONTENT if not self._content.is_changed(reply):
+                content = self._content.add(reply)
+                return None if content is None else self._apply(content, known, now)
+            case Outcome.CONTENT | Outcome.CHANGED:
+                self._ask(Kind.DOCUMENT, max_size=MAX_DOCUMENT_SIZE)
+            case _:
+                raise MalformedError("the reply does not answer a call for a difference")
+        return None
+
+    def _apply(self, content: bytes, known: Document, now: UnixTime) -> Directory | None:
+        try:
+            return self._verify(apply_difference(content, known), now)
+        except (MalformedError, DirectoryError):
+            # The whole may be good all the same: another document of our number was its base, or its signers are new.
+            self._ask(Kind.DOCUMENT, max_size=MAX_DOCUMENT_SIZE)
+            return None
 
     def _take_document(self, reply: DirectoryReply, now: UnixTime) -> Directory | None:
         match reply.outcome:

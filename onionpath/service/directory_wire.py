@@ -33,6 +33,7 @@ class Kind(IntEnum):
     DESCRIPTORS = 2
     PUBLISH = 3
     SUCCESSIONS = 4
+    DIFFERENCE = 5
 
 
 class Outcome(IntEnum):
@@ -40,7 +41,7 @@ class Outcome(IntEnum):
 
     CONTENT = 0  # a part of the content follows
     UNCHANGED = 1  # there is nothing newer than what is known
-    CHANGED = 2  # the wanted number isn't served any more
+    CHANGED = 2  # the wanted number isn't served any more, or nothing leads there from the known one
     MISSING = 3  # this relay has no document
     ACCEPTED = 4  # a part of a descriptor was taken
     REFUSED = 5  # the descriptor wasn't
@@ -56,6 +57,18 @@ class DocumentCall:
 
     def encode(self) -> bytes:
         return _DOCUMENT_CALL.pack(Kind.DOCUMENT, self.offset, self.known, self.wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class DifferenceCall:
+    """Ask for what leads from the ``known`` document to the newest, or for more of what leads to ``wanted``."""
+
+    known: int
+    wanted: int = 0
+    offset: int = 0
+
+    def encode(self) -> bytes:
+        return _DOCUMENT_CALL.pack(Kind.DIFFERENCE, self.offset, self.known, self.wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +107,7 @@ class SuccessionsCall:
         return _SUCCESSIONS_CALL.pack(Kind.SUCCESSIONS, self.version, self.offset)
 
 
-DirectoryCall = DocumentCall | DescriptorsCall | PublishCall | SuccessionsCall
+DirectoryCall = DocumentCall | DifferenceCall | DescriptorsCall | PublishCall | SuccessionsCall
 
 
 def decode_call(body: bytes) -> DirectoryCall:
@@ -113,6 +126,8 @@ def decode_call(body: bytes) -> DirectoryCall:
                 call = _decode_publish(body)
             case b"\x04":
                 call = _decode_successions(body)
+            case b"\x05":
+                call = _decode_difference(body)
             case _:
                 raise MalformedError("a call to the directory has an unknown kind")
     except struct.error as error:
@@ -209,6 +224,13 @@ def _decode_document(body: bytes) -> DocumentCall:
     if max(known, wanted) > MAX_NUMBER:
         raise MalformedError("a document's number is out of range")
     return DocumentCall(known, wanted, offset)
+
+
+def _decode_difference(body: bytes) -> DifferenceCall:
+    _, offset, known, wanted = _DOCUMENT_CALL.unpack(body)
+    if not 1 <= known <= MAX_NUMBER or wanted > MAX_NUMBER:
+        raise MalformedError("a document's number is out of range")
+    return DifferenceCall(known, wanted, offset)
 
 
 def _decode_descriptors(body: bytes) -> DescriptorsCall:

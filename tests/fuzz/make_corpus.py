@@ -15,6 +15,7 @@ from pathlib import Path
 from onionpath.crypto.certificates import make_link_certificate
 from onionpath.crypto.reply_keys import seal_with
 from onionpath.directory.descriptor import sign_descriptor
+from onionpath.directory.difference import difference
 from onionpath.directory.directory import encode_parts
 from onionpath.directory.document import encode_document
 from onionpath.directory.succession import sign_succession
@@ -41,6 +42,7 @@ from tests.fuzz.targets import (
     SECRETS,
     SIZES,
     SLOT,
+    known_document,
 )
 from tests.onion.independent import layers
 
@@ -140,6 +142,9 @@ def _directory() -> dict[str, dict[str, bytes]]:
     envelope, root = small.descriptors[0], small.root.encode()
     ours = descriptor(0, relay_id=IDENTITY.relay_id, packet_keys=relay.packet_keys[:1])
     signed = sign_descriptor(ours, IDENTITY)
+    led = difference(
+        known_document(), network([descriptor(0), descriptor(1), descriptor(3)], weights=[1, 9, 1]).verified()
+    )
     step = sign_succession(small.root, replace(small.root, version=2), authority_keys(1))
     return {
         "descriptor": {"good": envelope, "bad-signature": envelope.replace(b'"sig":"', b'"sig":"AAAA', 1)},
@@ -149,6 +154,7 @@ def _directory() -> dict[str, dict[str, bytes]]:
             "bad-empty": b"{}",
         },
         "document": {"good": small.envelope, "bad-cut": small.envelope[:-2]},
+        "difference": {"good": led, "bad-base": led.replace(b'"known":"', b'"known":"A', 1)},
         "document-payload": {
             "good": encode_document(small.document),
             "bad-nested": b'{"network_id":' + b"[" * 5000,
@@ -163,6 +169,7 @@ def _wire() -> dict[str, dict[str, bytes]]:
     document = directory_wire.DocumentCall(known=3, wanted=4, offset=1024).encode()
     digests = directory_wire.DescriptorsCall((bytes(32), b"d" * 32)).encode()
     publish = directory_wire.PublishCall(bytes(32), 4, 0, b"part").encode()
+    led = directory_wire.DifferenceCall(known=3, wanted=4, offset=1024).encode()
     successions = directory_wire.SuccessionsCall(version=7, offset=1024).encode()
     reply = directory_wire.part_of(b"c" * 1100, offset=0, capacity=1044, number=7).encode()
     return {
@@ -171,6 +178,8 @@ def _wire() -> dict[str, dict[str, bytes]]:
             "good-descriptors": digests,
             "good-publish": publish,
             "good-successions": successions,
+            "good-difference": led,
+            "bad-difference-from-none": led[:15] + b"\0" + led[16:],
             "bad-kind": b"\x09" + document[1:],
             "bad-count": digests[:1] + b"\xff" + digests[2:],
         },

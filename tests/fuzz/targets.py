@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from random import Random
 from typing import NamedTuple
@@ -23,9 +24,17 @@ from onionpath.directory.descriptor import (
     PAYLOAD_TYPE,
     parse_descriptor,
 )
+from onionpath.directory.difference import apply_difference, difference
 from onionpath.directory.directory import decode_parts, encode_parts
-from onionpath.directory.document import UnverifiedDocument, decode_document, encode_document
-from onionpath.directory.envelope import sign
+from onionpath.directory.document import (
+    MAX_DOCUMENT_SIZE,
+    Document,
+    UnverifiedDocument,
+    decode_document,
+    encode_document,
+)
+from onionpath.directory.document import PAYLOAD_TYPE as DOCUMENT_TYPE
+from onionpath.directory.envelope import open_signed, sign
 from onionpath.directory.succession import verify_succession
 from onionpath.directory.trust import TrustRoot
 from onionpath.errors import (
@@ -52,7 +61,7 @@ from onionpath.onion.packets import HopKey, Packet, ReplyOpener
 from onionpath.service import directory_wire
 from onionpath.service.exit_policy import ExitPolicy
 from onionpath.service.stream import StreamReply, StreamRequest
-from tests.directory.networks import NOW, root
+from tests.directory.networks import NOW, descriptor, network, root
 from tests.fuzz import files, stories
 
 # Five hops, because the last of their layers are the shortest.
@@ -170,6 +179,21 @@ def _document_payload(data: bytes) -> bytes:
     return encode_document(decode_document(data))
 
 
+@cache
+def known_document() -> Document:
+    """What the reader of a difference has."""
+    return network([descriptor(0), descriptor(1), descriptor(2)]).verified()
+
+
+def _difference(data: bytes) -> bytes:
+    """Whoever makes one may sign nothing; what comes of it must be a document for the fuzzer to go on."""
+    envelope = apply_difference(data, known_document())
+    payload = open_signed(
+        envelope, payload_type=DOCUMENT_TYPE, signers=(), threshold=0, max_size=MAX_DOCUMENT_SIZE
+    )
+    return difference(known_document(), replace(decode_document(payload), envelope=envelope))
+
+
 def _succession(data: bytes) -> None:
     verify_succession(data, _root())
 
@@ -218,6 +242,7 @@ TARGETS: dict[str, Target] = {
     "descriptor-payload": Target(_descriptor_payload),
     "document": Target(_document, _SIGNED, is_sealed=True),
     "document-payload": Target(_document_payload),
+    "difference": Target(_difference),
     "succession": Target(_succession, (MalformedError, DirectoryError), is_sealed=True),
     "trust-root": Target(_trust_root),
     "directory-parts": Target(_parts),
