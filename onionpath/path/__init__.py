@@ -1,5 +1,5 @@
-"""Choosing the relays of a path: which may stand together, and which of those the dice pick.
+"""Choosing the relays of a path: which may stand together, which of those the dice pick, and what is learned of them.
 
-Enter through ``choose``; ``constraints`` says what may stand together. What a client remembers of guards and
-of failures stands in ``onionpath.client``. Spec: docs/specs/directory.md §7.
+Enter through ``choose``, ``timeouts``, ``blame`` and ``guards``; all of them are values and functions of the time. Keeping
+them, and carrying out what they say, is left to ``onionpath.client``. Spec: docs/specs/paths.md and guards.md.
 """

@@ -194,6 +194,12 @@ def test_words_about_a_blamed_relay_are_explained() -> None:
     assert [True, True, False] == [blame.is_blamed(relay(name), START) for name in ("e1", "e2", "m1")]
 
 
+def test_the_second_word_about_a_relay_explains_what_its_speaker_said() -> None:
+    blame = blamed_by("m2 e3", "m1 e1", "m1 e2", "m1 e3")
+
+    assert [True, False] == [blame.is_blamed(relay(name), START) for name in ("e3", "m1")]
+
+
 def test_the_word_of_a_blamed_relay_counts_for_nothing() -> None:
     liar = blamed_by("liar e1", "liar e2", "liar e3")
 

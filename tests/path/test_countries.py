@@ -56,7 +56,9 @@ def test_a_line_of_another_form_refuses_the_whole_table(line: str) -> None:
         Countries.parse(f"198.51.100.0/24,SE\n{line}\n")
 
 
-@pytest.mark.parametrize("other", ["192.0.2.0/24,SE", "192.0.2.128/25,NL", "192.0.0.0/16,SE"])
+@pytest.mark.parametrize(
+    "other", ["192.0.2.0/24,SE", "192.0.2.255/32,SE", "192.0.2.128/25,NL", "192.0.0.0/16,SE"]
+)
 def test_a_table_says_one_thing_of_each_address(other: str) -> None:
     with pytest.raises(UsageError, match="overlap"):
         Countries.parse(f"192.0.2.0/24,NL\n{other}\n")
