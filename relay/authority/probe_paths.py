@@ -8,7 +8,7 @@ packets by which capacity is measured. Spec: docs/specs/measuring.md §2.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 from random import Random
@@ -151,6 +151,10 @@ class Schedule:
             spent_bytes={**self.spent_bytes, **spent},
         )
 
+    def affordable(self, relays: Iterable[Relay], most_bytes: int) -> list[Relay]:
+        """Those through which no more than this was sent."""
+        return [relay for relay in relays if self.spent_bytes.get(relay.relay_id, 0) <= most_bytes]
+
 
 def next_probe(
     schedule: Schedule,
@@ -193,18 +197,16 @@ def _probe(
     train = 0
     if rules.carries_train(position):
         train = rules.train_length(_capacity(measures, measured))
-    cost, spent = rules.bytes_of(train), schedule.spent_bytes
-    if spent.get(measured.relay_id, 0) + cost > rules.budget_bytes:
+    cost = rules.bytes_of(train)
+    if schedule.spent_bytes.get(measured.relay_id, 0) + cost > rules.budget_bytes:
         return None
-    partner_bytes = rules.budget_bytes * PARTNER_PERCENT // 100 - cost
-    affordable = [relay for relay in free if spent.get(relay.relay_id, 0) <= partner_bytes]
+    affordable = schedule.affordable(free, rules.budget_bytes * PARTNER_PERCENT // 100 - cost)
     candidates = _by_usefulness(measured, affordable, measures, choice)
-    partners = next(_completions((measured,), candidates, rules, iter(range(MAX_STEPS))), None)
-    if partners is None:
+    chosen = next(_completions((measured,), candidates, rules, iter(range(MAX_STEPS))), None)
+    if chosen is None:
         return None
-    others = list(partners[1:])
-    choice.shuffle(others)
-    return Probe((*others[:position], measured, *others[position:]), position, train)
+    partners = choice.sample(chosen[1:], len(chosen) - 1)
+    return Probe((*partners[:position], measured, *partners[position:]), position, train)
 
 
 def _by_usefulness(

@@ -9,7 +9,8 @@
 | never reached | forgotten; its contact is refused for ten minutes at most | when it publishes after that |
 
 A relay's contact is its name, its addresses and its link key: where one of them changes, it is dialled anew.
-Nothing here dials; ``probing`` does.
+Nothing here dials; ``probing`` does. Whether packets pass through it as well is found out by ``measuring``, once a
+document lists it.
 """
 
 from __future__ import annotations
