@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from onionpath.crypto.identity import RelayId
 from onionpath.directory.directory import Directory, Relay
 from onionpath.injected import UnixTime
-from onionpath.path.constraints import Taken
+from onionpath.path.constraints import Constraints, Taken
+from onionpath.path.roles import Purpose
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """A directory as the choice of guards and middles sees it.
+    """A directory as the choice of guards, or of middles, sees it.
 
     Args:
         listed: all relays of a directory that is valid now.
-        excluded: those that the program wants on no path.
-        usable: those that may stand on one now.
+        excluded: those that the application doesn't want there.
+        usable: those that may stand there now.
         distinct_subnets: whether relays of one network are related.
     """
 
@@ -28,17 +29,24 @@ class Candidates:
     distinct_subnets: bool
 
     @classmethod
-    def of(cls, directory: Directory, *, excluded: Collection[RelayId], now: UnixTime) -> Candidates:
-        """What this directory offers a program that excludes these relays."""
-        usable = (
+    def of(
+        cls, directory: Directory, *, position: int, constraints: Constraints, now: UnixTime
+    ) -> Candidates:
+        """What this directory offers an application with these constraints for a position, 0 for guards."""
+        parameters = directory.document.parameters
+        purpose = Purpose(constraints=constraints)
+        relays = directory.relays.values()
+        excluded = frozenset(
             relay.relay_id
-            for relay in directory.relays.values()
-            if relay.weight > 0
-            and relay.relay_id not in excluded
-            and relay.descriptor.packet_key(now) is not None
+            for relay in relays
+            if purpose.refusal(relay, position, hops=parameters.hops) is not None
         )
-        distinct_subnets = directory.document.parameters.distinct_subnets
-        return cls(directory.relays, frozenset(excluded), frozenset(usable), distinct_subnets)
+        usable = frozenset(
+            relay.relay_id
+            for relay in relays
+            if relay.weight > 0 and relay.descriptor.packet_key(now) is not None
+        )
+        return cls(directory.relays, excluded, usable - excluded, parameters.distinct_subnets)
 
     def taken_by(self, relays: Iterable[RelayId]) -> Taken:
         """What these relays rule out for others; one that is not listed rules out nothing."""

@@ -19,7 +19,8 @@ from onionpath.path.path_memory import PathMemory
 from onionpath.path.path_memory_lines import encode_memory
 from onionpath.path.sample import Guard
 from tests.directory.networks import NETWORK_ID
-from tests.path.virtual_relays import days, relay_id
+from tests.path.networks import relay_id
+from tests.path.virtual_relays import days
 
 MINE = PathMemory(tuple(Guard(relay_id(name), days(0)) for name in range(3)), (Middle(relay_id(3), days(5)),))
 YOURS = PathMemory(
@@ -253,7 +254,8 @@ from onionpath.client.guard_file import GuardFile
 from onionpath.path.path_memory import PathMemory
 from onionpath.path.sample import Guard
 from tests.directory.networks import NETWORK_ID
-from tests.path.virtual_relays import days, relay_id
+from tests.path.networks import relay_id
+from tests.path.virtual_relays import days
 file = GuardFile(Path(sys.argv[1]), NETWORK_ID)
 memory = file.load().memory
 for name in range(int(sys.argv[2]), int(sys.argv[2]) + 10):

@@ -27,7 +27,8 @@ from onionpath.path.guards import (
     with_sample,
 )
 from onionpath.path.sample import Guard
-from tests.path.virtual_relays import NOBODY_TAKEN, START, all_of, candidates, days, name_of, relay, relay_id
+from tests.path.networks import relay, relay_id
+from tests.path.virtual_relays import NOBODY_TAKEN, START, all_of, candidates, days, name_of
 
 TEN = all_of(10)
 

@@ -7,10 +7,12 @@ import pytest
 from onionpath.directory.address import Address
 from onionpath.injected import UnixTime
 from onionpath.path.candidates import Candidates
+from onionpath.path.constraints import Constraints
 from onionpath.path.guard_numbers import DAY_S, GUARD_NUMBERS
 from onionpath.path.sample import Guard, Sample, confirm, renew
 from tests.directory.networks import network
-from tests.path.virtual_relays import START, all_of, candidates, days, relay, relay_id
+from tests.path.networks import relay, relay_id
+from tests.path.virtual_relays import START, all_of, candidates, days
 
 
 def renewed(sample: Sample, listed: Candidates, now: UnixTime = START, seed: int = 1) -> Sample:
@@ -170,12 +172,24 @@ def test_a_date_in_the_future_counts_as_today() -> None:
 
 def test_a_directory_offers_relays_with_weight_and_a_key_that_nobody_excludes() -> None:
     directory = network(weights=[0, 1, 1, 1, 1]).directory()
-    excluded = [relay_id(1)]
+    constraints = Constraints(excluded_relays=frozenset({relay_id(1)}))
 
-    assert {relay_id(name) for name in (2, 3, 4)} == Candidates.of(
-        directory, excluded=excluded, now=START
-    ).usable
-    assert set() == Candidates.of(directory, excluded=excluded, now=days(30)).usable
+    offered = Candidates.of(directory, position=0, constraints=constraints, now=START)
+    later = Candidates.of(directory, position=0, constraints=constraints, now=days(30))
+
+    assert {relay_id(name) for name in (2, 3, 4)} == offered.usable
+    assert ({relay_id(1)}, set()) == (later.excluded, later.usable)
+
+
+def test_an_application_may_name_its_guards_and_its_middles() -> None:
+    wanted = Constraints(guards=frozenset({relay_id(1)}), middles=frozenset({relay_id(2), relay_id(3)}))
+    directory = network().directory()
+
+    offers = [
+        Candidates.of(directory, position=position, constraints=wanted, now=START) for position in (0, 1)
+    ]
+
+    assert [{relay_id(1)}, {relay_id(2), relay_id(3)}] == [offer.usable for offer in offers]
 
 
 def test_related_relays_come_last_and_only_where_others_are_too_few() -> None:

@@ -9,7 +9,8 @@ from onionpath.directory.address import Address
 from onionpath.path.candidates import Candidates
 from onionpath.path.guard_numbers import DAY_S, MIDDLE_NUMBERS
 from onionpath.path.middles import Middle, Middles, renew_middles, usable_middles
-from tests.path.virtual_relays import START, all_of, candidates, days, relay, relay_id
+from tests.path.networks import relay, relay_id
+from tests.path.virtual_relays import START, all_of, candidates, days
 
 GUARDS = (relay_id(0), relay_id(1))
 

@@ -22,7 +22,8 @@ from onionpath.path.path_memory_lines import (
 )
 from onionpath.path.sample import Guard, Sample
 from tests.directory.networks import NETWORK_ID
-from tests.path.virtual_relays import days, relay_id
+from tests.path.networks import relay_id
+from tests.path.virtual_relays import days
 
 OTHER_NETWORK = b"\x07" * 32
 NOTHING = PathMemory()

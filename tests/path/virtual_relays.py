@@ -1,14 +1,13 @@
-"""Listed relays without keys or signatures worth the name, and a client of them whose days pass at will."""
+"""What a directory offers for guards and middles, and a client of it whose days pass at will."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 
 from onionpath.crypto.identity import RelayId
-from onionpath.directory.address import Address
 from onionpath.directory.directory import Relay
 from onionpath.injected import UnixTime
 from onionpath.path.candidates import Candidates
@@ -22,14 +21,11 @@ from onionpath.path.guards import (
     after_success,
     guard_for,
 )
-from tests.directory.networks import NOW, descriptor, identity
+from tests.directory.networks import NOW
+from tests.path.networks import relay
 
 START = UnixTime(float(int(NOW)))
 NOBODY_TAKEN = Candidates({}, frozenset(), frozenset(), True).taken_by(())
-
-
-def relay_id(name: int) -> RelayId:
-    return identity(name).relay_id
 
 
 def days(count: float) -> UnixTime:
@@ -40,13 +36,6 @@ def days(count: float) -> UnixTime:
 @cache
 def plain_relay(name: int) -> Relay:
     return relay(name)
-
-
-def relay(name: int, *, weight: int = 1000, **changes: object) -> Relay:
-    """A relay in a /16 of its own; the packet keys are shared, since nothing is sealed to them."""
-    shared = descriptor(0)
-    own = {"relay_id": relay_id(name), "addresses": (Address(f"{20 + name // 200}.{name % 200}.0.1", 443),)}
-    return Relay(replace(shared, **(own | changes)), weight)  # type: ignore[arg-type]
 
 
 def candidates(
