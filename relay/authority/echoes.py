@@ -15,7 +15,7 @@ from onionpath.onion.native import NativeOnion
 from onionpath.onion.packets import Hop, OnionCall, Wrapped
 from onionpath.onion.replay import slot_at
 from onionpath.service.calls import ServiceId
-from relay.authority.measures import Broken
+from relay.authority.findings import Broken
 from relay.authority.probe_paths import Probe
 
 US_TO_FIRST = Edge(-1, 0)

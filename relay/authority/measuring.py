@@ -14,8 +14,10 @@ from onionpath.crypto.identity import RelayId
 from onionpath.directory.directory import Directory
 from onionpath.directory.parameters import Parameters
 from onionpath.injected import UnixTime
-from relay.authority.measures import Broken, Echoed, Finding, Measure, Measures, Outcome
-from relay.authority.probe_paths import Probe, Rules, Schedule, next_probe
+from relay.authority.findings import Broken, Echoed, Finding, Outcome
+from relay.authority.measures import Measure, Measures
+from relay.authority.probe_paths import Probe, next_probe
+from relay.authority.turns import Rules, Schedule
 
 # Eight paths of three relays: in a large network enough for each relay's turns, and 32 MiB of trains under way.
 AT_ONCE = 8

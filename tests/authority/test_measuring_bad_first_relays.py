@@ -19,8 +19,9 @@ from onionpath.errors import Edge
 from onionpath.injected import UnixTime
 from onionpath.link.frames import Kind, encode_frame
 from onionpath.link.tls import client_context, server_context
-from relay.authority.echoing import MOST_STRAY_FRAMES, Echoer
-from relay.authority.measures import Broken, Outcome
+from relay.authority.echoing import Echoer
+from relay.authority.findings import Broken, Outcome
+from relay.authority.first_hop import MOST_STRAY_FRAMES
 from relay.authority.probe_paths import Probe
 from tests.directory.networks import NETWORK_ID, NOW, descriptor
 

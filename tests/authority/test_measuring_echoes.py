@@ -13,7 +13,7 @@ from onionpath.onion.geometry import SizeClass
 from onionpath.onion.packets import Forward, Packet, ReplyHead, ReplyKey, Serve
 from onionpath.onion.statuses import Reason, ReplyStatus
 from relay.authority.echoes import Echo, seal_echo
-from relay.authority.measures import Broken
+from relay.authority.findings import Broken
 from tests.onion.paths import entropy, hop_key, hops_of, native
 
 ONION = native()

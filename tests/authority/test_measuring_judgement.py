@@ -12,7 +12,8 @@ from onionpath.crypto.identity import RelayId
 from onionpath.directory.directory import Directory
 from onionpath.errors import Edge
 from onionpath.injected import UnixTime
-from relay.authority.measures import Broken, Echoed, Finding, Measure, Measures, Outcome
+from relay.authority.findings import Broken, Echoed, Finding, Outcome
+from relay.authority.measures import Measure, Measures
 from relay.authority.measuring import Measuring
 from relay.authority.probe_paths import Probe
 from tests.directory.networks import NOW, PERIOD_S, descriptor, identity, network

@@ -16,7 +16,8 @@ from onionpath.directory.directory import Relay
 from onionpath.injected import UnixTime
 from onionpath.onion.geometry import Geometry, SizeClass
 from relay.authority.measures import Measure
-from relay.authority.probe_paths import TURNS_PER_PERIOD, Probe, Rules, Schedule, Turn, next_probe
+from relay.authority.probe_paths import Probe, next_probe
+from relay.authority.turns import TURNS_PER_PERIOD, Rules, Schedule, Turn
 from tests.directory.networks import NOW, descriptor, identity
 
 PERIOD_S = 3_600.0

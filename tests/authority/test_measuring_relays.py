@@ -18,7 +18,7 @@ from onionpath.directory.directory import Directory
 from onionpath.injected import UnixTime
 from onionpath.link.tls import client_context
 from relay.authority.echoing import Echoer, measure_forever
-from relay.authority.measures import Broken, Echoed
+from relay.authority.findings import Broken, Echoed
 from relay.authority.measuring import Measuring
 from relay.authority.probe_paths import Probe
 from simulations.local.network import LocalNetwork
