@@ -101,6 +101,46 @@ class EventHeap:
             task.cancel()
 
 
+class Process(EventHeap):
+    """What one process lives by: the events of a whole heap, held back while the process is paused.
+
+    Its time goes on meanwhile, as the clocks of a machine do.
+    """
+
+    def __init__(self, whole: EventHeap) -> None:
+        self._whole = whole
+        self._held: list[Timer] = []
+        self.is_paused = False
+
+    @property
+    def now(self) -> UnixTime:  # type: ignore[override]  # nobody sets the time of a part
+        """True Unix time."""
+        return self._whole.now
+
+    def at(self, time: float, action: Callable[..., None], *arguments: Any) -> Timer:
+        """See ``EventHeap.at``."""
+        timer = Timer(action, arguments)
+        self._whole.at(time, self._happen, timer)
+        return timer
+
+    def _happen(self, timer: Timer) -> None:
+        if self.is_paused:
+            self._held.append(timer)
+        else:
+            timer.happen()
+
+    def pause(self) -> None:
+        """Let nothing happen until ``resume``."""
+        self.is_paused = True
+
+    def resume(self) -> None:
+        """Let everything happen that should have happened meanwhile, in its order."""
+        self.is_paused = False
+        held, self._held = self._held, []
+        for timer in held:
+            self._whole.at(self._whole.now, timer.happen)
+
+
 class Promise(Generic[T]):
     """A value that comes later, for one coroutine that awaits it; only the first settling counts."""
 

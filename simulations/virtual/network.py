@@ -214,6 +214,14 @@ class VirtualNetwork:
         assert not isinstance(node, VirtualClient), "clients are not killed"
         node.kill()
 
+    def pause(self, meant: Meant) -> None:
+        """SIGSTOP: a relay's process stops where it is, and its machine goes on."""
+        self.relay(meant).pause()
+
+    def resume(self, meant: Meant) -> None:
+        """SIGCONT: a paused relay goes on."""
+        self.relay(meant).resume()
+
     def restart(self, meant: Meant) -> None:
         """Start a stopped node from its disk."""
         node = self.node(meant)

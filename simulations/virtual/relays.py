@@ -4,6 +4,7 @@
 |---|---|---|
 | ``start`` | built as in ``relay.daemon`` from what the disk holds | |
 | ``drain`` | takes nothing new, finishes what is under way for ten seconds at most, then stops cleanly | |
+| ``pause``, ``resume`` | does nothing, then all that it missed | connections and clocks kept |
 | ``kill`` | gone at once, as by SIGKILL | disk kept, tags in mapped files kept |
 | ``lose_power`` | gone at once | tags lost, another boot id |
 """
@@ -34,7 +35,7 @@ from simulations.virtual.clocks import MachineClock
 from simulations.virtual.disks import Disk, ReplayDisk
 from simulations.virtual.driver import SwitchDriver, deadlines
 from simulations.virtual.exit import Destinations, VirtualExit
-from simulations.virtual.heap import EventHeap, Task
+from simulations.virtual.heap import EventHeap, Process, Task
 from simulations.virtual.keeper import Keeper
 from simulations.virtual.numbers import DRAIN_LOOK_EVERY_S, DRAIN_S
 from simulations.virtual.record import RelayWatch
@@ -72,7 +73,8 @@ class VirtualRelay:
     def __init__(self, world: World, name: str, address: Address) -> None:
         self.name, self.address = name, address
         self._world = world
-        self._heap = world.heap
+        self._heap = Process(world.heap)
+        self._fabric = world.fabric.used_by(self._heap)
         self._entropy = bytes_of(world.seed, name)
         parameters = world.root.parameters
         self.schedule = KeySchedule(parameters.epoch_s, parameters.slot_s)
@@ -138,6 +140,8 @@ class VirtualRelay:
         """
         assert self.driver is None, f"{self.name} runs already"
         self.lives += 1
+        self._heap = Process(self._world.heap)
+        self._fabric = self._world.fabric.used_by(self._heap)
         self.steady = self.clock.steady()
         disk, world = self.disk, self._world
         disk.replay.start(
@@ -157,7 +161,7 @@ class VirtualRelay:
             services[ServiceId.STREAM] = self.exit
         self.driver = SwitchDriver(
             self.name,
-            world.fabric,
+            self._fabric,
             self._make_switch(replay),
             Registry(services, deadlines(self._heap)),
             clock=self.steady.now,
@@ -196,7 +200,7 @@ class VirtualRelay:
             disk=self.disk,
             driver=driver,
             service=directory,
-            fabric=world.fabric,
+            fabric=self._fabric,
             shared=world.shared,
             clock=self.steady.now,
             choice=stream(world.seed, "keeper", self.name, str(self.lives)),
@@ -268,8 +272,23 @@ class VirtualRelay:
         # As an event: a task cannot end itself.
         self._heap.at(self._heap.now, self._end_life, driver, "stopped")
 
+    def pause(self) -> None:
+        """SIGSTOP."""
+        assert self.driver is not None, f"{self.name} does not run"
+        assert not self._heap.is_paused, f"{self.name} is paused already"
+        self._note("paused")
+        self._heap.pause()
+        self._fabric.pause(self.name)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        assert self._heap.is_paused, f"{self.name} is not paused"
+        self._note("resumed")
+        self._heap.resume()
+        self._fabric.go_on(self.name)
+
     def kill(self) -> None:
-        """SIGKILL."""
+        """SIGKILL, also of a paused process."""
         assert self.driver is not None, f"{self.name} does not run"
         self._end_life(self.driver, "killed")
 
@@ -284,6 +303,8 @@ class VirtualRelay:
         if driver is not self.driver:
             return
         self._note(how)
+        if self._heap.is_paused:
+            self._fabric.paused.pop(self.name)
         self.driver = self.keeper = None
         for task in self._tasks:
             task.cancel()
@@ -294,7 +315,7 @@ class VirtualRelay:
 
     def _look_beyond(self, direction: str, server: str, size: int) -> None:
         ends = (self.name, server) if direction == "up" else (server, self.name)
-        self._world.fabric.record.passed_beyond(self._heap.now, *ends, size)
+        self._fabric.record.passed_beyond(self._heap.now, *ends, size)
 
     def _note(self, kind: str, *, outcome: str = "") -> None:
-        self._world.fabric.record.note(self._heap.now, self.name, kind, outcome=outcome)
+        self._fabric.record.note(self._heap.now, self.name, kind, outcome=outcome)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from typing import Protocol
 
 from simulations.virtual.chance import stream
-from simulations.virtual.heap import EventHeap
+from simulations.virtual.heap import EventHeap, Process
 from simulations.virtual.record import Record
 
 # What the kernels of both sides take of a wire that delivers nothing, before its writer has to wait.
@@ -102,7 +103,9 @@ class End:
             fabric.tap(self.holder.name, self.other.holder.name, data)
         if not self._label:
             self._label = f"{self.holder.name}>{self.other.holder.name}\n".encode()
-        fabric.record.sent(fabric.heap.now, self.holder.name, self.other.holder.name, size, label=self._label)
+        fabric.record.sent(
+            fabric.physics.now, self.holder.name, self.other.holder.name, size, label=self._label
+        )
         if self.is_stalled:
             taken = self._held_bytes + size <= SOCKET_BUFFER
             self._held.append((data, 0 if taken else size))
@@ -113,7 +116,7 @@ class End:
             self._carry(data, size)
 
     def _carry(self, data: bytes, unwritten: int) -> None:
-        heap, model = self._fabric.heap, self._fabric.model
+        heap, model = self._fabric.physics, self._fabric.model
         leaves_at: float = heap.now
         if model.bytes_per_s is None and self._jitter is None:
             # The common case, without the questions of the others.
@@ -131,8 +134,16 @@ class End:
         heap.at(self._arrival(leaves_at), self.other._arrive, data)
 
     def _left(self, size: int) -> None:
-        if self.is_open:
+        if self.is_open and not self._is_held(self._left, size):
             self.holder.written(self, size)
+
+    def _is_held(self, action: Callable[..., None], *arguments: object) -> bool:
+        """Whether our holder is paused; then this happens when it goes on."""
+        held = self._fabric.paused.get(self.holder.name) if self._fabric.paused else None
+        if held is None:
+            return False
+        held.append(lambda: action(*arguments))
+        return True
 
     def _arrival(self, leaves_at: float) -> float:
         jitter_s = self._jitter.random() * self._fabric.model.jitter_s if self._jitter is not None else 0.0
@@ -140,7 +151,7 @@ class End:
         return self._last_arrival
 
     def _arrive(self, data: bytes) -> None:
-        if self.is_open:
+        if self.is_open and not self._is_held(self._arrive, data):
             self.holder.received(self, data)
 
     def close(self) -> None:
@@ -152,11 +163,11 @@ class End:
         if self.is_stalled:
             self._held.append((None, 0))
         else:
-            self._fabric.heap.at(self._arrival(self._fabric.heap.now), self.other.end)
+            self._fabric.physics.at(self._arrival(self._fabric.physics.now), self.other.end)
 
     def end(self) -> None:
         """The other side has closed, or the connection broke."""
-        if self.is_open:
+        if self.is_open and not self._is_held(self.end):
             self.is_open = False
             self._fabric.forget(self)
             self.holder.closed(self)
@@ -167,7 +178,7 @@ class End:
         held, self._held, self._held_bytes = self._held, deque(), 0
         for data, unwritten in held:
             if data is None:
-                self._fabric.heap.at(self._arrival(self._fabric.heap.now), self.other.end)
+                self._fabric.physics.at(self._arrival(self._fabric.physics.now), self.other.end)
             else:
                 self._carry(data, unwritten)
 
@@ -175,11 +186,13 @@ class End:
 class Fabric:
     """All wires of a network, and who answers at which address.
 
-    ``tap`` sees the bytes themselves; tests of unlinkability need them, nothing else does.
+    ``tap`` sees the bytes themselves; tests of unlinkability need them, nothing else does. ``heap`` is what whoever
+    calls lives by, ``physics`` what wires do; ``paused`` holds what happens to nodes that are paused.
     """
 
     def __init__(self, heap: EventHeap, model: WireModel, record: Record, *, seed: int) -> None:
-        self.heap = heap
+        self.heap = self.physics = heap
+        self._whole = self
         self.model = model
         self.record = record
         self.tap: Callable[[str, str, bytes], None] | None = None
@@ -190,6 +203,13 @@ class Fabric:
         self._parted: set[frozenset[str]] = set()
         self._latencies: dict[frozenset[str], float] = {}
         self._opened: dict[frozenset[str], int] = {}
+        self.paused: dict[str, list[Callable[[], None]]] = {}
+
+    def used_by(self, process: Process) -> Fabric:
+        """The same wires for a process that may be paused: what it is told of its calls waits with it."""
+        view = copy(self)
+        view.heap = process
+        return view
 
     @property
     def links(self) -> int:
@@ -211,16 +231,19 @@ class Fabric:
             self.heap.after(CONNECT_TIMEOUT_S, then, None)
             return
         latency_s = self._latency(caller.name, host.name)
-        self.heap.after(latency_s, self._reach, caller, host, key_hash, then)
+        self.physics.after(latency_s, self._reach, caller, host, key_hash, then)
 
     def _reach(self, caller: Holder, host: Host, key_hash: bytes, then: Callable[[End | None], None]) -> None:
         latency_s = self._latency(caller.name, host.name)
+        if host.name in self.paused:
+            self.heap.after(CONNECT_TIMEOUT_S, then, None)
+            return
         listener = host.listener
         if listener is None or host.link_key_hash != key_hash:
             self.heap.after(latency_s, then, None)
             return
         ours, theirs = self._wire(caller, listener)
-        self.record.note(self.heap.now, host.name, "accepted", outcome=caller.name)
+        self.record.note(self.physics.now, host.name, "accepted", outcome=caller.name)
         listener.accepted(theirs)
         self.heap.after(latency_s, then, ours)
 
@@ -232,7 +255,7 @@ class Fabric:
         for holder, direction in ((caller, "there"), (listener, "back")):
             names = (caller.name, listener.name, str(count), direction)
             jitter = stream(self._seed, "jitter", *names) if self.model.jitter_s else None
-            ends.append(End(self, holder, latency_s, jitter))
+            ends.append(End(self._whole, holder, latency_s, jitter))
         ours, theirs = ends
         ours.other, theirs.other = theirs, ours
         for end in ends:
@@ -259,7 +282,7 @@ class Fabric:
         """Break every connection between two, as a lost route does; gives how many. New ones can be made."""
         ends = self._between(one, other)
         for end in ends:
-            self.heap.at(self.heap.now, end.end)
+            self.physics.at(self.physics.now, end.end)
         return len(ends) // 2
 
     def part(self, one: str, other: str) -> None:
@@ -282,10 +305,31 @@ class Fabric:
         """Deliver again, in order."""
         self._stalled.discard(frozenset((one, other)))
         for end in self._between(one, other):
-            # One side may have closed its end meanwhile, and what it said before still counts.
+            self._flow(end)
+
+    def pause(self, name: str) -> None:
+        """A process stops where it is; its kernel still holds its connections, and takes what a buffer holds."""
+        self.paused[name] = []
+        for end in self._of(name):
+            end.is_stalled = end.other.is_stalled = True
+
+    def go_on(self, name: str) -> None:
+        """Undo ``pause``: what arrived meanwhile is delivered, and then what had to wait."""
+        for happen in self.paused.pop(name):
+            happen()
+        for end in self._of(name):
+            self._flow(end)
+
+    def _flow(self, end: End) -> None:
+        names = end.holder.name, end.other.holder.name
+        if frozenset(names) not in self._stalled and not self.paused.keys() & set(names):
             for side in (end, end.other):
+                # One side may have closed its end meanwhile, and what it said before still counts.
                 if side.is_stalled:
                     side.resume()
+
+    def _of(self, name: str) -> list[End]:
+        return [end for end in self._ends if name in (end.holder.name, end.other.holder.name)]
 
     def _between(self, one: str, other: str) -> list[End]:
         pair = {one, other}
@@ -293,4 +337,4 @@ class Fabric:
 
     def _is_silent(self, one: str, other: str) -> bool:
         pair = frozenset((one, other))
-        return pair in self._parted or pair in self._stalled
+        return pair in self._parted or pair in self._stalled or not pair.isdisjoint(self.paused)
