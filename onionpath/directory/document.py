@@ -262,6 +262,15 @@ def _check_time(document: Document, now: UnixTime) -> None:
 def _check_order(document: Document, seen: SeenDocument) -> None:
     if document.number < seen.number:
         raise RollbackError(f"document {document.number} is older than {seen.number}, which was seen before")
+    check_consistent(document, seen)
+
+
+def check_consistent(document: Document, seen: SeenDocument) -> None:
+    """Refuse another document of a number that was seen.
+
+    Raises:
+        EquivocationError: it is one; holds both envelopes.
+    """
     if document.number == seen.number and document.digest != seen.digest:
         raise EquivocationError(
             f"there are two documents with the number {document.number}",

@@ -80,16 +80,21 @@ def open_signed(
         SignatureThresholdError: too few of them have signed.
     """
     form = _parse(envelope, payload_type=payload_type, max_size=max_size, max_signatures=max_signatures)
-    message = pae(form.payload_type, form.payload)
-    # A set of decoded keys, so that a key written twice still has one vote.
-    valid = {
-        public
-        for public, signature in map(_key_and_signature, form.signatures)
-        if public in signers and is_signed_by(public, signature, message)
-    }
+    valid = _valid_signers(form, signers)
     if len(valid) < threshold:
         raise SignatureThresholdError(f"{len(valid)} of the {threshold} signatures that are needed are valid")
     return form.payload
+
+
+def signers_of(
+    envelope: bytes, *, payload_type: str, signers: Collection[bytes], max_size: int
+) -> frozenset[bytes]:
+    """Which of these keys have signed an envelope.
+
+    Raises:
+        MalformedError: no envelope of this type.
+    """
+    return _valid_signers(_parse(envelope, payload_type=payload_type, max_size=max_size), signers)
 
 
 def open_self_signed(envelope: bytes, *, payload_type: str, max_size: int) -> tuple[bytes, bytes]:
@@ -117,6 +122,16 @@ def _parse(
     if not 1 <= len(form.signatures) <= max_signatures:
         raise MalformedError(f"an envelope has 1 to {max_signatures} signatures, not {len(form.signatures)}")
     return form
+
+
+def _valid_signers(form: _Envelope, signers: Collection[bytes]) -> frozenset[bytes]:
+    message = pae(form.payload_type, form.payload)
+    # A set of decoded keys, so that a key written twice still has one vote.
+    return frozenset(
+        public
+        for public, signature in map(_key_and_signature, form.signatures)
+        if public in signers and is_signed_by(public, signature, message)
+    )
 
 
 def _key_and_signature(form: SignatureForm) -> tuple[bytes, bytes]:

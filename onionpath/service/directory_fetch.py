@@ -21,9 +21,11 @@ from onionpath.directory.directory import Directory, assemble, decode_parts
 from onionpath.directory.document import (
     MAX_DOCUMENT_SIZE,
     Document,
+    EquivocationError,
     NewerRootError,
     SeenDocument,
     UnverifiedDocument,
+    check_consistent,
 )
 from onionpath.directory.succession import MAX_SUCCESSION_SIZE, MAX_SUCCESSIONS, Lineage, newest
 from onionpath.directory.trust import TrustRoot
@@ -62,14 +64,22 @@ class DirectoryFetch:
         root: whose signatures count, until successions lead to others.
         known: the directory that we have; what hasn't changed since is not sent again.
         seen: the highest document accepted so far, if it isn't the known one.
+        beside: what another relay gave just now, for ``known`` and ``seen`` as they are here. The fetch ends with
+            the newer of both directories, or with the proof that authorities signed two documents of one number.
     """
 
     def __init__(
-        self, root: TrustRoot, *, known: Directory | None = None, seen: SeenDocument | None = None
+        self,
+        root: TrustRoot,
+        *,
+        known: Directory | None = None,
+        seen: SeenDocument | None = None,
+        beside: Directory | None = None,
     ) -> None:
-        known_lineage = known.lineage if known else None
-        self._lineage = newest(Lineage(root), known_lineage, seen.lineage if seen else None)
+        lineages = [each.lineage for each in (known, seen, beside) if each is not None]
+        self._lineage = newest(Lineage(root), *lineages)
         self._known = known
+        self._beside = beside
         self._seen = _higher(seen, known.seen if known else None)
         self._calls = 0
         self._restarts = 0
@@ -137,6 +147,11 @@ class DirectoryFetch:
         self._asking, self._content = kind, Content(max_size=max_size)
 
     @property
+    def _have(self) -> Directory | None:
+        """Whose descriptors are not fetched again."""
+        return self._beside or self._known
+
+    @property
     def _known_number(self) -> int:
         return self._known.document.number if self._known else 0
 
@@ -162,6 +177,8 @@ class DirectoryFetch:
     def _apply(self, content: bytes, known: Document, now: UnixTime) -> Directory | None:
         try:
             return self._verify(apply_difference(content, known), now)
+        except EquivocationError:
+            raise
         except (MalformedError, DirectoryError):
             # The whole may be good all the same: another document of our number was its base, or its signers are new.
             self._ask(Kind.DOCUMENT, max_size=MAX_DOCUMENT_SIZE)
@@ -190,7 +207,7 @@ class DirectoryFetch:
             raise MalformedError("the relay says unchanged of a document that we do not have")
         if not self._known.is_usable(now):
             raise StaleDirectoryError("the relay has nothing newer than a document that has expired")
-        return self._known
+        return self._beside or self._known
 
     def _take_envelope(self, envelope: bytes, now: UnixTime) -> Directory | None:
         try:
@@ -217,9 +234,13 @@ class DirectoryFetch:
         return self._verify(self._envelope, now)
 
     def _verify(self, envelope: bytes, now: UnixTime) -> Directory | None:
-        self._document = UnverifiedDocument(envelope).verify(self._lineage.root, now=now, seen=self._seen)
-        have = self._known.envelopes if self._known else {}
-        self._wanted = [one.descriptor for one in self._document.relays if one.descriptor not in have]
+        document = UnverifiedDocument(envelope).verify(self._lineage.root, now=now, seen=self._seen)
+        if self._beside is not None and document.number <= self._beside.document.number:
+            check_consistent(document, self._beside.seen)
+            return self._beside
+        have = self._have.envelopes if self._have else {}
+        self._document = document
+        self._wanted = [one.descriptor for one in document.relays if one.descriptor not in have]
         return self._next_batch()
 
     def _take_descriptors(self, reply: DirectoryReply) -> Directory | None:
@@ -240,7 +261,7 @@ class DirectoryFetch:
         if self._wanted or assembled is None:
             self._ask(Kind.DESCRIPTORS, max_size=self._max_batch_size)
             return None
-        return assemble(assembled, self._envelopes, known=self._known, lineage=self._lineage)
+        return assemble(assembled, self._envelopes, known=self._have, lineage=self._lineage)
 
     @property
     def _max_batch_size(self) -> int:

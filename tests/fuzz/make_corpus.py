@@ -18,6 +18,7 @@ from onionpath.directory.descriptor import sign_descriptor
 from onionpath.directory.difference import difference
 from onionpath.directory.directory import encode_parts
 from onionpath.directory.document import encode_document
+from onionpath.directory.evidence import encode_evidence
 from onionpath.directory.succession import sign_succession
 from onionpath.link.frames import AnswerBody, CallBody, Kind, encode_answer, encode_call, encode_frame
 from onionpath.link.proof import Claim
@@ -142,9 +143,8 @@ def _directory() -> dict[str, dict[str, bytes]]:
     envelope, root = small.descriptors[0], small.root.encode()
     ours = descriptor(0, relay_id=IDENTITY.relay_id, packet_keys=relay.packet_keys[:1])
     signed = sign_descriptor(ours, IDENTITY)
-    led = difference(
-        known_document(), network([descriptor(0), descriptor(1), descriptor(3)], weights=[1, 9, 1]).verified()
-    )
+    changed = network([descriptor(0), descriptor(1), descriptor(3)], weights=[1, 9, 1]).verified()
+    led = difference(known_document(), changed)
     step = sign_succession(small.root, replace(small.root, version=2), authority_keys(1))
     return {
         "descriptor": {"good": envelope, "bad-signature": envelope.replace(b'"sig":"', b'"sig":"AAAA', 1)},
@@ -158,6 +158,10 @@ def _directory() -> dict[str, dict[str, bytes]]:
         "document-payload": {
             "good": encode_document(small.document),
             "bad-nested": b'{"network_id":' + b"[" * 5000,
+        },
+        "evidence": {
+            "good": encode_evidence((small.envelope, changed.envelope)),
+            "bad-same-twice": encode_evidence((small.envelope, small.envelope)),
         },
         "succession": {"good": step, "bad-signature": step.replace(b'"sig":"', b'"sig":"AAAA', 1)},
         "trust-root": {"good": root, "bad-threshold": root.replace(b'"threshold": 1', b'"threshold": 2')},

@@ -35,6 +35,7 @@ from onionpath.directory.document import (
 )
 from onionpath.directory.document import PAYLOAD_TYPE as DOCUMENT_TYPE
 from onionpath.directory.envelope import open_signed, sign
+from onionpath.directory.evidence import verify_evidence
 from onionpath.directory.succession import verify_succession
 from onionpath.directory.trust import TrustRoot
 from onionpath.errors import (
@@ -194,6 +195,10 @@ def _difference(data: bytes) -> bytes:
     return difference(known_document(), replace(decode_document(payload), envelope=envelope))
 
 
+def _evidence(data: bytes) -> None:
+    verify_evidence(data, _root())
+
+
 def _succession(data: bytes) -> None:
     verify_succession(data, _root())
 
@@ -243,6 +248,7 @@ TARGETS: dict[str, Target] = {
     "document": Target(_document, _SIGNED, is_sealed=True),
     "document-payload": Target(_document_payload),
     "difference": Target(_difference),
+    "evidence": Target(_evidence, (MalformedError, DirectoryError), is_sealed=True),
     "succession": Target(_succession, (MalformedError, DirectoryError), is_sealed=True),
     "trust-root": Target(_trust_root),
     "directory-parts": Target(_parts),
