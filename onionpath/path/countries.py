@@ -41,7 +41,7 @@ class Countries:
         Raises:
             UsageError: a line has another form, or two networks overlap; nothing of the table is used then.
         """
-        lines = text.splitlines()
+        lines = text.removesuffix("\n").split("\n") if text else []
         if len(lines) > MAX_LINES:
             raise UsageError(f"a table of countries has at most {MAX_LINES} lines")
         v4: list[_Range] = []
@@ -65,8 +65,9 @@ def _parse_line(line: str, number: int) -> tuple[int, _Range]:
         network = ipaddress.ip_network(network_text)
     except ValueError as error:
         raise UsageError(f"line {number} of the table of countries: {error}") from error
-    # One spelling for one network, so that a table can be compared and searched by eye.
-    if "/" not in network_text or str(network) != network_text or not _COUNTRY.fullmatch(country):
+    # One spelling for one network, so that a table can be searched by eye; a zone is somebody's interface.
+    is_canonical = str(network) == network_text and "%" not in network_text
+    if not is_canonical or not _COUNTRY.fullmatch(country):
         raise UsageError(
             f"line {number} of the table of countries is not 'network,country' like 192.0.2.0/24,NL"
         )

@@ -213,6 +213,11 @@ def _streams() -> dict[str, dict[str, bytes]]:
             "good": b"accept *:443\nreject 10.0.0.0/8:*\naccept [2001:db8::/32]:1-1024",
             "bad-port": b"accept *:99999",
         },
+        "countries": {
+            "good": b"10.0.0.0/8,DE\n192.0.2.0/24,NL\n2001:db8::/32,FR\n",
+            "bad-overlap": b"10.0.0.0/8,DE\n10.1.0.0/16,NL\n",
+            "bad-zone": b"fe80::%1/64,DE\n",
+        },
     }
 
 

@@ -59,6 +59,7 @@ from onionpath.link.proof import Claim
 from onionpath.onion.geometry import Geometry, SizeClass
 from onionpath.onion.native import NativeOnion
 from onionpath.onion.packets import HopKey, Packet, ReplyOpener
+from onionpath.path.countries import Countries
 from onionpath.service import directory_wire
 from onionpath.service.exit_policy import ExitPolicy
 from onionpath.service.stream import StreamReply, StreamRequest
@@ -224,6 +225,16 @@ def _exit_policy(data: bytes) -> None:
         raise AssertionError("an exit policy changes when it is written")
 
 
+def _countries(data: bytes) -> None:
+    try:
+        text = data.decode("ascii")
+    except UnicodeDecodeError:
+        return
+    table = Countries.parse(text)
+    for host in ("192.0.2.1", "2001:db8::1", "2002:c000:201::"):
+        table.country(host)
+
+
 def _certificate(data: bytes) -> None:
     pem_key_hash(data) if data.startswith(b"-----") else certificate_key_hash(data)
 
@@ -257,6 +268,7 @@ TARGETS: dict[str, Target] = {
     "stream-request": Target(lambda data: StreamRequest.decode(data).encode()),
     "stream-reply": Target(lambda data: StreamReply.decode(data).encode()),
     "exit-policy": Target(_exit_policy, (UsageError,)),
+    "countries": Target(_countries, (UsageError,)),
     "host": Target(files.host),
     "url": Target(files.url, (UsageError,)),
     "relay-settings": Target(files.relay_settings, (SettingsError,)),

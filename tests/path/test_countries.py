@@ -48,6 +48,9 @@ def test_an_empty_table_knows_nothing() -> None:
         "192.0.2.0/24,NL,",
         "192.0.2.0/24",
         "nonsense,NL",
+        "fe80::%1/64,NL",
+        "192.0.2.0/24,NL\r",
+        "192.0.2.0/24,NL\x0b203.0.113.0/24,NL",
         "",
     ],
 )
