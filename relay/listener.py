@@ -47,6 +47,7 @@ class Gate:
     def __init__(self, limits: GateLimits) -> None:
         self._limits = limits
         self._open: Counter[str] = Counter()
+        self._open_in_all = 0
         self._rates: OrderedDict[str, PacketRate] = OrderedDict()
         self._counts: Counter[str] = Counter()
 
@@ -58,11 +59,13 @@ class Gate:
             self._counts[refusal] += 1
             return None
         self._open[source] += 1
+        self._open_in_all += 1
         return source
 
     def leave(self, source: str) -> None:
         """A connection that was admitted has ended."""
         self._open[source] -= 1
+        self._open_in_all -= 1
         if not self._open[source]:
             del self._open[source]
 
@@ -75,7 +78,7 @@ class Gate:
         return dict(self._counts)
 
     def _refusal(self, source: str, now: UnixTime) -> str | None:
-        if self._open.total() >= self._limits.connections:
+        if self._open_in_all >= self._limits.connections:
             return "connections_full"
         if self._open[source] >= self._limits.per_source:
             return "source_full"

@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 DRAIN_S = 10.0
 # What neighbours sent before they heard that we leave is on its way for so long; it must be refused, not lost.
 HEARD_S = 0.25
+LOOK_EVERY_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ async def _drain(node: Node, signals: AsyncIterator[int]) -> None:
             await trio.sleep(HEARD_S)
             # The switch has nothing to wait on, and this looks at most two hundred times.
             while not node.switch.is_idle:  # noqa: ASYNC110
-                await trio.sleep(0.05)
+                await trio.sleep(LOOK_EVERY_S)
         impatience.cancel_scope.cancel()
 
 
@@ -123,7 +124,7 @@ async def _cancel_at_signal(signals: AsyncIterator[int], scope: trio.CancelScope
 
 def _log_statistics(node: Node) -> None:
     figures = node.switch.statistics()
-    refused = {reason.name.lower(): count for reason, count in node.registry.statistics().refused.items()}
+    services = node.registry.statistics()
     log.info(
         "statistics",
         counts=dict(figures.counts),
@@ -131,6 +132,7 @@ def _log_statistics(node: Node) -> None:
         waiting=figures.waiting,
         calls=figures.calls,
         queued_bytes=figures.queued_bytes,
-        services_refused=refused,
+        services_refused={reason.name.lower(): count for reason, count in services.refused.items()},
+        services_failed=dict(services.failed),
         connections_refused=node.gate.counts() | node.links.counts(),
     )

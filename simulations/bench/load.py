@@ -27,7 +27,7 @@ READ_SIZE = 1024 * 1024
 
 
 class Pipe:
-    """A blocking-free TLS connection that speaks frames."""
+    """A TLS connection that speaks frames and, after its handshake, never blocks."""
 
     def __init__(
         self, sock: socket.socket, context: ssl.SSLContext, geometry: Geometry, *, server_side: bool
@@ -51,7 +51,11 @@ class Pipe:
         self.sock.setblocking(False)
 
     def receive(self) -> list[Frame]:
-        """All complete frames that have come, their bodies copied."""
+        """All complete frames that have come, their bodies copied but for those of replies, which nobody opens.
+
+        Raises:
+            EOFError: the other end has closed the connection.
+        """
         with suppress(BlockingIOError):
             count = self.sock.recv_into(self._cipher)
             self.tls.feed(self._cipher[:count])
@@ -161,7 +165,7 @@ class Load:
         """Send all packets with so many under way; gives the seconds it took.
 
         Raises:
-            UnreachableError: the relay rejected a packet, or didn't answer in time.
+            UnreachableError: the relay rejected a packet, or didn't answer in time. EOFError: it left.
         """
         waiting = iter(packets)
         for _ in range(in_flight):

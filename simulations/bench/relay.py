@@ -297,6 +297,11 @@ class Stage:
         return self._founded.keys.identity.relay_id, key.public.encoded, key.generation
 
     @property
+    def next_relay_id(self) -> bytes:
+        """Of the relay that the load generator plays."""
+        return self._next_identity.relay_id
+
+    @property
     def network_id(self) -> bytes:
         """32 bytes."""
         return self._root.network_id

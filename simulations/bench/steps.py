@@ -52,7 +52,6 @@ from onionpath.link.frames import (
     encode_frame,
 )
 from onionpath.onion.geometry import SizeClass
-from onionpath.onion.replay import slot_at
 from onionpath.service.calls import Call, Reply
 from onionpath.service.directory import DirectoryService, Publication
 from relay.keys import KeySchedule
@@ -112,8 +111,7 @@ def _garbage(stage: MeasuredStage, plan: StepsPlan) -> None:
     packets = stage.relayed_packets(plan.small)
     context = multiprocessing.get_context("spawn")
     ready = context.Event()
-    slot = slot_at(UnixTime(time.time()), stage.slot_s)
-    target = Target(stage.relay_port, stage.hop, stage.network_id, slot)
+    target = Target.of(stage)
     flooder = context.Process(target=flood_forever, args=(target, "garbage", plan.links, ready), daemon=True)
     flooder.start()
     try:

@@ -94,7 +94,7 @@ def test_admitting_and_leaving_keep_the_bounds_in_any_order(steps: list[tuple[bo
             gate.leave(inside.pop(number % len(inside)))
         assert len(inside) <= 7
         assert all(inside.count(source) <= 3 for source in inside)
-    assert len(inside) == gate._open.total()
+    assert len(inside) == gate._open.total() == gate._open_in_all
 
 
 async def test_a_refused_connection_is_closed_and_the_next_one_is_served() -> None:
