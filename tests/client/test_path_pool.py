@@ -12,6 +12,8 @@ from onionpath.client.path_pool import AVOID_S, MAX_PATHS, PATH_LIFETIME_S, Need
 from onionpath.directory.directory import Directory
 from onionpath.errors import Edge, MissingDirectoryError, NoPathError
 from onionpath.injected import UnixTime
+from onionpath.onion.packets import Answer, ReplyHead
+from onionpath.onion.statuses import ReplyStatus
 from onionpath.service.calls import ServiceId
 from tests.directory.networks import NOW, descriptor, network
 
@@ -27,6 +29,10 @@ def ready(
     paths: PathPool, key: str, *, need: Need = ECHO, after_s: float = 0, directory: Directory = EIGHT
 ) -> ReadyPath:
     return paths.ready(directory, need, key, now=UnixTime(NOW + after_s))
+
+
+def answer_after(hold_ms: tuple[int, ...]) -> Answer:
+    return Answer(len(hold_ms) - 1, ReplyHead(ReplyStatus.ANSWERED), b"", hold_ms)
 
 
 def test_what_has_one_isolation_key_shares_a_path() -> None:
@@ -77,6 +83,19 @@ def test_a_path_that_failed_is_not_used_again_and_the_relay_behind_the_edge_is_a
         assert accused not in {hop.relay_id for hop in ready(paths, str(number)).hops}
     later = [ready(paths, f"later {number}", after_s=AVOID_S) for number in range(50)]
     assert accused in {hop.relay_id for path in later for hop in path.hops}
+
+
+def test_an_answer_whose_hold_times_do_not_nest_ends_its_path_and_accuses_both_of_the_edge() -> None:
+    paths = pool()
+    path = ready(paths, "a")
+    honest, lying = ((30, 20, 10), (30, 40, 10))
+
+    paths.answered(path, answer_after(honest), now=NOW)
+    assert path is ready(paths, "a")
+    paths.answered(path, answer_after(lying), now=NOW)
+
+    accused = {path.hops[0].relay_id, path.hops[1].relay_id}
+    assert not accused & {hop.relay_id for hop in ready(paths, "a").hops}
 
 
 def test_a_failure_without_an_edge_accuses_nobody() -> None:
