@@ -19,14 +19,15 @@ from onionpath.service.calls import Service, ServiceId
 from onionpath.service.directory import DirectoryService, Publication
 from onionpath.service.echo import EchoService
 from onionpath.service.registry import Registry
+from relay.authority.running import TICK_S
 from relay.authority.signing import Authority, Signed
 from relay.switch import Switch
 from simulations.virtual.chance import bytes_of
 from simulations.virtual.clocks import MachineClock
 from simulations.virtual.driver import SwitchDriver, deadlines
 from simulations.virtual.heap import Task
-from simulations.virtual.numbers import AUTHORITY_TICK_S
 from simulations.virtual.prober import Prober
+from simulations.virtual.record import watch
 from simulations.virtual.relays import World
 from simulations.virtual.wires import Holder
 
@@ -124,6 +125,7 @@ class VirtualAuthority:
             replay=ReplayMemory(MemoryTables(capacity=8), TagKey(self._entropy(32))),
             limits=world.limits,
             entropy=self._entropy,
+            watch=watch(world.fabric.record, NAME, world.heap, world.name_of),
         )
         registry = Registry(services, deadlines(self._heap))
         self.driver = SwitchDriver(NAME, world.fabric, switch, registry, clock=self.now)
@@ -168,7 +170,7 @@ class VirtualAuthority:
     def _pause_s(self, before: Directory | None) -> float:
         now = self.now()
         if before is None or before.document.number < now // self._period_s:
-            return AUTHORITY_TICK_S
+            return TICK_S
         next_period_at = (now // self._period_s + 1) * self._period_s
         return min(LOOK_EVERY_S, next_period_at - now)
 

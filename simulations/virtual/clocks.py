@@ -31,6 +31,10 @@ class MachineClock:
         now = self._heap.now
         return now - self._started_at + self._gained_s + (now - self._drifts_since) * self._drift
 
+    def rate(self) -> float:
+        """Seconds of this machine in a true second."""
+        return 1.0 + self._drift
+
     def set_drift(self, drift: float) -> None:
         """Run faster or slower from now on; nothing jumps."""
         now = self._heap.now

@@ -1,15 +1,24 @@
 """The virtual driver of a switch: the counterpart of ``relay.links`` on the event heap.
 
 It carries out what the switch decides, in the same order, and cancels services at their deadlines. What the real
-driver does and this one doesn't:
+driver, and the processes and machines around it, do and virtual ones don't:
 
 - TLS. The link key's hash is compared when a connection is made; the in-band proof between relays is real.
 - Streams of bytes: a write arrives whole, never split or joined, and not in a buffer that is reused.
 - Batches: each frame is a write of its own, where the real one joins what leaves in one turn.
-- The gate: connections per address are not counted, and a handshake never takes too long.
-- CPU time: handling a frame takes no virtual time, so overload shows in limits, not in waiting.
+- Limits of the machine: connections per address, open files and dialled links are not counted, a handshake never takes
+  too long, and no disk is ever full.
+- CPU time: handling a frame takes no virtual time, so overload shows in limits, not in waiting. Where a relay measures
+  its own speed, it is told a number.
 - Ticks every half second: a switch that has nothing under way is ticked every five, which changes only by how much
   an idle or unproven link outlives its time.
+- Timers of drifting machines: a relay's run with its clock, as fast as it drifted when they were set; those of clients
+  and of the authority run with true time, whatever their clocks say.
+- Connections to a paused process: they fail after ten seconds, also if it goes on before; a kernel would keep them.
+- The authority looks at its clock every five seconds between periods, not ten times in a second.
+- Directories: in one process equal ones are one object, and above a hundred relays a node that fetches is spared the
+  descriptors that another has parsed. Documents are always carried and verified.
+- The exit: names are not resolved and addresses not judged; see ``exit``.
 """
 
 from __future__ import annotations
@@ -105,6 +114,8 @@ class SwitchDriver:
     def _hold(self, end: End, peer: RelayId | None) -> None:
         end.link_id, self._next_link_id = self._next_link_id, self._next_link_id + 1
         self._ends[end.link_id] = end
+        address = end.other.holder.name
+        self._fabric.record.linked(self._heap.now, self.name, end.link_id, address, is_ours=peer is not None)
         self._carry_out(self.switch.opened(end.link_id, now=self._clock(), peer=peer))
         if not end.is_open:
             self.closed(end)  # it broke before we knew that it stood

@@ -105,10 +105,14 @@ class Process(EventHeap):
     """What one process lives by: the events of a whole heap, held back while the process is paused.
 
     Its time goes on meanwhile, as the clocks of a machine do.
+
+    Args:
+        rate: seconds of its machine in a true second; who waits for ten seconds waits for ten of those.
     """
 
-    def __init__(self, whole: EventHeap) -> None:
+    def __init__(self, whole: EventHeap, *, rate: Callable[[], float] = lambda: 1.0) -> None:
         self._whole = whole
+        self._rate = rate
         self._held: list[Timer] = []
         self.is_paused = False
 
@@ -119,8 +123,10 @@ class Process(EventHeap):
 
     def at(self, time: float, action: Callable[..., None], *arguments: Any) -> Timer:
         """See ``EventHeap.at``."""
-        timer = Timer(action, arguments)
-        self._whole.at(time, self._happen, timer)
+        timer, rate = Timer(action, arguments), self._rate()
+        # Whole seconds of a true clock stay what they are, to the last bit.
+        true_time = time if rate == 1.0 else self.now + (time - self.now) / rate
+        self._whole.at(true_time, self._happen, timer)
         return timer
 
     def _happen(self, timer: Timer) -> None:

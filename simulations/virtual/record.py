@@ -14,6 +14,7 @@ from typing import NamedTuple
 from onionpath.crypto.identity import RelayId
 from onionpath.injected import UnixTime
 from onionpath.link.frames import Kind
+from simulations.virtual.heap import EventHeap
 
 _TIME_AND_SIZE = struct.Struct(">dQ")
 
@@ -39,6 +40,16 @@ class Handling(NamedTuple):
     size: int
 
 
+class Linked(NamedTuple):
+    """A relay's connection stands: its kernel knows the address at the other end, whoever that is."""
+
+    time: UnixTime
+    relay: str
+    link_id: int
+    address: str
+    is_ours: bool
+
+
 class Record:
     """Everything that happened in one network.
 
@@ -51,6 +62,7 @@ class Record:
         self.sightings: list[Sighting] = []
         self.handlings: list[Handling] = []
         self.beyond: list[Sighting] = []
+        self.links: list[Linked] = []
         self.frames = 0
         self.bytes = 0
         self._hash = sha256()
@@ -78,6 +90,17 @@ class Record:
         if self.keep:
             self.beyond.append(Sighting(time, sender, receiver, size))
 
+    def linked(self, time: UnixTime, relay: str, link_id: int, address: str, *, is_ours: bool) -> None:
+        """A connection of this relay stands."""
+        self.note(time, relay, "linked", size=link_id, outcome=address)
+        if self.keep:
+            self.links.append(Linked(time, relay, link_id, address, is_ours))
+
+    def neighbours(self, relay: str) -> set[str]:
+        """Everybody whose address this relay could log, servers too."""
+        beyond = {each.receiver for each in self.beyond if each.sender == relay}
+        return beyond | {each.address for each in self.links if each.relay == relay}
+
     def sizes(self) -> set[int]:
         """All sizes seen on any wire of the network; connections to servers stand in ``beyond``."""
         return {sighting.size for sighting in self.sightings}
@@ -88,10 +111,11 @@ class Record:
         return (each for each in seen if (each.sender, each.receiver) == (sender, receiver))
 
     def clear(self) -> None:
-        """Forget sightings and handlings; the hash goes on."""
+        """Forget what was seen; the hash goes on."""
         self.sightings.clear()
         self.handlings.clear()
         self.beyond.clear()
+        self.links.clear()
 
 
 class RelayWatch:
@@ -111,3 +135,8 @@ class RelayWatch:
     def proven(self, link_id: int, peer: RelayId) -> None:
         """Who is at the other end of a link."""
         self._peers[link_id] = self._name(peer)
+
+
+def watch(record: Record, relay: str, heap: EventHeap, name: Callable[[RelayId], str]) -> RelayWatch | None:
+    """A watch for this relay, if anything is kept."""
+    return RelayWatch(record, relay, now=lambda: heap.now, name=name) if record.keep else None

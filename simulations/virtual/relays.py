@@ -29,6 +29,7 @@ from onionpath.service.echo import EchoService
 from onionpath.service.registry import Registry
 from relay.keys import KeySchedule, PacketKeys, rotate
 from relay.limits import SwitchLimits
+from relay.serving import DRAIN_S, HEARD_S, LOOK_EVERY_S
 from relay.switch import Switch
 from simulations.virtual.chance import bytes_of, stream
 from simulations.virtual.clocks import MachineClock
@@ -37,8 +38,7 @@ from simulations.virtual.driver import SwitchDriver, deadlines
 from simulations.virtual.exit import Destinations, VirtualExit
 from simulations.virtual.heap import EventHeap, Process, Task
 from simulations.virtual.keeper import Keeper
-from simulations.virtual.numbers import DRAIN_LOOK_EVERY_S, DRAIN_S
-from simulations.virtual.record import RelayWatch
+from simulations.virtual.record import watch
 from simulations.virtual.shared import SharedDirectories
 from simulations.virtual.wires import Fabric, Holder
 
@@ -73,8 +73,8 @@ class VirtualRelay:
     def __init__(self, world: World, name: str, address: Address) -> None:
         self.name, self.address = name, address
         self._world = world
-        self._heap = Process(world.heap)
-        self._fabric = world.fabric.used_by(self._heap)
+        self.clock = MachineClock(world.heap)
+        self._use_process()
         self._entropy = bytes_of(world.seed, name)
         parameters = world.root.parameters
         self.schedule = KeySchedule(parameters.epoch_s, parameters.slot_s)
@@ -83,7 +83,6 @@ class VirtualRelay:
             link_key_hash=self._entropy(32),
             replay=ReplayDisk(slot_s=parameters.slot_s, capacity=world.replay_entries),
         )
-        self.clock = MachineClock(world.heap)
         self.steady: SteadyClock = self.clock.steady()
         self.driver: SwitchDriver | None = None
         self.keeper: Keeper | None = None
@@ -140,8 +139,7 @@ class VirtualRelay:
         """
         assert self.driver is None, f"{self.name} runs already"
         self.lives += 1
-        self._heap = Process(self._world.heap)
-        self._fabric = self._world.fabric.used_by(self._heap)
+        self._use_process()
         self.steady = self.clock.steady()
         disk, world = self.disk, self._world
         disk.replay.start(
@@ -177,9 +175,12 @@ class VirtualRelay:
         self._run(self.keeper.publish_forever(published=published))
         self._run(self.keeper.fetch_forever())
 
+    def _use_process(self) -> None:
+        self._heap = Process(self._world.heap, rate=self.clock.rate)
+        self._fabric = self._world.fabric.used_by(self._heap)
+
     def _make_switch(self, replay: ReplayMemory) -> Switch:
-        world, record = self._world, self._world.fabric.record
-        watch = RelayWatch(record, self.name, now=lambda: self._heap.now, name=world.name_of)
+        world = self._world
         return Switch(
             world.onion,
             self.disk.identity,
@@ -188,7 +189,7 @@ class VirtualRelay:
             replay=replay,
             limits=world.limits,
             entropy=self._entropy,
-            watch=watch if record.keep else None,
+            watch=watch(world.fabric.record, self.name, world.heap, world.name_of),
         )
 
     def _make_keeper(self, driver: SwitchDriver, directory: DirectoryService) -> Keeper:
@@ -266,8 +267,9 @@ class VirtualRelay:
     async def _drain(self, driver: SwitchDriver) -> None:
         driver.drain()
         ends_at = self._heap.now + DRAIN_S
+        await self._heap.sleep(HEARD_S)
         while not driver.switch.is_idle and self._heap.now < ends_at:
-            await self._heap.sleep(DRAIN_LOOK_EVERY_S)
+            await self._heap.sleep(LOOK_EVERY_S)
         self.disk.replay.close()
         # As an event: a task cannot end itself.
         self._heap.at(self._heap.now, self._end_life, driver, "stopped")

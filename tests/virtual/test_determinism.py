@@ -55,10 +55,18 @@ def test_one_node_more_changes_no_chance_of_the_others() -> None:
     for number in range(5):
         assert small.relay(number).relay_id == large.relay(number).relay_id
         assert small.relay(number).describe().packet_keys == large.relay(number).describe().packet_keys
-    first, second = small.client(), small.client()
-    again, _ = (network := virtual_network(relays=5, seed=7, wires=wires)).client(), network.client()
-    second.request(echo())
-    assert first.request(echo()).path == again.request(echo()).path
+
+
+def test_one_client_more_changes_no_path_and_no_time_of_the_others() -> None:
+    wires = WireModel(latency_s=0.01, latency_up_to_s=0.2)
+    alone, beside = (virtual_network(relays=9, seed=7, wires=wires) for _ in range(2))
+    first, same = alone.client(), beside.client()
+    beside.client().request(echo())
+    outcomes = [[client.request(echo(isolation=str(n))) for n in range(6)] for client in (first, same)]
+    paths = [[each.path for each in one] for one in outcomes]
+
+    assert paths[0] == paths[1]
+    assert 1 < len(set(paths[0]))
 
 
 def test_the_hash_sees_one_byte_more() -> None:

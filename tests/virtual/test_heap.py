@@ -5,7 +5,7 @@ import pytest
 from onionpath.injected import UnixTime
 from simulations.virtual.chance import stream
 from simulations.virtual.clocks import MachineClock
-from simulations.virtual.heap import EventHeap, Promise
+from simulations.virtual.heap import EventHeap, Process, Promise
 
 
 def heap() -> EventHeap:
@@ -164,3 +164,42 @@ def test_a_drifting_clock_gains_by_its_rate_and_does_not_jump_when_the_rate_chan
 
     assert pytest.approx(1201.0) == machine.wall()
     assert pytest.approx(201.0) == machine.monotonic()
+
+
+def test_a_paused_process_does_nothing_and_then_everything_in_its_order() -> None:
+    heap = EventHeap(UnixTime(0.0))
+    process = Process(heap)
+    done: list[tuple[float, str]] = []
+    for time, name in ((1.0, "before"), (2.0, "first"), (3.0, "second"), (5.0, "after")):
+        process.at(time, lambda name=name: done.append((heap.now, name)))
+    heap.at(1.5, process.pause)
+    heap.at(4.0, process.resume)
+
+    heap.run_until(10.0)
+
+    assert [(1.0, "before"), (4.0, "first"), (4.0, "second"), (5.0, "after")] == done
+
+
+def test_an_event_that_is_cancelled_during_a_pause_does_not_happen() -> None:
+    heap = EventHeap(UnixTime(0.0))
+    process = Process(heap)
+    done: list[float] = []
+    timer = process.at(1.0, lambda: done.append(heap.now))
+    process.pause()
+    heap.run_until(2.0)
+    timer.cancel()
+    process.resume()
+    heap.run_until(3.0)
+
+    assert [] == done
+
+
+def test_a_process_whose_clock_runs_fast_waits_for_less_than_true_time() -> None:
+    heap = EventHeap(UnixTime(100.0))
+    process = Process(heap, rate=lambda: 1.25)
+    done: list[float] = []
+
+    process.after(10.0, lambda: done.append(heap.now))
+    heap.run_until(200.0)
+
+    assert [108.0] == done
