@@ -7,7 +7,7 @@ docs/guides/exit-codes.md. Commands import what they need themselves, so that ``
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import httpx
 
     from onionpath.client.client import Client
+    from onionpath.directory.trust import TrustRoot
 
 PROGRAM = "onionpath"
 # What shells say of a program that SIGTERM ended.
@@ -238,14 +239,28 @@ def network() -> None:
     """Look at the network."""
 
 
+file_type = click.Path(path_type=Path)
+
+
 @network.command("show")
+@click.argument("file", type=file_type, required=False)
 @network_option
 @state_option
 @json_option
-def network_show(network: Path | None, state: Path | None, as_json: bool) -> None:
-    """Fetch the directory, verify it, and list its relays."""
-    file = _existing(network)
-    _run(file, lambda: _network_show(file, state, as_json))
+def network_show(file: Path | None, network: Path | None, state: Path | None, as_json: bool) -> None:
+    """List the network's authorities, swarms and relays, as its directory has them now.
+
+    With FILE, a directory that a program has kept or a document, nothing is fetched, and the time is not judged.
+    """
+    from onionpath.cli_network import described, lines
+    from onionpath.cli_network_files import read_directory, read_file
+
+    trust_root = _existing(network)
+    if file is None:
+        _run(trust_root, lambda: _network_show(trust_root, state, as_json))
+        return
+    root = _trust_root(trust_root)
+    _tell(described(read_directory(read_file(file), root), root), lines, as_json)
 
 
 async def _network_show(network: Path, state: Path | None, as_json: bool) -> None:
@@ -253,7 +268,50 @@ async def _network_show(network: Path, state: Path | None, as_json: bool) -> Non
 
     async with _client(network, state) as client:
         directory, root = client.directory, client.trust_root
-    shown = described(directory, root.name)
+    _tell(described(directory, root), lines, as_json)
+
+
+@network.command("verify")
+@click.argument("file", type=file_type)
+@network_option
+@json_option
+def network_verify(file: Path, network: Path | None, as_json: bool) -> None:
+    """Say what FILE proves to whoever has the trust root, or why it proves nothing (exit code 1 or 7).
+
+    FILE is a directory that a program has kept, a document, a pair of documents that proves equivocation, or a
+    succession.
+    """
+    import time
+
+    from onionpath.cli_network_files import read_file, sentences, verified
+    from onionpath.injected import UnixTime
+
+    root = _trust_root(_existing(network))
+    _tell(verified(read_file(file), root, now=UnixTime(time.time())), sentences, as_json)
+
+
+@network.command("diff")
+@click.argument("old", type=file_type)
+@click.argument("new", type=file_type)
+@network_option
+@json_option
+def network_diff(old: Path, new: Path, network: Path | None, as_json: bool) -> None:
+    """Say what changed from one directory or document to another: relays, descriptors, weights, swarms."""
+    from onionpath.cli_network_diff import compared, lines
+    from onionpath.cli_network_files import read_directory, read_file
+
+    root = _trust_root(_existing(network))
+    before, after = (read_directory(read_file(file), root).document for file in (old, new))
+    _tell(compared(before, after), lines, as_json)
+
+
+def _trust_root(file: Path) -> TrustRoot:
+    from onionpath.client.client import read_trust_root
+
+    return read_trust_root(file)
+
+
+def _tell(shown: dict[str, Any], lines: Callable[[dict[str, Any]], Iterable[str]], as_json: bool) -> None:
     say(json.dumps(shown) if as_json else "\n".join(lines(shown)))
 
 

@@ -31,8 +31,8 @@ from onionpath.injected import UnixTime
 # Fixed by the specification (§6.1): with less, whoever withholds descriptors chooses our relays for us.
 USABLE_WEIGHT_PERCENT = 60
 
-_SNAPSHOT_MAGIC = b"onionpath/1 directory\n"
-_SNAPSHOT_HEAD_SIZE = len(_SNAPSHOT_MAGIC) + 2
+SNAPSHOT_MAGIC = b"onionpath/1 directory\n"
+_SNAPSHOT_HEAD_SIZE = len(SNAPSHOT_MAGIC) + 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Directory:
         successions = self.lineage.successions if self.lineage else ()
         first_version = self.document.root_version - len(successions)
         parts = [*successions, self.document.envelope, *self.envelopes.values()]
-        return _SNAPSHOT_MAGIC + bytes([first_version, len(successions)]) + encode_parts(parts)
+        return SNAPSHOT_MAGIC + bytes([first_version, len(successions)]) + encode_parts(parts)
 
 
 def assemble(
@@ -138,6 +138,16 @@ def decode_directory(
     return assemble(verified, envelopes, lineage=lineage)
 
 
+def authenticate_directory(snapshot: bytes, root: TrustRoot) -> Directory:
+    """A snapshot of any time, to look at and not to use.
+
+    Raises:
+        MalformedError, DirectoryError: as ``decode_directory``, but for time and order.
+    """
+    lineage, document, envelopes = _snapshot_parts(snapshot, root)
+    return assemble(UnverifiedDocument(document).authenticate(lineage.root), envelopes, lineage=lineage)
+
+
 def decode_seen(snapshot: bytes, root: TrustRoot) -> SeenDocument:
     """What an old snapshot proves to have been seen, however long ago it expired.
 
@@ -188,9 +198,9 @@ def _document_first(parts: list[bytes]) -> tuple[bytes, list[bytes]]:
 
 def _snapshot_parts(snapshot: bytes, root: TrustRoot) -> tuple[Lineage, bytes, list[bytes]]:
     """The trust root to which the snapshot's successions lead, the document, and the descriptors."""
-    if not snapshot.startswith(_SNAPSHOT_MAGIC) or len(snapshot) < _SNAPSHOT_HEAD_SIZE:
+    if not snapshot.startswith(SNAPSHOT_MAGIC) or len(snapshot) < _SNAPSHOT_HEAD_SIZE:
         raise MalformedError("this is no snapshot of a directory")
-    first_version, count = snapshot[len(_SNAPSHOT_MAGIC) : _SNAPSHOT_HEAD_SIZE]
+    first_version, count = snapshot[len(SNAPSHOT_MAGIC) : _SNAPSHOT_HEAD_SIZE]
     max_parts = count + 1 + MAX_RELAYS
     parts = decode_parts(snapshot[_SNAPSHOT_HEAD_SIZE:], max_parts=max_parts, max_size=MAX_DOCUMENT_SIZE)
     successions, rest = parts[:count], parts[count:]
