@@ -1,0 +1,337 @@
+"""Authorities in virtual time: an event heap, visits question by question, disks, liars, partitions.
+
+What honest authorities show to anybody is recorded, and ``check_safety`` looks whether they ever said two things.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
+from random import Random
+
+from onionpath.crypto.identity import IdentityKey
+from onionpath.directory.descriptor import descriptor_digest, sign_descriptor
+from onionpath.directory.document import Document
+from onionpath.directory.trust import TrustRoot
+from onionpath.errors import DirectoryError, MalformedError
+from onionpath.injected import UnixTime
+from relay.authority.agreement import Actions, Agreement
+from relay.authority.bulletin import Bulletin, decode_bulletin
+from relay.authority.countersigned import open_countersigned
+from relay.authority.equivocation import Equivocation
+from relay.authority.roll import Known
+from relay.authority.visit import Kind, Outcome, Reply, Taken, Visit, answer, decode_question
+from relay.authority.votes import (
+    MAX_VOTE_SIZE,
+    VOTE_TYPE,
+    Ballot,
+    Choice,
+    Vote,
+    ballot_digest,
+    decode_vote,
+    sign_vote,
+)
+from tests.directory.networks import NOW, PERIOD_S, authority_keys, descriptor, identity, root
+
+ROOM = 16 * 1024
+FIRST = int(NOW / PERIOD_S + 0.5)  # the number that is voted on first
+
+
+@lru_cache(maxsize=64)
+def known(name: int, version: str = "0.1") -> Known:
+    value = descriptor(name, version=version, published_at=UnixTime(NOW + len(version)))
+    return Known(sign_descriptor(value, identity(name)), value)
+
+
+def ballot_of(*descriptors: Known, capacity: int = 0) -> Ballot:
+    return Ballot(
+        {one.descriptor.relay_id: Choice(descriptor_digest(one.envelope), capacity) for one in descriptors}
+    )
+
+
+class Authority:
+    """An honest one: its agreement, its disk, its clock, and which others it reaches."""
+
+    def __init__(self, world: World, index: int) -> None:
+        self.world, self.index = world, index
+        self.key = world.keys[index]
+        self.skew_s = world.random.uniform(-0.05, 0.05) * world.round_s
+        self.disk: bytes | None = None
+        self.agreement: Agreement | None = None
+        self.documents: dict[int, Document] = {}
+        self.evidence: list[Equivocation] = []
+        self.boot()
+
+    def boot(self) -> None:
+        self.agreement = Agreement(identity=self.key, root=self.world.root, state=self.disk)
+        self.taken: dict[int, Taken | None] = {}
+
+    def crash(self) -> None:
+        self.agreement = None
+
+    @property
+    def now(self) -> UnixTime:
+        return UnixTime(self.world.now + self.skew_s)
+
+    def ballot(self) -> tuple[Ballot, list[Known]]:
+        """All see four relays; one of them has just published, and not everybody has it yet."""
+        seen = [known(name, "0.2" if name == 0 and self.index % 2 else "0.1") for name in range(4)]
+        return ballot_of(*seen, capacity=1000 + self.index), seen
+
+    def tick(self) -> None:
+        if self.agreement is None:
+            return
+        self.carry_out(self.agreement.tick(self.now))
+        if self.agreement is not None and self.agreement.may_vote(self.now):
+            self.carry_out(self.agreement.vote(*self.ballot(), self.now))
+
+    def carry_out(self, actions: Actions) -> None:
+        if actions.document is not None:
+            self.documents[actions.document.number] = actions.document
+        self.evidence += actions.evidence
+        if actions.state is not None:
+            self.store(actions.state)
+
+    def store(self, state: bytes) -> None:
+        # Crashes come before the disk has it, between disk and memory, or not at all.
+        crash = (
+            self.world.random.random() if self.world.crashes and self.index in self.world.crashing else 1.0
+        )
+        if crash > 0.1:
+            self.disk = state
+        if crash < 0.2:
+            self.crash()
+            self.world.at(0.3 * self.world.round_s, self.boot)
+        elif self.agreement is not None:
+            self.carry_out(self.agreement.stored(self.now))
+
+    def answer(self, question: bytes, visitor: int) -> bytes | None:
+        if self.agreement is None:
+            return None
+        self.world.record(self)
+        return answer(self.agreement, question, room=ROOM)
+
+    def visit(self, other: int) -> None:
+        agreement = self.agreement
+        if agreement is None or not self.world.connected(self.index, other):
+            return
+        visit = Visit(agreement, last=self.taken.get(other))
+        self.world.later(lambda: self.ask(agreement, visit, other))
+
+    def ask(self, agreement: Agreement, visit: Visit, other: int) -> None:
+        question = visit.question
+        if question is None:
+            self.taken[other] = visit.taken
+            return
+        reply = self.world.authorities[other].answer(question, self.index)
+        if reply is None or agreement is not self.agreement or not self.world.connected(self.index, other):
+            return
+        try:
+            actions = visit.take(reply, self.now)
+        except (MalformedError, DirectoryError):
+            assert other in self.world.liars, "an honest authority was taken for a liar"
+            return
+        self.carry_out(actions)
+        self.world.later(lambda: self.ask(agreement, visit, other))
+
+
+class Liar(Authority):
+    """Has two faces, shows each peer one of them, and signs with both.
+
+    Either both faces vote, differently; or none does, and one victim is shown a vote late.
+    """
+
+    def boot(self) -> None:
+        super().boot()
+        self.face = Agreement(identity=self.key, root=self.world.root)
+        self.withheld: dict[bytes, bytes] = {}
+        by_chance = Random(f"{self.world.seed} {self.index}").random() < 0.5
+        self.is_late = by_chance if self.world.are_late is None else self.world.are_late
+
+    def tick(self) -> None:
+        for face, first in ((self.agreement, 0), (self.face, 2)):
+            assert face is not None
+            actions = face.tick(self.now)
+            if face.may_vote(self.now) and not self.is_late:
+                seen = [known(name) for name in range(first, first + 3)]
+                actions = face.vote(ballot_of(*seen, capacity=10**9), seen, self.now)
+            while actions.state is not None:
+                actions = face.stored(self.now)
+
+    def carry_out(self, actions: Actions) -> None:
+        return
+
+    def visit(self, other: int) -> None:
+        super().visit(other)
+        if self.world.connected(self.index, other):
+            visit = Visit(self.face)
+            while (question := visit.question) is not None:
+                reply = self.world.authorities[other].answer(question, self.index)
+                if reply is None:
+                    return
+                try:
+                    visit.take(reply, self.now)
+                except (MalformedError, DirectoryError):
+                    return
+
+    def answer(self, question: bytes, visitor: int) -> bytes | None:
+        asked = decode_question(question)
+        face = self.mood(visitor)
+        if asked.kind is Kind.CONTENT:
+            hidden = self.withheld.get(asked.digest)
+            if hidden is not None:
+                return Reply(Outcome.CONTENT, len(hidden), asked.digest, hidden).encode()
+            return answer(face, question, room=ROOM)
+        bulletin = decode_bulletin(face.bulletin())
+        return self.show(replace(bulletin, votes=(*bulletin.votes, *self.late_votes(bulletin, visitor))))
+
+    def show(self, bulletin: Bulletin) -> bytes:
+        encoded = bulletin.encode()
+        name = ballot_digest(encoded)
+        self.withheld[name] = encoded
+        return Reply(Outcome.CONTENT, len(encoded), name, encoded[: ROOM - 40]).encode()
+
+    def mood(self, visitor: int) -> Agreement:
+        assert self.agreement is not None
+        moment = int(self.world.now / self.world.round_s)
+        return Random(f"{self.world.seed} {self.index} {visitor} {moment}").choice(
+            [self.agreement, self.face]
+        )
+
+    def late_votes(self, bulletin: Bulletin, visitor: int) -> list[bytes]:
+        """One vote for one victim: first with its author's signature, some time later with all liars'."""
+        choice = Random(f"{self.world.seed} {self.index} {bulletin.number}")
+        count, threshold = len(self.world.authorities), self.world.root.threshold
+        victim = choice.randrange(count - len(self.world.liars))
+        shown = choice.uniform(1, count - threshold + 2)
+        complete = choice.uniform(shown, count - threshold + 3)
+        opening = (bulletin.number - 0.5) * PERIOD_S
+        now = 1 + (self.world.now - opening) / self.world.round_s
+        if not self.is_late or not bulletin.number or visitor != victim or now < shown:
+            return []
+        return [self.forge(bulletin.number, self.world.liars if now >= complete else ())]
+
+    def forge(self, number: int, countersigners: tuple[int, ...]) -> bytes:
+        encoded = ballot_of(known(3)).encode()
+        self.withheld[ballot_digest(encoded)] = encoded
+        vote = Vote(
+            network_id=self.world.root.network_id,
+            root_version=self.world.root.version,
+            number=number,
+            author=self.key.public,
+            last_number=0,
+            last_digest=bytes(32),
+            ballot=ballot_digest(encoded),
+        )
+        signed = sign_vote(vote, self.key)
+        for other in countersigners:
+            signed = signed.signed_by(self.world.keys[other])
+        return signed.encode()
+
+
+class World:
+    """N authorities, M of which must sign.
+
+    Args:
+        liars: how many of them lie; they are the last ones.
+        are_late: whether the liars bring one vote late instead of two in time; None for some of each.
+        crashing: these crash now and then when they store, and come back from disk.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        *,
+        count: int,
+        threshold: int,
+        liars: int = 0,
+        are_late: bool | None = None,
+        crashing: tuple[int, ...] = (),
+    ) -> None:
+        self.seed, self.random = seed, Random(seed)
+        self.are_late = are_late
+        self.root: TrustRoot = root(count, threshold)
+        self.keys: list[IdentityKey] = authority_keys(count)
+        self.liars = tuple(range(count - liars, count))
+        self.crashing, self.crashes = crashing, bool(crashing)
+        self.round_s = 3 / 8 * PERIOD_S / (count - threshold + 2)
+        self.start = (FIRST - 0.5) * PERIOD_S - 0.2 * self.round_s
+        self.now = self.start
+        self.split: frozenset[int] = frozenset()
+        self._heap: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+        self.shown: defaultdict[tuple[int, int], set[bytes]] = defaultdict(set)
+        self.drafts: defaultdict[tuple[int, int], set[bytes]] = defaultdict(set)
+        self._recorded: set[bytes] = set()
+        self.authorities: list[Authority] = [
+            (Liar if index in self.liars else Authority)(self, index) for index in range(count)
+        ]
+        for one in self.authorities:
+            self.every(self.round_s / 12, one.tick)
+            for other in range(count):
+                if other != one.index:
+                    self.every(self.round_s / 3, lambda one=one, other=other: one.visit(other))  # type: ignore[misc]
+
+    @property
+    def honest(self) -> list[Authority]:
+        return [one for one in self.authorities if one.index not in self.liars]
+
+    def connected(self, one: int, other: int) -> bool:
+        return (one in self.split) == (other in self.split)
+
+    def at(self, delay_s: float, event: Callable[[], None]) -> None:
+        heapq.heappush(self._heap, (self.now + delay_s, next(self._order), event))
+
+    def later(self, event: Callable[[], None]) -> None:
+        self.at(self.random.uniform(0, 0.02) * self.round_s, event)
+
+    def every(self, interval_s: float, event: Callable[[], None]) -> None:
+        def again() -> None:
+            event()
+            self.at(interval_s * self.random.uniform(0.8, 1.2), again)
+
+        self.at(interval_s * self.random.random(), again)
+
+    def run_until(self, time: float) -> None:
+        while self._heap and self._heap[0][0] <= time:
+            self.now, _, event = heapq.heappop(self._heap)
+            event()
+        self.now = time
+
+    def run_to_period(self, number: int) -> None:
+        """Until the document ``number`` should be there: the beginning of its period."""
+        self.run_until(number * PERIOD_S)
+
+    def record(self, one: Authority) -> None:
+        """What this honest authority shows now."""
+        assert one.agreement is not None
+        encoded = one.agreement.bulletin()
+        if encoded in self._recorded:
+            return
+        self._recorded.add(encoded)
+        bulletin = decode_bulletin(encoded)
+        if bulletin.draft:
+            self.drafts[one.index, bulletin.number].add(bulletin.draft)
+        for envelope in bulletin.votes:
+            opened = open_countersigned(
+                envelope, payload_type=VOTE_TYPE, signers=self.root.signers, max_size=MAX_VOTE_SIZE
+            )
+            if decode_vote(opened.payload).author == one.key.public:
+                self.shown[one.index, bulletin.number].add(opened.payload)
+
+    def documents(self, number: int) -> list[Document]:
+        """That honest authorities hold, in their order; those without one are left out."""
+        held = [one.documents.get(number) for one in self.honest]
+        return [document for document in held if document is not None]
+
+    def check_safety(self) -> None:
+        """No honest authority said two things; no number has two documents."""
+        assert all(len(votes) == 1 for votes in self.shown.values())
+        assert all(len(drafts) == 1 for drafts in self.drafts.values())
+        if len(self.liars) < 2 * self.root.threshold - len(self.authorities):
+            numbers = {number for one in self.honest for number in one.documents}
+            assert all(len({one.digest for one in self.documents(number)}) == 1 for number in numbers)
