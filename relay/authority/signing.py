@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from onionpath.crypto.identity import IdentityKey, RelayId
 from onionpath.directory.descriptor import (
@@ -28,17 +28,22 @@ from onionpath.directory.descriptor import (
 )
 from onionpath.directory.directory import Directory, assemble, decode_directory_parts, encode_parts
 from onionpath.directory.document import (
+    MAX_DOCUMENT_SIZE,
     NO_PREVIOUS,
+    PAYLOAD_TYPE,
     VALID_PERIODS,
     Document,
     Listing,
     UnverifiedDocument,
+    decode_document,
     sign_document,
 )
+from onionpath.directory.envelope import open_signed
 from onionpath.directory.parameters import Parameters
+from onionpath.directory.succession import Lineage
 from onionpath.directory.swarms import assign, assigned
 from onionpath.directory.trust import TrustRoot
-from onionpath.errors import MalformedError, RefusedError, UsageError
+from onionpath.errors import MalformedError, RefusedError, UsageError, WrongNetworkError
 from onionpath.injected import UnixTime
 from onionpath.service.calls import ServiceId
 from relay.authority.reachability import Contact, Reachability
@@ -76,6 +81,7 @@ class Authority:
         allow: the only relays that may join; empty for anybody.
         probes: relays are listed only once ``probed`` said that they were reached; False where nobody can dial.
         state: ``Signed.state`` as it was stored last.
+        lineage: how the root was reached, for readers that have an earlier version of it.
 
     Raises:
         UsageError: the root doesn't let this identity sign alone or has other parameters, or the state has
@@ -95,6 +101,7 @@ class Authority:
         allow: Collection[RelayId] = (),
         probes: bool = False,
         state: bytes | None = None,
+        lineage: Lineage | None = None,
     ) -> None:
         if identity.public not in root.signers or root.threshold != 1:
             raise UsageError("this identity alone cannot sign for the trust root")
@@ -106,7 +113,10 @@ class Authority:
             raise UsageError(f"this network's period is {parameters.period_s} s, not {period_s} s")
         if first_document_relays < 1:
             raise UsageError("an authority waits for 1 relay or more before its first document")
+        if lineage is not None and lineage.root != root:
+            raise UsageError("the successions do not lead to this trust root")
         self._identity, self._root, self._parameters = identity, root, parameters
+        self._lineage = lineage
         self._period_s, self._first = period_s, first_document_relays
         own = [authority.address for authority in root.authorities]
         self._roll = Roll(root.network_id, own=own, private_addresses=private_addresses, allow=allow)
@@ -171,7 +181,7 @@ class Authority:
         document = self._draft(number, listed)
         envelope = sign_document(document, [self._identity])
         verified = UnverifiedDocument(envelope).verify(self._root, now=now, seen=None)
-        self._directory = assemble(verified, [known.envelope for known in listed])
+        self._directory = assemble(verified, [known.envelope for known in listed], lineage=self._lineage)
         self._number, self._previous = number, verified.digest
         return Signed(self._directory, self._state())
 
@@ -234,6 +244,20 @@ class Authority:
         )
         return _STATE.pack(_MAGIC, self._period_s, self._number, self._previous) + encode_parts(parts)
 
+    def _own(self, envelope: bytes) -> Document:
+        """A document of ours; it may be of an earlier version of the trust root, before a succession."""
+        payload = open_signed(
+            envelope,
+            payload_type=PAYLOAD_TYPE,
+            signers=[self._identity.public],
+            threshold=1,
+            max_size=MAX_DOCUMENT_SIZE,
+        )
+        document = decode_document(payload)
+        if document.network_id != self._root.network_id:
+            raise WrongNetworkError("the authority's state is of another network")
+        return replace(document, envelope=envelope)
+
     def _restore(self, state: bytes) -> None:
         if len(state) < _STATE.size:
             raise MalformedError("the authority's state is cut off")
@@ -243,10 +267,10 @@ class Authority:
         if period_s != self._period_s:
             raise UsageError(f"this network's period is {period_s} s, not {self._period_s} s")
         document, envelopes = decode_directory_parts(state[_STATE.size :])
-        verified = UnverifiedDocument(document).authenticate(self._root)
+        verified = self._own(document)
         if (verified.number, verified.digest) != (self._number, self._previous):
             raise MalformedError("the authority's state contradicts its last document")
-        self._directory = assemble(verified, envelopes)
+        self._directory = assemble(verified, envelopes, lineage=self._lineage)
         for envelope in envelopes:
             descriptor = parse_descriptor(envelope)
             self._roll.put(Known(envelope, descriptor))

@@ -6,10 +6,12 @@ import pytest
 from onionpath.crypto.identity import RelayId
 from onionpath.directory.address import Address
 from onionpath.directory.descriptor import Descriptor, sign_descriptor
+from onionpath.directory.directory import decode_directory
 from onionpath.directory.document import NO_PREVIOUS, SeenDocument, UnverifiedDocument
 from onionpath.directory.parameters import Parameters
+from onionpath.directory.succession import Lineage, sign_succession
 from onionpath.directory.swarms import assigned
-from onionpath.errors import MalformedError, RefusedError, StaleDirectoryError, UsageError
+from onionpath.errors import MalformedError, RefusedError, StaleDirectoryError, UsageError, WrongNetworkError
 from onionpath.injected import UnixTime
 from relay.authority.public import is_public
 from relay.authority.signing import Authority, Signed
@@ -279,3 +281,47 @@ def test_relays_that_store_are_in_swarms_and_stay_there() -> None:
     assert {identity(name).relay_id for name in range(11)} == swarms.keys()
     assert [5, 6] == sorted(Counter(swarms.values()).values())
     assert swarms == assigned(tick(again, NOW + 2 * PERIOD_S).directory.document)
+
+
+def succeeded() -> Lineage:
+    """The network's second trust root: the same authority at another address."""
+    before = root()
+    moved = replace(before.authorities[0], address=Address("9.9.9.9", 443))
+    after = replace(before, version=2, authorities=(moved,))
+    return Lineage(before).follow([sign_succession(before, after, [identity("authority", 0)])])
+
+
+def authority_after(state: bytes, lineage: Lineage) -> Authority:
+    return Authority(
+        identity=identity("authority", 0),
+        root=lineage.root,
+        parameters=Parameters(),
+        period_s=PERIOD_S,
+        state=state,
+        lineage=lineage,
+    )
+
+
+def test_an_authority_goes_on_after_a_succession_and_leads_its_readers_there() -> None:
+    first = tick(ready(), NOW)
+    ours = authority_after(first.state, succeeded())
+    assert ours.tick(UnixTime(NOW + 1)) is None
+    directory = tick(ours, NOW + PERIOD_S).directory
+
+    assert 2 == directory.document.root_version
+    assert first.directory.document.digest == directory.document.previous
+    later = UnixTime(NOW + PERIOD_S)
+    assert directory == decode_directory(directory.encode(), root(), now=later, seen=first.directory.seen)
+
+
+def test_an_authority_refuses_successions_that_lead_elsewhere() -> None:
+    with pytest.raises(UsageError):
+        authority(lineage=succeeded())
+
+
+def test_the_state_of_another_network_is_refused() -> None:
+    lineage = succeeded()
+    other = replace(lineage, root=replace(lineage.root, network_id=bytes(32)))
+
+    with pytest.raises(WrongNetworkError):
+        authority_after(tick(ready(), NOW).state, other)
