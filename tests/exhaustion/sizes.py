@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 
 
 def container_sizes(root: object) -> dict[str, int]:
-    """Lengths of all dicts, lists, sets and deques that can be reached through our own objects, by their path."""
-    return dict(_walk(root, type(root).__name__, set()))
+    """Lengths of the dicts, lists, sets and deques that can be reached through our own objects; sums by their path."""
+    sizes: Counter[str] = Counter()
+    for path, size in _walk(root, type(root).__name__, set()):
+        sizes[path] += size
+    return dict(sizes)
 
 
 def _walk(value: object, path: str, seen: set[int]) -> Iterator[tuple[str, int]]:
@@ -17,7 +20,7 @@ def _walk(value: object, path: str, seen: set[int]) -> Iterator[tuple[str, int]]
     seen.add(id(value))
     if isinstance(value, dict | list | set | frozenset | deque):
         yield path, len(value)
-        for each in list(value.values() if isinstance(value, dict) else value)[:100]:
+        for each in list(value.values() if isinstance(value, dict) else value):
             yield from _walk(each, f"{path}[]", seen)
     elif type(value).__module__.split(".")[0] in ("relay", "onionpath"):
         for name in _names(value):
