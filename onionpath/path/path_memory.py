@@ -9,7 +9,7 @@ from onionpath.crypto.identity import RelayId
 from onionpath.injected import UnixTime
 from onionpath.path.bias import PathBias
 from onionpath.path.guard_numbers import GUARD_NUMBERS, MIDDLE_NUMBERS
-from onionpath.path.middles import Middle, Middles
+from onionpath.path.middles import Middles
 from onionpath.path.sample import Guard, Sample
 
 
@@ -37,7 +37,11 @@ def merge(kept: PathMemory, ours: PathMemory, *, base: PathMemory) -> PathMemory
 
 def _merged_guards(kept: Sample, ours: Sample, base: Sample) -> Sample:
     our_guards, known = _by_id(ours), _by_id(base)
-    kept = tuple(guard for guard in kept if guard.relay_id in our_guards or guard.relay_id not in known)
+    kept = tuple(
+        guard
+        for guard in kept
+        if not _is_let_go(guard, our_guards.get(guard.relay_id), known.get(guard.relay_id))
+    )
     kept_guards = _by_id(kept)
     joined = [
         _joined(guard, our_guards.get(guard.relay_id, guard), known.get(guard.relay_id, guard))
@@ -48,6 +52,13 @@ def _merged_guards(kept: Sample, ours: Sample, base: Sample) -> Sample:
     # A guard that somebody has confirmed stays ahead of those that nobody has used.
     joined.sort(key=lambda guard: (guard.confirmed_at is None, places[guard.relay_id]))
     return tuple(joined)[: GUARD_NUMBERS.max_sample]
+
+
+def _is_let_go(kept: Guard, ours: Guard | None, base: Guard | None) -> bool:
+    """Whether we have ended this life of a guard; that it was drawn again since makes it another one."""
+    if base is None or kept.added_at > base.added_at:
+        return False
+    return ours is None or ours.added_at > base.added_at
 
 
 def _by_id(sample: Sample) -> Mapping[RelayId, Guard]:
@@ -96,11 +107,7 @@ def _joined_bias(kept: PathBias, ours: PathBias, base: PathBias) -> PathBias:
 
 
 def _merged_middles(kept: Middles, ours: Middles, base: Middles) -> Middles:
-    let_go = _names(base) - _names(ours)
-    staying = tuple(middle for middle in kept if middle.relay_id not in let_go)
-    added = (middle for middle in ours if middle.relay_id not in _names(staying))
-    return (*staying, *added)[: MIDDLE_NUMBERS.count]
-
-
-def _names(middles: tuple[Middle, ...]) -> frozenset[RelayId]:
-    return frozenset(middle.relay_id for middle in middles)
+    let_go = {*base} - {*ours}
+    staying = tuple(middle for middle in kept if middle not in let_go)
+    names = {middle.relay_id for middle in staying}
+    return (*staying, *(middle for middle in ours if middle.relay_id not in names))[: MIDDLE_NUMBERS.count]

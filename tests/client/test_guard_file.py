@@ -99,6 +99,15 @@ def test_what_one_program_let_go_stays_gone(path: Path) -> None:
     assert fewer == guard_file(path).load().memory
 
 
+def test_what_was_loaded_and_let_go_stays_gone(path: Path) -> None:
+    guard_file(path).save(MINE)
+    fewer = PathMemory(MINE.guards[1:], MINE.middles)
+    file = guard_file(path)
+    file.load()
+
+    assert fewer == file.save(fewer)
+
+
 def test_a_file_that_was_removed_while_we_ran_is_written_again(path: Path) -> None:
     file = guard_file(path)
     file.save(MINE)

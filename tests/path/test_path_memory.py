@@ -158,6 +158,63 @@ def test_middles_that_we_replaced_stay_replaced() -> None:
     assert ours.middles == merge(SOME, ours, base=SOME).middles
 
 
+def test_a_guard_or_middle_that_we_let_go_and_drew_again_begins_a_new_life() -> None:
+    ours = PathMemory(
+        (*SOME.guards[1:], Guard(SOME.guards[0].relay_id, days(130))),
+        (SOME.middles[1], Middle(SOME.middles[0].relay_id, days(140))),
+    )
+
+    joined = merge(SOME, ours, base=SOME)
+
+    assert ours == joined == merge(joined, ours, base=SOME)
+
+
+def test_middles_of_two_programs_are_four_at_most() -> None:
+    ours = PathMemory((), tuple(Middle(relay_id(name), days(5)) for name in range(10, 14)))
+
+    assert (*SOME.middles, *ours.middles[:2]) == merge(SOME, ours, base=NOTHING).middles
+
+
+COUNTED, RECOUNTED = PathBias(299, 250), PathBias(150, 125)
+
+
+@pytest.mark.parametrize(
+    ("kept", "ours", "base", "expected"),
+    [
+        (COUNTED, RECOUNTED, COUNTED, RECOUNTED),
+        (RECOUNTED, COUNTED, COUNTED, RECOUNTED),
+        (PathBias(20, 9), PathBias(30, 29), PathBias(10, 9), PathBias(30, 29)),
+        (PathBias(20, 19), PathBias(20, 9), PathBias(10, 9), PathBias(20, 9)),
+    ],
+    ids=["we-counted", "the-other-counted", "both-counted", "both-counted-as-much"],
+)
+def test_counters_are_those_of_whoever_counted_since(
+    kept: PathBias, ours: PathBias, base: PathBias, expected: PathBias
+) -> None:
+    def memory(bias: PathBias) -> PathMemory:
+        return PathMemory((Guard(relay_id(0), days(0), bias=bias),))
+
+    assert memory(expected) == merge(memory(kept), memory(ours), base=memory(base))
+
+
+@pytest.mark.parametrize(("kept", "ours"), [(True, False), (False, True)])
+def test_a_guard_that_either_program_disabled_is_disabled(kept: bool, ours: bool) -> None:
+    def memory(is_disabled: bool) -> PathMemory:
+        return PathMemory((Guard(relay_id(0), days(0), is_disabled=is_disabled),))
+
+    assert memory(True) == merge(memory(kept), memory(ours), base=memory(False))
+
+
+def test_a_guard_that_our_directory_lists_again_is_listed() -> None:
+    gone, back = Guard(relay_id(0), days(0), unlisted_since=days(1)), Guard(relay_id(0), days(0))
+
+    assert (back,) == merge(PathMemory((gone,)), PathMemory((back,)), base=PathMemory((gone,))).guards
+
+
+def test_what_is_longer_than_any_memory_is_not_read() -> None:
+    assert Unreadable() == decode_memory(encode_memory(SOME, NETWORK_ID) + b"\n" * 65_536, NETWORK_ID)
+
+
 @given(memories)
 def test_what_is_written_is_read(memory: PathMemory) -> None:
     assert Whole(memory) == decode_memory(encode_memory(memory, NETWORK_ID), NETWORK_ID)
