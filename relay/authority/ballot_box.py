@@ -77,6 +77,9 @@ class BallotBox:
             max_size=MAX_VOTE_SIZE,
             known=[accepted.opened.countersigned for accepted in self],
         )
+        accepted = self._find(countersigned.payload)
+        if accepted is not None:
+            return Opened(accepted.opened.vote, countersigned)
         vote = decode_vote(countersigned.payload)
         expected = self._root.network_id, self._root.version, self._number
         if (vote.network_id, vote.root_version, vote.number) != expected:
@@ -88,9 +91,7 @@ class BallotBox:
 
     def find(self, opened: Opened) -> Accepted | None:
         """This vote, if it was accepted before."""
-        payload = opened.countersigned.payload
-        votes = self._accepted[opened.vote.author]
-        return next((one for one in votes if one.opened.countersigned.payload == payload), None)
+        return self._find(opened.countersigned.payload)
 
     def is_open_to(self, author: bytes) -> bool:
         """Whether another vote of this author would say anything new."""
@@ -117,6 +118,9 @@ class BallotBox:
             for one in alone
             if len(one.opened.countersigned.signatures) >= self._needed
         ]
+
+    def _find(self, payload: bytes) -> Accepted | None:
+        return next((one for one in self if one.opened.countersigned.payload == payload), None)
 
     def _note(self, author: bytes, countersigned: Countersigned) -> None:
         first = self._first_seen.setdefault(author, countersigned)

@@ -95,7 +95,7 @@ RUNS = [
 @pytest.mark.parametrize("seed", range(20))
 def test_authorities_agree_whatever_a_minority_does(seed: int) -> None:
     # Two of three, and three of four: larger ones are run by the slow test.
-    RUNS[seed % len(RUNS)](7 * seed + seed % 2, periods=1)
+    RUNS[seed % len(RUNS)](7 * seed + seed % 2, 1)
 
 
 @pytest.mark.slow

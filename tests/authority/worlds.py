@@ -208,7 +208,9 @@ class Liar(Authority):
         count, threshold = len(self.world.authorities), self.world.root.threshold
         victim = choice.randrange(count - len(self.world.liars))
         shown = choice.uniform(1, count - threshold + 2)
-        complete = choice.uniform(shown, count - threshold + 3)
+        # Often right before the honest sign: what one of them takes then, the others don't see in time.
+        last_moment = count - threshold + 3 - choice.uniform(0, 0.4)
+        complete = choice.choice((choice.uniform(shown, last_moment), last_moment))
         opening = (bulletin.number - 0.5) * PERIOD_S
         now = 1 + (self.world.now - opening) / self.world.round_s
         if not self.is_late or not bulletin.number or visitor != victim or now < shown:

@@ -1,0 +1,262 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from onionpath.errors import MalformedError, OnionPathError, UsageError
+from onionpath.injected import UnixTime
+from relay.authority.agreement import Agreement
+from relay.authority.bulletin import decode_bulletin
+from relay.authority.diary import Diary, decode_diary
+from relay.authority.rounds import Rounds
+from relay.authority.visit import (
+    MIN_PART,
+    Kind,
+    Outcome,
+    Question,
+    Reply,
+    Visit,
+    answer,
+    decode_question,
+    decode_reply,
+)
+from relay.authority.votes import Vote, decode_ballot, decode_vote, encode_vote
+from tests.authority.worlds import FIRST, ballot_of, known
+from tests.directory.networks import NETWORK_ID, PERIOD_S, authority_keys, bytes_of, identity, root
+
+KEYS = authority_keys(3)
+ROUNDS = Rounds.of(root(3, 2))
+OPENING = ROUNDS.opening(FIRST)
+ROOM = 4096
+
+
+def after(rounds: float) -> UnixTime:
+    return UnixTime(OPENING + rounds * ROUNDS.round_s)
+
+
+def agreement(index: int = 0, *, state: bytes | None = None) -> Agreement:
+    return Agreement(identity=KEYS[index], root=root(3, 2), state=state)
+
+
+def voted(index: int = 0, *, relays: int = 2) -> Agreement:
+    ours = agreement(index)
+    seen = [known(name) for name in range(relays)]
+    ours.vote(ballot_of(*seen), seen, after(0))
+    ours.stored(after(0))
+    return ours
+
+
+def visit(ours: Agreement, theirs: Agreement, now: UnixTime) -> None:
+    tour = Visit(ours)
+    while (question := tour.question) is not None:
+        tour.take(answer(theirs, question, room=ROOM), now)
+
+
+def test_the_rounds_end_an_eighth_of_a_period_before_the_document_begins() -> None:
+    assert PERIOD_S / 8 == pytest.approx(FIRST * PERIOD_S - after(3))
+    assert [1, 2, 3, 4] == [ROUNDS.round(after(each + 0.5)) for each in range(4)]
+    assert FIRST == ROUNDS.number(after(0)) == ROUNDS.number(after(7.9))
+
+
+def test_a_vote_is_shown_only_once_it_was_stored() -> None:
+    ours = agreement()
+    ours.vote(ballot_of(known(0)), [known(0)], after(0))
+    assert () == decode_bulletin(ours.bulletin()).votes
+
+    ours.stored(after(0))
+
+    assert 1 == len(decode_bulletin(ours.bulletin()).votes)
+
+
+def test_nobody_votes_twice_also_after_a_restart() -> None:
+    ours = agreement()
+    state = ours.vote(ballot_of(known(0)), [known(0)], after(0)).state
+
+    with pytest.raises(UsageError):
+        agreement(state=state).vote(ballot_of(known(1)), [known(1)], after(0.1))
+
+
+def test_a_vote_comes_early_or_not_at_all() -> None:
+    assert agreement().may_vote(after(0.4))
+    assert not agreement().may_vote(after(0.6))
+
+
+def test_a_restart_shows_the_same_vote_again() -> None:
+    ours = agreement()
+    state = ours.vote(ballot_of(known(0)), [known(0)], after(0)).state
+    ours.stored(after(0))
+    again = agreement(state=state)
+    again.tick(after(0.1))
+
+    assert decode_bulletin(ours.bulletin()).votes == decode_bulletin(again.bulletin()).votes
+
+
+def signed_by_two() -> tuple[Agreement, Agreement, bytes]:
+    """Two that voted and visited each other and have signed; the state of the first."""
+    ours, theirs = voted(0), voted(1)
+    for now in (after(0.2), after(0.4)):
+        visit(ours, theirs, now)
+        visit(theirs, ours, now)
+    for each in (ours, theirs):
+        each.tick(after(2.9))
+    state = ours.tick(after(3.1)).state
+    theirs.tick(after(3.1))
+    assert state is not None
+    return ours, theirs, state
+
+
+def test_a_signature_is_shown_only_once_it_was_stored() -> None:
+    ours, _, _ = signed_by_two()
+    assert b"" == decode_bulletin(ours.bulletin()).draft
+
+    ours.stored(after(3.1))
+
+    assert {KEYS[0].public} == decode_bulletin(ours.bulletin()).signatures.keys()
+
+
+def test_two_signatures_of_three_make_the_document() -> None:
+    ours, theirs, _ = signed_by_two()
+    for each in (ours, theirs):
+        each.stored(after(3.1))
+    visit(ours, theirs, after(3.2))
+
+    assert ours.newest is not None
+    assert FIRST == ours.newest.number
+
+
+def test_a_restart_neither_signs_again_nor_forgets_its_signature() -> None:
+    _, theirs, state = signed_by_two()
+    theirs.stored(after(3.1))
+    again = agreement(state=state)
+    for now in (after(3.2), after(4.2), after(5.2)):
+        assert again.tick(now).state is None
+    visit(again, theirs, after(5.3))
+
+    assert again.newest is not None
+
+
+def test_who_starts_in_the_middle_of_a_round_signs_at_the_next() -> None:
+    """Otherwise it would sign before it has seen what all others have."""
+    ours, theirs = voted(0), voted(1)
+    visit(theirs, ours, after(0.2))
+    visit(ours, theirs, after(0.3))
+    late = agreement(2)
+    visit(late, ours, after(3.5))
+    assert late.tick(after(3.6)).state is None
+
+    assert late.tick(after(4.1)).state is not None
+
+
+def test_a_vote_that_comes_in_the_second_round_with_one_signature_is_not_accepted() -> None:
+    ours, theirs = agreement(0), voted(1)
+    visit(ours, theirs, after(1.1))
+
+    assert () == decode_bulletin(ours.bulletin()).votes
+
+
+def test_a_damaged_diary_is_refused() -> None:
+    state = bytearray(Diary(voted=3, signed=2, vote=b"vote").encode())
+    for position in (0, 20, 60, -1):
+        damaged = bytearray(state)
+        damaged[position] ^= 1
+        with pytest.raises(MalformedError):
+            decode_diary(bytes(damaged))
+    with pytest.raises(MalformedError):
+        decode_diary(bytes(state[:40]))
+
+
+def test_a_diary_reads_as_it_was_written() -> None:
+    diary = Diary(voted=3, signed=2, vote=b"vote", ballot=b"ballot", draft=b"", newest=b"newest")
+
+    assert diary == decode_diary(diary.encode())
+
+
+def test_strangers_are_no_authorities() -> None:
+    with pytest.raises(UsageError):
+        Agreement(identity=identity("stranger"), root=root(3, 2))
+
+
+def test_a_visitor_that_saw_the_same_bulletin_before_is_told_so() -> None:
+    ours, theirs = voted(0), voted(1)
+    tour = Visit(ours)
+    while (question := tour.question) is not None:
+        tour.take(answer(theirs, question, room=ROOM), after(0.2))
+    again = Visit(ours, last=tour.taken)
+    assert again.question is not None
+
+    assert Outcome.UNCHANGED is decode_reply(answer(theirs, again.question, room=ROOM)).outcome
+
+
+def test_a_visited_liar_cannot_make_us_ask_for_ever() -> None:
+    tour = Visit(agreement())
+    tour.take(Reply(Outcome.CONTENT, 10**6, bytes(32), b"x" * MIN_PART).encode(), after(0))
+
+    with pytest.raises(MalformedError):
+        tour.take(Reply(Outcome.CONTENT, 10**6, bytes(32), b"x" * (MIN_PART - 1)).encode(), after(0))
+
+
+def vote_payload() -> bytes:
+    return encode_vote(
+        Vote(
+            network_id=NETWORK_ID,
+            root_version=1,
+            number=9,
+            author=KEYS[0].public,
+            last_number=8,
+            last_digest=bytes_of("last"),
+            ballot=bytes_of("ballot"),
+        )
+    )
+
+
+PARSERS: list[tuple[Callable[[bytes], object], bytes]] = [
+    (decode_vote, vote_payload()),
+    (decode_ballot, ballot_of(known(0), known(1), capacity=5).encode()),
+    (decode_bulletin, voted().bulletin()),
+    (decode_diary, Diary(voted=3, vote=b"vote").encode()),
+    (decode_question, Question(Kind.CONTENT, bytes_of("content"), 7).encode()),
+    (decode_reply, Reply(Outcome.CONTENT, 9, bytes_of("content"), b"part").encode()),
+]
+
+
+@pytest.mark.parametrize(("parse", "good"), PARSERS, ids=lambda each: getattr(each, "__name__", ""))
+def test_parsers_read_what_is_good(parse: Callable[[bytes], object], good: bytes) -> None:
+    assert parse(good)
+
+
+@given(st.sampled_from(PARSERS), st.integers(0, 2**16), st.integers(1, 255), st.booleans())
+def test_parsers_refuse_by_one_error_only(
+    each: tuple[Callable[[bytes], object], bytes], place: int, flip: int, cut: bool
+) -> None:
+    parse, good = each
+    damaged = bytearray(good)
+    damaged[place % len(good)] ^= flip
+    try:
+        parse(bytes(damaged[: place % len(good)] if cut else damaged))
+    except MalformedError:
+        return
+
+
+@given(st.integers(0, 2**16), st.integers(1, 255))
+def test_a_damaged_reply_ends_a_visit_by_a_named_error(place: int, flip: int) -> None:
+    ours, theirs = agreement(2), VOTED
+    tour = Visit(ours)
+    try:
+        while (question := tour.question) is not None:
+            reply = bytearray(answer(theirs, question, room=ROOM))
+            reply[place % len(reply)] ^= flip
+            tour.take(bytes(reply), after(0.2))
+    except OnionPathError:
+        return
+
+
+VOTED = voted(1)
+
+
+def test_a_vote_for_another_network_is_refused() -> None:
+    value = decode_vote(vote_payload())
+    for change in ({"network_id": b"short"}, {"number": 8}, {"last_number": 0}, {"author": bytes(32)}):
+        with pytest.raises(MalformedError):
+            replace(value, **change)  # type: ignore[arg-type]

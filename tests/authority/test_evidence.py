@@ -1,0 +1,90 @@
+from dataclasses import replace
+
+import pytest
+
+from onionpath.crypto.identity import IdentityKey
+from onionpath.directory.document import PAYLOAD_TYPE as DOCUMENT_TYPE
+from onionpath.directory.document import sign_document
+from onionpath.errors import MalformedError, SignatureThresholdError
+from relay.authority.countersigned import Countersigned
+from relay.authority.equivocation import Equivocation, verify_evidence
+from relay.authority.votes import VOTE_TYPE, Vote, sign_vote
+from tests.directory.networks import NETWORK_ID, authority_keys, bytes_of, identity, network, root
+
+ROOT = root(3, 2)
+FIRST, SECOND, THIRD = authority_keys(3)
+
+
+def vote(author: IdentityKey = FIRST, *, ballot: int = 0, number: int = 7) -> Countersigned:
+    value = Vote(
+        network_id=NETWORK_ID,
+        root_version=1,
+        number=number,
+        author=author.public,
+        last_number=0,
+        last_digest=bytes(32),
+        ballot=bytes_of("ballot", ballot),
+    )
+    return sign_vote(value, author)
+
+
+def votes(one: Countersigned, other: Countersigned) -> Equivocation:
+    return Equivocation(VOTE_TYPE, one.encode(), other.encode())
+
+
+def document(weight: int, *keys: IdentityKey, number: int | None = None) -> bytes:
+    value = network().document
+    first = replace(value.relays[0], weight=weight)
+    return sign_document(replace(value, relays=(first, *value.relays[1:])), keys)
+
+
+def test_two_votes_of_one_author_prove_its_guilt() -> None:
+    assert {FIRST.public} == verify_evidence(votes(vote(ballot=1), vote(ballot=2)), ROOT)
+
+
+def test_who_countersigned_both_is_not_guilty() -> None:
+    pair = votes(vote(ballot=1).signed_by(SECOND), vote(ballot=2).signed_by(SECOND))
+
+    assert {FIRST.public} == verify_evidence(pair, ROOT)
+
+
+def test_two_documents_prove_the_guilt_of_whoever_signed_both() -> None:
+    pair = Equivocation(DOCUMENT_TYPE, document(1, FIRST, SECOND), document(2, SECOND, THIRD))
+
+    assert {SECOND.public} == verify_evidence(pair, ROOT)
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        votes(vote(ballot=1), vote(ballot=1).signed_by(SECOND)),
+        votes(vote(ballot=1), vote(ballot=2, number=8)),
+        votes(vote(ballot=1), vote(SECOND, ballot=2)),
+        Equivocation(DOCUMENT_TYPE, vote(ballot=1).encode(), vote(ballot=2).encode()),
+        Equivocation("something", vote(ballot=1).encode(), vote(ballot=2).encode()),
+    ],
+    ids=["the same vote", "other numbers", "other authors", "another type", "an unknown type"],
+)
+def test_what_does_not_exclude_each_other_proves_nothing(pair: Equivocation) -> None:
+    with pytest.raises(MalformedError):
+        verify_evidence(pair, ROOT)
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        Equivocation(DOCUMENT_TYPE, document(1, FIRST), document(2, SECOND)),
+        votes(vote(identity("stranger"), ballot=1), vote(identity("stranger"), ballot=2)),
+    ],
+    ids=["different signers", "a stranger"],
+)
+def test_two_signers_or_strangers_prove_nothing(pair: Equivocation) -> None:
+    with pytest.raises(SignatureThresholdError):
+        verify_evidence(pair, ROOT)
+
+
+def test_others_cannot_make_evidence_against_an_author() -> None:
+    forged = replace(vote(ballot=2), signatures={}).signed_by(SECOND)
+
+    with pytest.raises(SignatureThresholdError):
+        verify_evidence(votes(vote(ballot=1), forged), ROOT)
