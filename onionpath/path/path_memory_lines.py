@@ -135,10 +135,10 @@ def decode_memory(content: bytes, network_id: bytes) -> Read:
     if head is None:
         # Without the first line nobody knows how many are missing; it counts for one itself.
         return Damaged(memory, lost=1) if found else Unreadable()
-    expected = head.guards + head.middles
-    if found == expected:
+    # Whatever we wouldn't write exactly so is damaged, even if it says as much as it promises.
+    if encode_memory(memory, network_id) == content:
         return Whole(memory)
-    return Damaged(memory, lost=abs(expected - found)) if found else Unreadable()
+    return Damaged(memory, lost=max(1, head.guards + head.middles - found)) if found else Unreadable()
 
 
 def _sealed(text: bytes, network_id: bytes) -> bytes:

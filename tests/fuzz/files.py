@@ -16,6 +16,7 @@ from onionpath.crypto.identity import IdentityKey
 from onionpath.directory.directory import decode_directory, decode_seen
 from onionpath.directory.trust import TrustRoot
 from onionpath.errors import MalformedError
+from onionpath.path.path_memory_lines import Whole, decode_memory, encode_memory
 from onionpath.service.exit_policy import ExitPolicy
 from onionpath.service.hosts import DnsName, parse_host
 from relay.authority.signing import Authority
@@ -24,7 +25,7 @@ from relay.replay_files import _decode, _encode
 from relay.settings import AuthoritySettings, RelaySettings
 from relay.settings_files import load_settings
 from simulations.local.frame_records import FrameRecord, read_frames
-from tests.directory.networks import NOW, PERIOD_S, identity, root
+from tests.directory.networks import NETWORK_ID, NOW, PERIOD_S, identity, root
 
 SEED_HEADER = "onionpath packet key, keep it secret"
 
@@ -101,6 +102,14 @@ def snapshot(data: bytes) -> None:
     trust = signer()[1]
     seen = decode_seen(data, trust)
     decode_directory(data, trust, now=NOW, seen=seen)
+
+
+def path_memory(data: bytes) -> bytes:
+    """A client's guards; damage is an answer here and no error, and never invents a guard."""
+    match decode_memory(data, NETWORK_ID):
+        case Whole(memory):
+            return encode_memory(memory, NETWORK_ID)
+    raise MalformedError("not whole")
 
 
 def frame_records(data: bytes) -> None:

@@ -23,13 +23,17 @@ from onionpath.directory.succession import sign_succession
 from onionpath.link.frames import AnswerBody, CallBody, Kind, encode_answer, encode_call, encode_frame
 from onionpath.link.proof import Claim
 from onionpath.onion.geometry import SizeClass
+from onionpath.path.middles import Middle
+from onionpath.path.path_memory import PathMemory
+from onionpath.path.path_memory_lines import encode_memory
+from onionpath.path.sample import Guard
 from onionpath.service import directory_wire
 from onionpath.service.stream import ReplyFlags, RequestFlags, StreamReply, StreamRequest
 from relay.keys import encode_seed
 from relay.replay_files import _encode, _State
 from relay.settings import AuthoritySettings, RelaySettings
 from relay.settings_text import example_settings
-from tests.directory.networks import PERIOD_S, authority_keys, bytes_of, descriptor, network
+from tests.directory.networks import NOW, PERIOD_S, authority_keys, bytes_of, descriptor, network
 from tests.fuzz import stories
 from tests.fuzz.files import SEED_HEADER
 from tests.fuzz.targets import (
@@ -231,6 +235,9 @@ def _files() -> dict[str, dict[str, bytes]]:
     state = signer + small.verified().digest + encode_parts([small.envelope, *small.descriptors])
     record = b'{"event":"linked","at":0.5,"link":1,"address":"127.0.0.1:1","called":null}\n'
     replay = _encode(_State("a boot", bytes_of("tags").hex(), 300.0, 1024, 6_000_000, 5_999_999, clean=True))
+    guard = Guard(descriptor(0).relay_id, NOW, confirmed_at=NOW, is_disabled=True)
+    middle = Middle(descriptor(1).relay_id, NOW)
+    guards = encode_memory(PathMemory((guard,), (middle,)), small.document.network_id)
     key = encode_seed(SEED_HEADER, bytes_of("key"))
     return {
         "host": {"good-name": b"example.org", "good-v6": b"2001:db8::1", "bad-number": b"127.1"},
@@ -260,6 +267,11 @@ def _files() -> dict[str, dict[str, bytes]]:
         "authority-state": {
             "good": state,
             "bad-period": state.replace(struct.pack(">Q", PERIOD_S), bytes(8)),
+        },
+        "path-memory": {
+            "good": guards,
+            "bad-digest": guards.replace(b"true", b"null"),
+            "bad-cut": guards[:-1],
         },
         "snapshot": {"good": kept, "bad-cut": kept[:-1], "bad-magic": b"O" + kept[1:]},
         "frame-records": {

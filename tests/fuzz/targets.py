@@ -276,6 +276,7 @@ TARGETS: dict[str, Target] = {
     "key-file": Target(files.key_file, (KeyFileError,)),
     "replay-state": Target(files.replay_state),
     "authority-state": Target(files.authority_state, (MalformedError, DirectoryError, UsageError)),
+    "path-memory": Target(files.path_memory),
     "snapshot": Target(files.snapshot, (MalformedError, DirectoryError)),
     # A file of our own experiments: whoever damages it gets the decoder's own error.
     "frame-records": Target(files.frame_records, (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)),

@@ -264,6 +264,10 @@ def test_what_holds_no_guard_at_all_is_unreadable(content: bytes) -> None:
     assert Unreadable() == decode_memory(content, NETWORK_ID)
 
 
+def test_what_trails_is_damage() -> None:
+    assert Damaged(SOME, 1) == decode_memory(encode_memory(SOME, NETWORK_ID) + b"\n", NETWORK_ID)
+
+
 def test_a_memory_of_nothing_is_whole() -> None:
     """It must not be taken for damage when a network has no relay yet."""
     assert Whole(NOTHING) == decode_memory(encode_memory(NOTHING, NETWORK_ID), NETWORK_ID)
