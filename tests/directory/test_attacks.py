@@ -149,6 +149,13 @@ async def test_a_relay_that_keeps_the_newest_back_from_a_reader_who_asks_two() -
         assert NEXT.directory() == directory
 
 
+async def test_a_relay_that_denies_a_document_which_another_one_gave() -> None:
+    known = GOOD.directory()
+    beside = await fetched(NEXT, DirectoryFetch(root(), known=known), now=LATER)
+
+    assert beside is await fetched(GOOD, DirectoryFetch(root(), known=known, beside=beside), now=LATER)
+
+
 async def test_the_second_of_two_relays_that_agree_is_asked_for_no_descriptor() -> None:
     beside = await fetched(GOOD, DirectoryFetch(root()))
 

@@ -117,6 +117,18 @@ def test_another_seed_sends_a_newcomer_elsewhere() -> None:
     assert len(found) > 5
 
 
+def test_another_seed_calls_newcomers_in_another_order() -> None:
+    """The first of them fills the swarm that lacks one, and nobody should know beforehand who it is."""
+    before = assign({}, relays(12), seed=SEED)
+    small = next(swarm for swarm in before.values() if 6 == list(before.values()).count(swarm))
+    leaver = next(relay for relay, swarm in before.items() if swarm == small)
+    after = {relay: swarm for relay, swarm in before.items() if relay != leaver}
+    newcomers = relays(3, first=9_000)
+    drawn = [assign(after, after.keys() | newcomers, seed=bytes_of(seed)) for seed in range(20)]
+
+    assert len({tuple(each[relay] for relay in sorted(newcomers)) for each in drawn}) > 2
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [30, 300, 2_000])
 def test_moves_over_a_thousand_changes(count: int, capsys: pytest.CaptureFixture[str]) -> None:
