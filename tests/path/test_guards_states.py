@@ -165,4 +165,4 @@ class TestGuards(GuardMachine.TestCase):  # type: ignore[name-defined, misc]
 
 @pytest.mark.slow
 class TestGuardsForLong(GuardMachine.TestCase):  # type: ignore[name-defined, misc]
-    settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+    settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
