@@ -84,7 +84,7 @@ class BallotBox:
         expected = self._root.network_id, self._root.version, self._number
         if (vote.network_id, vote.root_version, vote.number) != expected:
             raise MalformedError("a vote is of another network, trust root or number")
-        if vote.author not in countersigned.signatures:
+        if vote.author not in countersigned.signers:
             raise MalformedError("a vote is not signed by its author")
         self._note(vote.author, countersigned)
         return Opened(vote, countersigned)

@@ -104,7 +104,7 @@ class Canvass:
             raise MalformedError("this is not the ballot that was asked for")
         ballot = decode_ballot(encoded)
         self._holdings.keep_last(vote.last_number, vote.last_digest, contents)
-        if self._rounds.may_countersign(now) and self._identity.public not in countersigned.signatures:
+        if self._rounds.may_countersign(now) and self._identity.public not in countersigned.signers:
             countersigned = countersigned.signed_by(self._identity)
         self._box.put(Accepted(Opened(vote, countersigned), ballot, encoded))
 

@@ -27,6 +27,11 @@ class Countersigned:
     payload: bytes = field(repr=False)
     signatures: Mapping[bytes, bytes] = field(repr=False)
 
+    @property
+    def signers(self) -> frozenset[bytes]:
+        """The public keys of whoever has signed it."""
+        return frozenset(self.signatures)
+
     def signed_by(self, key: IdentityKey) -> Countersigned:
         """The same with one more signature."""
         return self._joined({key.public: key.sign(pae(self.payload_type, self.payload))})
@@ -42,7 +47,7 @@ class Countersigned:
             {
                 key: signature
                 for key, signature in signatures.items()
-                if key in signers and key not in self.signatures and is_signed_by(key, signature, message)
+                if key in signers and key not in self.signers and is_signed_by(key, signature, message)
             }
         )
 
