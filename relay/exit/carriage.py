@@ -31,7 +31,6 @@ class Carriage:
         self._write_timeout_s = write_timeout_s
         self._changed = trio.lowlevel.ParkingLot()
         self._life = trio.CancelScope(deadline=stream.ends_at)
-        self._reading = trio.CancelScope()
         self._connected = trio.CancelScope()
         stream.woken = self._woken
 
@@ -76,9 +75,7 @@ class Carriage:
         if stream.settle(trio.current_time()):
             self._changed.unpark_all()
         self._life.deadline = stream.ends_at
-        if stream.state is State.FORGOTTEN:
-            self._reading.cancel()
-        elif stream.state is State.BROKEN:
+        if stream.state is State.BROKEN:
             self._connected.cancel()
 
     def _woken(self) -> None:
@@ -92,15 +89,14 @@ class Carriage:
             nursery.start_soon(self._write, connection)
 
     async def _read(self, connection: trio.SocketStream) -> None:
-        with self._reading:
-            try:
-                while await self._read_once(connection):
-                    self._settle()
-            except trio.BrokenResourceError:
-                self._stream.broke()
-            else:
-                self._stream.ended()
-            self._settle()
+        try:
+            while await self._read_once(connection):
+                self._settle()
+        except trio.BrokenResourceError:
+            self._stream.broke()
+        else:
+            self._stream.ended()
+        self._settle()
 
     async def _read_once(self, connection: trio.SocketStream) -> bool:
         """Read one chunk when there is room for it; False at the end."""

@@ -12,7 +12,7 @@ from onionpath.service.exit_policy import IPAddress
 from onionpath.service.stream import StreamReply, StreamRequest
 from relay.exit.limits import StreamLimits
 from relay.exit.streams import StreamService
-from tests.exit.servers import TOKEN, ask, call, local_exit, server
+from tests.exit.servers import CLOSE, TOKEN, ask, call, local_exit, server
 from tests.exit.test_streams import Pair, opening, shout
 
 GAP = 3  # No byte of this offset has arrived.
@@ -62,6 +62,24 @@ async def test_a_call_that_cannot_wait_says_how_much_of_it_was_taken() -> None:
         await ask(service, opening(port, at_least=0))
         reply = await ask(service, StreamRequest(TOKEN, data=bytes(3_000), wait_ms=WAIT_MS))
     assert StreamReply(upstream_received=1_000) == reply
+
+
+async def test_a_stream_that_ends_while_it_waits_for_memory_leaves_its_turn_to_the_next() -> None:
+    async def pour(stream: trio.SocketStream) -> None:
+        await stream.send_all(bytes(100_000))
+
+    limits = StreamLimits(streams=3, floor=0, waiting_floor=0, total=1_000)
+    hoards, leaves, waits = (bytes([n]) * 16 for n in range(3))
+    async with server(pour) as port, local_exit(stream_limits=limits) as service:
+        for each in (hoards, leaves, waits):
+            await ask(service, opening(port, token=each, at_least=0))
+            await trio.testing.wait_all_tasks_blocked(0.01)
+        await ask(service, StreamRequest(leaves, CLOSE))
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        await ask(service, StreamRequest(hoards, CLOSE))
+
+        reply = await ask(service, StreamRequest(waits, at_least=1, at_most=9, wait_ms=WAIT_MS))
+    assert bytes(9) == reply.data
 
 
 async def test_one_stream_keeps_no_more_waiting_than_a_client_ever_sends_ahead() -> None:

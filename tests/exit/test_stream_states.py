@@ -105,7 +105,7 @@ def test_a_stream_that_was_closed_lasts_until_what_it_took_is_written() -> None:
     stream = connected()
     asked(stream, data=b"last words", wait_ms=5_000)
     stream.close(now=1.0)
-    assert 1.0 + LIMITS.linger_s == stream.ends_at
+    assert (1.0 + LIMITS.linger_s, False) == (stream.ends_at, stream.may_read)
     data = stream.next_write()
     assert 1.0 + LIMITS.linger_s == stream.ends_at
 

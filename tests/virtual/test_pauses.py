@@ -7,6 +7,7 @@ import pytest
 from simulations.virtual.destinations import page, website
 from simulations.virtual.network import virtual_network
 from simulations.virtual.requests import Ending, echo
+from simulations.virtual.wires import WireModel
 
 PAGE_BYTES = 2_000_000
 
@@ -90,3 +91,22 @@ def test_a_download_goes_on_after_a_hop_was_paused_for_seconds(position: int) ->
 
     assert page(0, PAGE_BYTES) == beginning + stream.read_all()
     assert 0 == stream.end.continuations
+
+
+def test_what_is_on_its_way_to_a_relay_when_it_is_paused_waits_for_it() -> None:
+    network = virtual_network(relays=9, wires=WireModel(latency_s=0.03))
+    client = network.client()
+    _, middle, _ = client.request(echo()).path
+    request = client.start(echo())
+    network.advance(seconds=0.045)
+    network.pause(middle)
+    network.record.clear()
+    network.advance(seconds=2.0)
+    assert [] == [each for each in network.record.handlings if each.relay == middle]
+
+    network.resume(middle)
+    network.advance(seconds=1.0)
+
+    assert request.outcome is not None
+    # Two seconds less the half wire that it had come when it was stopped.
+    assert 0.18 + 2.0 - 0.015 == pytest.approx(request.outcome.took_s, abs=1e-6)
