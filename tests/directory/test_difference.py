@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onionpath.crypto.identity import RelayId
@@ -62,6 +62,7 @@ def later(relays: list[Listing], **changes: object) -> Document:
     return replace(document, envelope=sign_document(document, authority_keys(1)))
 
 
+@settings(max_examples=40)
 @given(
     st.sets(st.integers(0, 11), max_size=11),
     st.dictionaries(st.integers(0, 11), st.integers(1, 9), max_size=5),

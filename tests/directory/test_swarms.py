@@ -8,7 +8,7 @@ from itertools import pairwise
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onionpath.crypto.identity import RelayId
@@ -64,6 +64,7 @@ def test_the_first_swarm_has_the_lowest_id_and_the_next_lie_far_apart() -> None:
     assert [0, RING // 4, RING // 2, RING // 4 * 3] == ids
 
 
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=12),
     st.integers(0, 60),
