@@ -57,6 +57,7 @@ def visit(ours: Agreement, theirs: Agreement, now: UnixTime) -> None:
 def test_the_rounds_end_an_eighth_of_a_period_before_the_document_begins() -> None:
     assert PERIOD_S / 8 == pytest.approx(FIRST * PERIOD_S - after(3))
     assert [1, 2, 3, 4] == [ROUNDS.round(after(each + 0.5)) for each in range(4)]
+    assert [False, False, False, True] == [ROUNDS.may_sign(after(each + 0.5)) for each in range(4)]
     assert FIRST == ROUNDS.number(after(0)) == ROUNDS.number(after(7.9))
 
 
@@ -128,10 +129,11 @@ def test_two_signatures_of_three_make_the_document() -> None:
 
 def test_a_restart_neither_signs_again_nor_forgets_its_signature() -> None:
     _, theirs, state = signed_by_two()
-    theirs.stored(after(3.1))
     again = agreement(state=state)
-    for now in (after(3.2), after(4.2), after(5.2)):
+    visit(again, theirs, after(3.2))
+    for now in (after(3.3), after(4.2), after(5.2)):
         assert again.tick(now).state is None
+    theirs.stored(after(5.2))
     visit(again, theirs, after(5.3))
 
     assert again.newest is not None
