@@ -44,8 +44,7 @@ def _merged_guards(kept: Sample, ours: Sample, base: Sample) -> Sample:
     )
     kept_guards = _by_id(kept)
     joined = [
-        _joined(guard, our_guards.get(guard.relay_id, guard), known.get(guard.relay_id, guard))
-        for guard in kept
+        _joined(guard, our_guards.get(guard.relay_id, guard), known.get(guard.relay_id)) for guard in kept
     ]
     joined += [guard for guard in ours if guard.relay_id not in kept_guards]
     places = _places(kept, ours)
@@ -73,8 +72,12 @@ def _places(kept: Sample, ours: Sample) -> Mapping[RelayId, int]:
     return {relay_id: place for place, relay_id in enumerate(order)}
 
 
-def _joined(kept: Guard, ours: Guard, base: Guard) -> Guard:
-    """One guard as both know it: earliest dates, and disabled if either says so."""
+def _joined(kept: Guard, ours: Guard, base: Guard | None) -> Guard:
+    """One guard as who changed it knows it; if both did, with the earliest dates, and disabled if either says so."""
+    if kept == base:
+        return ours
+    if ours == base:
+        return kept
     unlisted_since = None
     # Our directory is the newer one, since we have just come to write.
     if ours.unlisted_since is not None:
@@ -85,7 +88,7 @@ def _joined(kept: Guard, ours: Guard, base: Guard) -> Guard:
         confirmed_at=_earliest(kept.confirmed_at, ours.confirmed_at),
         unlisted_since=unlisted_since,
         is_disabled=kept.is_disabled or ours.is_disabled,
-        bias=_joined_bias(kept.bias, ours.bias, base.bias),
+        bias=_joined_bias(kept.bias, ours.bias, None if base is None else base.bias),
     )
 
 
@@ -93,7 +96,7 @@ def _earliest(one: UnixTime | None, other: UnixTime | None) -> UnixTime | None:
     return min((date for date in (one, other) if date is not None), default=None)
 
 
-def _joined_bias(kept: PathBias, ours: PathBias, base: PathBias) -> PathBias:
+def _joined_bias(kept: PathBias, ours: PathBias, base: PathBias | None) -> PathBias:
     """The counters of whoever has counted since; if both have, those that rest on more and say worse."""
     if kept == base:
         return ours

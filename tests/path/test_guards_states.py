@@ -63,11 +63,11 @@ class GuardMachine(RuleBasedStateMachine):
     def a_directory_comes(self, gone: set[int], excluded: set[int]) -> None:
         relays = [plain_relay(name) for name in range(RELAYS) if name not in gone]
         self.listed = candidates(relays, excluded=[plain_relay(name).relay_id for name in excluded])
-        before = {guard.relay_id for guard in self.guards.sample}
+        before = {(guard.relay_id, guard.added_at) for guard in self.guards.sample}
         self.guards = after_directory(self.guards, self.listed, now=self.now, choice=self.choice)
-        after = {guard.relay_id for guard in self.guards.sample}
+        kept = {guard.relay_id for guard in self.guards.sample if (guard.relay_id, guard.added_at) in before}
         # A disabled guard may come back as a new one only after its lifetime.
-        self.disabled &= before & after
+        self.disabled &= kept
         self.middles = renew_middles(self.middles, self.listed, guards=(), now=self.now, choice=self.choice)
 
     @rule(works=st.booleans(), turns=st.integers(1, 5))

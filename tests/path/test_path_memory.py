@@ -206,9 +206,17 @@ def test_a_guard_that_either_program_disabled_is_disabled(kept: bool, ours: bool
 
 
 def test_a_guard_that_our_directory_lists_again_is_listed() -> None:
-    gone, back = Guard(relay_id(0), days(0), unlisted_since=days(1)), Guard(relay_id(0), days(0))
+    first, theirs = (Guard(relay_id(0), days(0), unlisted_since=days(day)) for day in (1, 2))
+    back = Guard(relay_id(0), days(0))
 
-    assert (back,) == merge(PathMemory((gone,)), PathMemory((back,)), base=PathMemory((gone,))).guards
+    assert (back,) == merge(PathMemory((theirs,)), PathMemory((back,)), base=PathMemory((first,))).guards
+
+
+def test_a_guard_that_came_and_went_since_we_wrote_is_gone_since_it_went() -> None:
+    then, later = (Guard(relay_id(0), days(0), unlisted_since=days(day)) for day in (1, 15))
+    base = PathMemory((then,))
+
+    assert (later,) == merge(base, PathMemory((later,)), base=base).guards
 
 
 def test_what_is_longer_than_any_memory_is_not_read() -> None:
