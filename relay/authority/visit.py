@@ -172,6 +172,10 @@ class Visit:
         """What the next visit there begins with; None if something is still lacking."""
         return self._taken
 
+    @property
+    def _may_ask(self) -> bool:
+        return self._asked < MAX_QUESTIONS and self._bytes < MAX_VISIT_BYTES
+
     def take(self, body: bytes, now: UnixTime) -> Actions:
         """Take the reply to ``question``.
 
@@ -204,6 +208,8 @@ class Visit:
         if len(self._parts) == self._total:
             return self._take_content(reply.digest, now)
         self._check(len(reply.part) >= MIN_PART)
+        if not self._may_ask:
+            return self._merge(now)
         self._question = Question(Kind.CONTENT, reply.digest, len(self._parts))
         return NOTHING
 
@@ -236,7 +242,7 @@ class Visit:
         return actions
 
     def _ask_next(self) -> bool:
-        if self._queue and self._asked < MAX_QUESTIONS and self._bytes < MAX_VISIT_BYTES:
+        if self._queue and self._may_ask:
             self._question = Question(Kind.CONTENT, self._queue.popleft())
         return self._question is not None
 
