@@ -22,6 +22,7 @@ from onionpath.injected import UnixTime
 from onionpath.link.neighbour import Neighbour
 from onionpath.link.tls import TlsSession
 from onionpath.service.registry import Registry
+from relay.idleness import Idleness
 from relay.recorder import FrameRecorder
 from relay.step import Actions, Serving
 from relay.switch import Switch
@@ -108,10 +109,17 @@ class Links:
             nursery.start_soon(self._flush_answers)
 
     async def _tick(self) -> None:
-        while True:
-            await trio.sleep(TICK_EVERY_S)
-            self.carry_out(self._switch.tick(self._clock()))
-            self._flush()
+        idleness = Idleness()
+        trio.lowlevel.add_instrument(idleness)
+        try:
+            while True:
+                await trio.sleep(TICK_EVERY_S)
+                now = self._clock()
+                self._switch.adapt(idleness.share(), now=now)
+                self.carry_out(self._switch.tick(now))
+                self._flush()
+        finally:
+            trio.lowlevel.remove_instrument(idleness)
 
     async def _flush_answers(self) -> None:
         # Answers that come in one turn of the scheduler leave in one write per link.

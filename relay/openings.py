@@ -22,6 +22,10 @@ from onionpath.injected import UnixTime
 from relay.peers import Link
 
 BURST_S = 0.5
+# A relay that gets less than a whole core is full before its budget is, and then chance would divide what it opens.
+# So while it is never idle, the budget is a little less than what it opens; while it is idle it grows again.
+BUSY_BELOW = 0.02
+LESS, MORE = 0.9, 1.1
 # A packet of a network with three hops is opened once over a client's link and twice over links of relays, so a third
 # is what clients ask of a relay that nobody floods. Half of that remains theirs: anybody can have many links as a
 # client, while each relay had to get into the directory, and its packets have cost other relays work already.
@@ -39,13 +43,15 @@ class Openings:
     """The budget of one switch.
 
     Args:
-        per_second: packets that may be opened, on average.
+        per_second: packets that may be opened, on average; less while the machine gives less (``adapt``).
     """
 
     def __init__(self, per_second: float) -> None:
-        self._per_second = per_second
-        self._most = max(2.0, per_second * BURST_S)
+        self._granted = per_second
+        self._use(per_second)
         self._left = self._most
+        self._opened = 0
+        self._adapted_at: UnixTime | None = None
         self._filled_at = UnixTime(0)
         # Until when each link counts among those that share; the numbers are ours.
         self._clients: dict[int, float] = {}
@@ -55,7 +61,7 @@ class Openings:
     def wait_until(self, link: Link, now: UnixTime) -> UnixTime | None:
         """When this link may ask again; None if its next packet may be opened now."""
         self._fill(now)
-        use, share = _use(link, now), self._share(link, now)
+        use, share = _use_of(link, now), self._share(link, now)
         if self._left >= max(1.0, self._most * use / (use + share)):
             return None
         return self._pause(link, share, now)
@@ -63,13 +69,32 @@ class Openings:
     def draw(self, link: Link) -> None:
         """A packet is opened for this link, which has just asked."""
         self._left -= 1
+        self._opened += 1
         link.used_openings += 1
+
+    def adapt(self, idle_share: float, now: UnixTime) -> None:
+        """Follow what the relay really gets done; call it once in a second or so.
+
+        Args:
+            idle_share: part of the time since the last call, 0 to 1, in which the relay had nothing to do.
+        """
+        if self._adapted_at is not None and now > self._adapted_at:
+            opened = self._opened / (now - self._adapted_at)
+            if idle_share >= BUSY_BELOW:
+                self._use(min(self._granted, self._per_second * MORE))
+            elif opened < self._per_second:
+                self._use(max(1.0, opened * LESS))
+        self._opened, self._adapted_at = 0, now
 
     def forget(self, now: UnixTime) -> None:
         """Drop links that ask no more."""
         self._forgot_at = now
         self._clients = {link_id: until for link_id, until in self._clients.items() if until > now}
         self._relays = {link_id: until for link_id, until in self._relays.items() if until > now}
+
+    def _use(self, per_second: float) -> None:
+        self._per_second = per_second
+        self._most = max(2.0, per_second * BURST_S)
 
     def _fill(self, now: UnixTime) -> None:
         self._left = min(self._most, self._left + (now - self._filled_at) * self._per_second)
@@ -96,7 +121,7 @@ class Openings:
         return UnixTime(until)
 
 
-def _use(link: Link, now: UnixTime) -> float:
+def _use_of(link: Link, now: UnixTime) -> float:
     """Openings per second."""
     link.used_openings *= math.exp((link.used_at - now) / MEMORY_S)
     link.used_at = now

@@ -163,6 +163,10 @@ class Switch:
             step.write(link, Kind.GOING_AWAY)
         return self._settle(step)
 
+    def adapt(self, idle_share: float, *, now: UnixTime) -> None:
+        """The driver had nothing to do for this part of the time since it last said so, 0 to 1; once a second."""
+        self._openings.adapt(idle_share, now)
+
     @property
     def is_idle(self) -> bool:
         """True when nothing is under way and nothing waits to be written."""

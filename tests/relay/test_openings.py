@@ -47,10 +47,31 @@ class Crowd:
             for link, per_second in wants:
                 self._ask(link, per_second * STEP_S)
 
-    def _ask(self, link: Link, more: float) -> None:
+    def run_at_most(self, seconds: float, wants: Sequence[tuple[Link, float]], *, per_second: float) -> None:
+        """The same where the machine opens so many in all, for whoever comes first; each time another one does."""
+        self.opened = {link.link_id: 0 for link, _ in wants}
+        self.longest_wait_s = dict.fromkeys(self.opened, 0.0)
+        end, turn, able = self.now + seconds, 0, 0.0
+        while self.now < end:
+            self.now += STEP_S
+            able = min(able + per_second * STEP_S, 2.0)
+            for link, wanted in wants:
+                self._wanted[link.link_id] = min(
+                    self._wanted.get(link.link_id, 0.0) + wanted * STEP_S, 0.1 * wanted
+                )
+            for _ in wants:
+                if able < 1:
+                    break
+                link, turn = wants[turn % len(wants)][0], turn + 1
+                before = self.opened[link.link_id]
+                self._ask(link, 0.0, at_most=1)
+                able -= self.opened[link.link_id] - before
+
+    def _ask(self, link: Link, more: float, *, at_most: int = 1_000_000) -> None:
         number, now = link.link_id, UnixTime(self.now)
         self._wanted[number] = self._wanted.get(number, 0.0) + more
-        while self._wanted[number] >= 1 and self._waits.get(number, 0.0) <= now:
+        while at_most and self._wanted[number] >= 1 and self._waits.get(number, 0.0) <= now:
+            at_most -= 1
             until = self.openings.wait_until(link, now)
             if until is not None:
                 self._waits[number] = until
@@ -114,6 +135,43 @@ def test_what_one_kind_does_not_want_the_other_may_use() -> None:
 
     assert 395 <= crowd.opened[relay.link_id] <= 401
     assert sum(crowd.opened.values()) >= 0.98 * 4 * PER_SECOND
+
+
+def slow_crowd(*, adapts: bool) -> tuple[int, int]:
+    """What 50 greedy clients and one modest relay get of a relay that opens half of what it was granted."""
+    crowd = Crowd(clients=50, relays=1)
+    (relay,) = crowd.relays
+    wants = [*((link, 100.0) for link in crowd.clients), (relay, 300.0)]
+    for _ in range(8):
+        if adapts:
+            crowd.openings.adapt(0.0, UnixTime(crowd.now))
+        crowd.run_at_most(1, wants, per_second=PER_SECOND / 2)
+    return crowd.opened[relay.link_id], sum(crowd.opened.values())
+
+
+def test_shares_hold_although_the_machine_gives_less_than_the_budget() -> None:
+    modest, total = slow_crowd(adapts=True)
+
+    assert 0.9 * 300 <= modest
+    assert 0.8 * PER_SECOND / 2 <= total
+    assert 0.5 * 300 > slow_crowd(adapts=False)[0]
+
+
+def test_the_budget_grows_back_to_what_was_granted_and_no_further() -> None:
+    crowd = Crowd(clients=1)
+    (link,) = crowd.clients
+    crowd.openings.adapt(0.0, UnixTime(crowd.now))
+    crowd.run_at_most(1, [(link, 5_000.0)], per_second=100)
+    crowd.openings.adapt(0.0, UnixTime(crowd.now))
+    crowd.run(2, [(link, 5_000.0)])
+    assert 180 * (1 + BURST_S) >= crowd.opened[link.link_id]
+
+    for _ in range(40):
+        crowd.now += 1
+        crowd.openings.adapt(0.5, UnixTime(crowd.now))
+    crowd.run(1, [(link, 5_000.0)])
+    crowd.run(4, [(link, 5_000.0)])
+    assert 0.98 * 4 * PER_SECOND <= crowd.opened[link.link_id] <= 4 * PER_SECOND * (1 + BURST_S)
 
 
 @given(
