@@ -1,4 +1,4 @@
-"""How much of its time a relay's event loop waits: less than next to nothing means that it gets too little of a core."""
+"""How much of its time a relay's event loop waits: next to nothing means that it gets too little of a core."""
 
 from __future__ import annotations
 
