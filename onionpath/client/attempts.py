@@ -4,11 +4,12 @@
 |---|---|---|
 | repeatable | was one of the first two, and there is time | the next attempt, over another path |
 | repeatable | was the last, or ended at the deadline | give up with its error |
+| repeatable and hedged | has no answer when 95 % have, and wasn't the last | the next attempt beside it |
 | with effects | never left this program | as if the call were repeatable |
 | with effects | was sent | give up with ``OutcomeUnknownError``: nobody but the server can tell |
 
 A rule is made once for a call; an attempt is a value that carries all that changes. Whoever waits, over sockets or
-in virtual time, carries it out: take a path, ask within ``timeout_s``, retire the path that failed, ask what is next.
+in virtual time, carries it out (``asking``). How long an attempt takes is learned: docs/specs/paths.md §2.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from onionpath.errors import OnionPathError, OutcomeUnknownError, UnreachableError
+from onionpath.path.timeouts import Waits
 from onionpath.service.calls import ServiceId
 
 MAX_ATTEMPTS = 3
@@ -28,10 +30,17 @@ _REPEATABLE: Final = frozenset({ServiceId.ECHO, ServiceId.DIRECTORY})
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Ask over a ready path, sealed anew, and wait at most so long; ``number`` counts from 1."""
+    """Ask over a ready path, sealed anew.
+
+    Args:
+        number: counts from 1.
+        timeout_s: then the attempt is given up.
+        hedge_after_s: then the next one may start beside it; None if none may.
+    """
 
     number: int
     timeout_s: float
+    hedge_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,43 +54,54 @@ class GiveUp:
 class Attempts:
     """The rule for one call.
 
-    A call that may be repeated shares its time among the attempts that are left. That is less than the hops wait
-    for each other (docs/specs/link.md §6.4: 29 s at the first of three, against 13 s of a call's 40), so a hop that
-    falls silent is not named by the one before it: the attempt ends first, retires its path and accuses nobody. We
-    want it so. Waiting for the name would cost the caller half a minute and leave too little for another path, and
-    a hop that dies instead of falling silent is named at once, because its link breaks.
+    An attempt of a call that may be repeated takes as long as 99 of 100 exchanges do, and never more than its share of
+    the time that is left; the last takes all of it. That is less than the hops wait for each other
+    (docs/specs/link.md §6.4: 29 s at the first of three), so a hop that falls silent isn't named by the one before it
+    in time for the caller; the exchange stays open, and what is said then is still learned. A hop that dies instead
+    of falling silent is named at once, because its link breaks.
 
     A call with effects has no second attempt once it was sent. So each attempt may take all that is left: giving up
-    earlier would only turn an answer that is on its way into an unknown outcome. A deadline above the hops' patience
-    then brings their word on where it broke.
+    earlier would only turn an answer that is on its way into an unknown outcome.
 
     Args:
         is_repeatable: whether asking twice changes nothing.
         deadline_at: when the caller stops waiting, in seconds of whatever clock ``now`` is of.
+        hedges: whether a second attempt may run beside the first.
     """
 
     is_repeatable: bool
     deadline_at: float
+    hedges: bool = False
 
     @classmethod
-    def of(cls, service: int, *, deadline_at: float) -> Attempts:
+    def of(cls, service: int, *, deadline_at: float, hedges: bool = False) -> Attempts:
         """The rule for a call of this service."""
-        return cls(service in _REPEATABLE, deadline_at)
+        return cls(service in _REPEATABLE, deadline_at, hedges)
 
-    def first(self, *, now: float) -> Attempt:
+    def first(self, waits: Waits, *, now: float) -> Attempt:
         """How a call begins."""
-        return self._attempt(1, now)
+        return self._attempt(1, waits, now)
 
-    def after(self, failed: Attempt, error: UnreachableError, *, now: float) -> Attempt | GiveUp:
+    def beside(self, slow: Attempt, waits: Waits, *, now: float) -> Attempt:
+        """The second attempt, which starts while the first goes on."""
+        return self._attempt(slow.number + 1, waits, now)
+
+    def after(self, failed: Attempt, error: OnionPathError, waits: Waits, *, now: float) -> Attempt | GiveUp:
         """What follows an attempt that brought no answer; its path is to be retired in any case."""
+        if not isinstance(error, UnreachableError):
+            return GiveUp(error)
         if error.sent and not self.is_repeatable:
             unknown = OutcomeUnknownError(f"the call was sent and its reply lost: {error}")
             unknown.__cause__ = error
             return GiveUp(unknown)
         if failed.number == MAX_ATTEMPTS or now >= self.deadline_at:
             return GiveUp(error)
-        return self._attempt(failed.number + 1, now)
+        return self._attempt(failed.number + 1, waits, now)
 
-    def _attempt(self, number: int, now: float) -> Attempt:
-        sharing = MAX_ATTEMPTS + 1 - number if self.is_repeatable else 1
-        return Attempt(number, max(0.0, self.deadline_at - now) / sharing)
+    def _attempt(self, number: int, waits: Waits, now: float) -> Attempt:
+        left_s = max(0.0, self.deadline_at - now)
+        if not self.is_repeatable or number == MAX_ATTEMPTS:
+            return Attempt(number, left_s)
+        timeout_s = min(waits.timeout_s, left_s / (MAX_ATTEMPTS + 1 - number))
+        may_hedge = self.hedges and number == 1 and waits.hedge_after_s < timeout_s
+        return Attempt(number, timeout_s, waits.hedge_after_s if may_hedge else None)

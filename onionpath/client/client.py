@@ -9,23 +9,27 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self
 
 import anyio
 from anyio.abc import TaskGroup
 
+from onionpath.client.asking import Asking
 from onionpath.client.attempts import DEFAULT_DEADLINE_S, Attempt, Attempts, GiveUp
 from onionpath.client.connections import Connections
 from onionpath.client.directory_keeper import DirectoryKeeper
 from onionpath.client.directory_schedule import ISOLATIONS
+from onionpath.client.memory_keeper import MemoryKeeper
 from onionpath.client.onion_exchange import onion_call
-from onionpath.client.path_pool import Need, PathPool
+from onionpath.client.pace import LoopPace
+from onionpath.client.path_pool import PathPool
 from onionpath.client.paths import ExitPaths, Paths
+from onionpath.client.ready_path import Need
 from onionpath.client.refusals import refusal
 from onionpath.client.status import State, Status, StatusBoard
 from onionpath.client.stream import OnionStream
@@ -42,16 +46,17 @@ from onionpath.errors import (
 )
 from onionpath.injected import SteadyClock
 from onionpath.link.tls import client_context
+from onionpath.onion.geometry import SizeClass
 from onionpath.onion.packets import Answer
 from onionpath.onion.statuses import ReplyStatus
+from onionpath.path.constraints import Constraints
+from onionpath.path.roles import NO_CONSTRAINTS
 from onionpath.service.calls import ServiceId
 
 # Saying goodbye to an exit is a courtesy; it may not hold up a program that ends.
 GOODBYE_S = 1.0
 # A relay answers calls that arrive together in any order, and a CLOSE that overtook its OPEN would close nothing.
 OVERTAKE_S = 0.25
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +74,15 @@ class Client:
 
     Args:
         network: the trust root's file, or a trust root.
-        state: folder for what outlives the process; None keeps nothing on disk.
+        state: folder for what outlives the process: the directory, and the guards, which several programs may share.
+            None keeps them in memory only. Then each run of the program draws new guards, and whoever owns a part f of
+            the network has been one of them after n runs with probability 1 - (1 - f)^n: with a tenth, after 20 runs,
+            88 %. A program that runs more than once should therefore have a folder.
         format: the packet format; this version speaks "native".
         directory: start from this verified directory instead of fetching one.
+        constraints: which relays, networks and countries may stand on paths, and where.
+        hedge: ask a second time over another path when an answer takes longer than 95 of 100 do, for calls that may
+            be repeated; it costs a packet in twenty.
 
     Raises:
         UsageError: no such file, format, or one that isn't a trust root.
@@ -84,6 +95,8 @@ class Client:
         state: Path | None = None,
         format: str = "native",
         directory: Directory | None = None,
+        constraints: Constraints = NO_CONSTRAINTS,
+        hedge: bool = False,
     ) -> None:
         if format != "native":
             raise UsageError(f"there is no packet format {format!r}; this version speaks 'native'")
@@ -91,13 +104,16 @@ class Client:
         # The system's randomness: whoever can guess the choice of relays can wait at the right ones.
         choice = random.SystemRandom()
         self._clock = SteadyClock(time.time, time.monotonic).now
-        name = self._root.network_id.hex()[:16]
-        file = None if state is None else state / name / "directory"
+        folder = None if state is None else state / self._root.network_id.hex()[:16]
+        file = None if folder is None else folder / "directory"
         self._keeper = DirectoryKeeper(self._root, file=file, clock=self._clock, choice=choice)
         if directory is not None:
             self._keeper.use(directory)
         self._geometry = self._root.parameters.geometry
-        self._pool = PathPool(choice)
+        self._pool = PathPool(choice, constraints=constraints)
+        guards = None if folder is None else folder / "guards"
+        self._memory = MemoryKeeper(guards, self._root.network_id, self._pool)
+        self._hedges = hedge
         self._board = StatusBoard()
         self._streams: set[OnionStream] = set()
         self._running: _Running | None = None  # a client may be made outside of a loop
@@ -119,14 +135,19 @@ class Client:
             connect=connections.to,
             clock=self._clock,
             entropy=os.urandom,
-            within=_within,
+            pace=LoopPace(tasks),
             report=self._note,
         )
         self._running = _Running(tasks, connections, paths, anyio.CancelScope())
         try:
+            await self._memory.load()
             await self._keeper.load()
             await self._keeper.fetch(connections)
+            # Before the first path, so that a program that is killed soon doesn't draw others at its next start.
+            self._pool.use(self._keeper.directory, now=self._clock())
+            await self._memory.save()
             tasks.start_soon(self._keep_directory, self._running)
+            tasks.start_soon(self._keep_memory, self._running)
         except BaseException:
             self._is_closing = True
             await self._end(tasks)
@@ -167,12 +188,18 @@ class Client:
                     await self._stream_ended.wait()
             with anyio.CancelScope(shield=True):
                 await running.connections.aclose()
+                with anyio.move_on_after(GOODBYE_S):
+                    await self._memory.try_to_save()
         self._board.show(Status(State.CLOSED))
 
     async def _keep_directory(self, running: _Running) -> None:
         with running.background:
             asks = [partial(self._ask_for_directory, isolation) for isolation in ISOLATIONS]
             await self._keeper.refresh_forever(running.connections, asks)
+
+    async def _keep_memory(self, running: _Running) -> None:
+        with running.background:
+            await self._memory.save_forever()
 
     async def _ask_for_directory(self, isolation: str, body: bytes) -> bytes:
         answer = await self.call(ServiceId.DIRECTORY, body, isolation=isolation, large_reply=True)
@@ -211,20 +238,11 @@ class Client:
         call = onion_call(
             self._geometry, service, body, idempotency_key=os.urandom(16), large_reply=large_reply
         )
-        attempts = Attempts.of(service, deadline_at=anyio.current_time() + deadline_s)
-        step: Attempt | GiveUp = attempts.first(now=anyio.current_time())
-        while isinstance(step, Attempt):
-            ready = paths.ready(need, key)
-            try:
-                answer = await paths.exchange(ready, call, timeout_s=step.timeout_s)
-            except UnreachableError as error:
-                paths.retire(ready, error.edge)
-                step = attempts.after(step, error, now=anyio.current_time())
-                continue
-            if answer.head.status is not ReplyStatus.ANSWERED:
-                raise refusal(answer)
-            return answer
-        raise step.error
+        rule = Attempts.of(service, deadline_at=anyio.current_time() + deadline_s, hedges=self._hedges)
+        answer = await Asking(paths, rule, need, key, call).ask()
+        if answer.head.status is not ReplyStatus.ANSWERED:
+            raise refusal(answer)
+        return answer
 
     async def open_stream(
         self,
@@ -247,7 +265,8 @@ class Client:
         key = _isolation_key(isolation, f"origin {host}:{port}")
         # Until a byte of the program is sent, opening at another exit changes nothing but who connects.
         attempts = Attempts(is_repeatable=True, deadline_at=anyio.current_time() + deadline_s)
-        step: Attempt | GiveUp = attempts.first(now=anyio.current_time())
+        waits = running.paths.waits(SizeClass.SMALL)
+        step: Attempt | GiveUp = attempts.first(waits, now=anyio.current_time())
         failure: OnionPathError | None = None
         with anyio.move_on_after(deadline_s):
             while isinstance(step, Attempt):
@@ -260,7 +279,7 @@ class Client:
                     await self._open(stream, running)
                 except UnreachableError as error:
                     failure = error
-                    step = attempts.after(step, error, now=anyio.current_time())
+                    step = attempts.after(step, error, waits, now=anyio.current_time())
                 else:
                     return stream
             raise step.error
@@ -346,14 +365,10 @@ class Client:
                 document=directory.document.number,
                 relays=len(directory.relays),
                 paths=len(self._pool),
+                state_problem=self._memory.problem,
                 streams=len(self._streams),
             )
         )
-
-
-async def _within(seconds: float, waiting: Coroutine[Any, Any, T]) -> T:
-    with anyio.fail_after(seconds):
-        return await waiting
 
 
 def _isolation_key(given: str | None, default: str) -> str:

@@ -53,6 +53,7 @@ class Connection:
         self._is_open = True
         self._going_away = False
         self._pongs: list[bytes] = []
+        self.heard = 0  # Chunks, of whatever kind.
 
     @property
     def is_usable(self) -> bool:
@@ -77,6 +78,14 @@ class Connection:
             generation=packet.generation,
             slot=packet.slot,
         )
+
+    async def ping(self) -> None:
+        """Ask whether the relay is there, and wait until it says so; the caller sets the deadline.
+
+        Raises:
+            UnreachableError: the connection broke.
+        """
+        await self._exchange(Kind.PING, b"", size_class=SizeClass.SMALL)
 
     async def call(self, call: CallBody, *, size_class: SizeClass = SizeClass.SMALL) -> AnswerBody:
         """Ask the neighbour itself, without an onion.
@@ -147,6 +156,7 @@ class Connection:
                 while self._pongs:
                     await self._send(self._pongs.pop())
                 self._tls.feed(await self._stream.receive(READ_SIZE))
+                self.heard += 1
         except (
             anyio.EndOfStream,
             anyio.BrokenResourceError,
@@ -168,7 +178,7 @@ class Connection:
         self._reader.keep()
 
     def _handle(self, frame: Frame) -> None:
-        if frame.kind in (Kind.REPLY, Kind.REJECT, Kind.ANSWER):
+        if frame.kind in (Kind.REPLY, Kind.REJECT, Kind.ANSWER, Kind.PONG):
             exchange = self._exchanges.get(frame.exchange_id)
             if exchange is not None:
                 exchange.frame = frame._replace(body=bytes(frame.body))

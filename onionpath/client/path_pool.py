@@ -1,67 +1,114 @@
-"""Ready paths, one set per isolation key; decisions only, no waiting.
+"""Ready paths, one set per isolation key and need; decisions only, no waiting.
 
-A path is used again for everything that shares its key and need, until it fails or is ten minutes old. A relay that
-somebody reported as broken is left out for a while; what a report proves is in docs/specs/onion-native.md §5.
+| a ready path is … | until … |
+|---|---|
+| taken by everything that shares its key and need | one fails or proves a lie, the first is slow, or the path is old |
+| taken by attempts after or beside one that left it out | the same |
+| retired: nothing new takes it, and what is under way over it goes on | those have ended |
+
+What is learned from exchanges is ``onionpath.path.experience``; the draw itself, ``path_draw``.
+Spec: docs/specs/paths.md and guards.md.
 """
 
 from __future__ import annotations
 
 import random
 from collections import OrderedDict
-from collections.abc import Collection
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from onionpath.crypto.identity import RelayId
+from onionpath.client.path_draw import PathDraw
+from onionpath.client.ready_path import NOTHING_LEFT_OUT, LeftOut, Need, ReadyPath, has_current_keys
 from onionpath.directory.directory import Directory
-from onionpath.errors import Edge, MissingDirectoryError, NoPathError
+from onionpath.errors import MissingDirectoryError
 from onionpath.injected import UnixTime
-from onionpath.onion.packets import Answer, Hop
-from onionpath.path.choose import Path, choose_path
+from onionpath.onion.geometry import SizeClass
+from onionpath.path.constraints import Constraints
+from onionpath.path.ended import Ended
+from onionpath.path.experience import Experience
+from onionpath.path.path_memory import PathMemory, merge
+from onionpath.path.roles import NO_CONSTRAINTS
+from onionpath.path.timeouts import Waits
 
 # Tor's MaxCircuitDirtiness: long enough to be worth building, short enough not to link a day's requests.
 PATH_LIFETIME_S = 600.0
-# Long enough for a relay to restart; short, because a report proves no more than that an edge failed once.
-AVOID_S = 60.0
-MAX_PATHS = 256
+# Two for a call and what runs beside it, and a spare for when one of them fails.
+MAX_PATHS_OF_ONE = 3
+# Sets; each holds at most three paths of a few hundred bytes.
+MAX_SETS = 256
+# Given up, and not known yet why.
+MAX_LEFT = 256
 
 
-class Need(NamedTuple):
-    """What a path is for: which service its last hop must offer, to which port, and if it must be one exit."""
+@dataclass(slots=True)
+class _Kept:
+    """A path of a set.
 
-    service: int
-    port: int | None = None
-    exit: RelayId | None = None
+    Args:
+        begun: exchanges over it.
+        last: how the latest of them ended.
+        has_carried: whether one was answered.
+    """
 
+    ready: ReadyPath
+    begun: int = 0
+    last: Ended | None = None
+    has_carried: bool = False
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ReadyPath:
-    """A chosen path with the keys to seal for it."""
-
-    path: Path
-    hops: tuple[Hop, ...]
-    made_at: UnixTime
-
-    @property
-    def exit(self) -> RelayId:
-        """The relay that serves."""
-        return self.hops[-1].relay_id
+    def note(self, ended: Ended) -> None:
+        """One more exchange over it has ended."""
+        self.last, self.has_carried = ended, self.has_carried or ended.is_answered
 
 
 class PathPool:
-    """Chooses paths and remembers the ones in use.
+    """Chooses paths, remembers the ones in use, and learns from what happens on them.
 
     Args:
         choice: unpredictable in the world (``random.SystemRandom``), seeded in simulations.
+        constraints: the application's, for all paths.
+        memory: guards and middles of an earlier run.
     """
 
-    def __init__(self, choice: random.Random) -> None:
+    def __init__(
+        self,
+        choice: random.Random,
+        *,
+        constraints: Constraints = NO_CONSTRAINTS,
+        memory: PathMemory | None = None,
+    ) -> None:
         self._choice = choice
-        self._ready: OrderedDict[tuple[str, Need], ReadyPath] = OrderedDict()
-        self._avoided: dict[RelayId, UnixTime] = {}
+        self._constraints = constraints
+        self._sets: OrderedDict[tuple[str, Need], list[_Kept]] = OrderedDict()
+        self._left: OrderedDict[ReadyPath, _Kept] = OrderedDict()
+        self._draw: PathDraw | None = None
+        self.experience = Experience().with_memory(memory or PathMemory())
 
     def __len__(self) -> int:
-        return len(self._ready)
+        return sum(len(kept) for kept in self._sets.values())
+
+    # The memory.
+
+    @property
+    def memory(self) -> PathMemory:
+        """What outlives the process."""
+        return self.experience.memory
+
+    def join(self, saved: PathMemory, *, base: PathMemory) -> None:
+        """Go on with what is on disk; ``base`` is what was given to be saved, and may have changed since."""
+        self.experience = self.experience.with_memory(merge(saved, self.memory, base=base))
+
+    def use(self, directory: Directory, *, now: UnixTime) -> None:
+        """Take a directory into account: guards and middles are drawn as they are missing.
+
+        Raises:
+            MissingDirectoryError: it has expired.
+        """
+        self._current(directory, now)
+
+    def waits(self, reply_class: SizeClass) -> Waits:
+        """How long to wait for a reply of this class now."""
+        return self.experience.timeouts.waits(reply_class)
+
+    # Paths.
 
     def ready(
         self,
@@ -70,76 +117,103 @@ class PathPool:
         isolation: str,
         *,
         now: UnixTime,
-        excluded: Collection[RelayId] = (),
+        left_out: LeftOut = NOTHING_LEFT_OUT,
     ) -> ReadyPath:
         """A path for this need that nothing with another isolation key uses.
 
+        Args:
+            left_out: by earlier attempts of the same call, and those beside it.
+
         Raises:
             NoPathError: no path satisfies the constraints.
-            MissingDirectoryError: the directory has expired.
+            MissingDirectoryError: the directory has expired, or too little of it can be used.
         """
-        if not directory.is_usable(now):
-            raise MissingDirectoryError("the directory has expired and no newer one could be fetched")
+        draw = self._current(directory, now)
         key = (isolation, need)
-        ready = self._ready.pop(key, None)
-        if ready is None or not self._may_be_used(ready, directory, excluded, now):
-            ready = self._choose(directory, need, excluded, now)
-        self._ready[key] = ready
-        while len(self._ready) > MAX_PATHS:
-            self._ready.popitem(last=False)
+        self._retire_old(key, directory, now)
+        for each in self._sets.get(key, ()):
+            if left_out.allows(each.ready):
+                self._sets.move_to_end(key)
+                return each.ready
+        ready = draw.draw(need, self.experience, left_out, choice=self._choice, now=now)
+        self._keep(key, ready, now)
         return ready
 
-    def retire(self, ready: ReadyPath, edge: Edge | None, *, now: UnixTime) -> None:
-        """Never use this path again, and avoid both relays of the edge: either may be the one to blame."""
-        for key in [key for key, value in self._ready.items() if value is ready]:
-            del self._ready[key]
-        for hop in () if edge is None else (edge.speaker, edge.about):
-            if 0 <= hop < len(ready.hops):
-                self._avoided[ready.hops[hop].relay_id] = UnixTime(now + AVOID_S)
+    def _current(self, directory: Directory, now: UnixTime) -> PathDraw:
+        if not directory.is_usable(now):
+            raise MissingDirectoryError("the directory has expired and no newer one could be fetched")
+        if self._draw is None or self._draw.directory is not directory:
+            self._draw = PathDraw(directory, self._constraints, now=now)
+            places = self._draw.places(now)
+            self.experience = self.experience.after_directory(places, now=now, choice=self._choice)
+        return self._draw
 
-    def answered(self, ready: ReadyPath, answer: Answer, *, now: UnixTime) -> None:
-        """Take note of a genuine answer over this path, and of what its hold times say about those who carried it."""
-        if answer.lying_edge is not None:
-            self.retire(ready, answer.lying_edge, now=now)
+    def _retire_old(self, key: tuple[str, Need], directory: Directory, now: UnixTime) -> None:
+        for each in list(self._sets.get(key, ())):
+            is_old = now - each.ready.made_at >= PATH_LIFETIME_S
+            if is_old or not has_current_keys(directory, each.ready, now=now):
+                self._take_out(each.ready)
+                self._count_use(each, now)
 
-    def _may_be_used(
-        self, ready: ReadyPath, directory: Directory, excluded: Collection[RelayId], now: UnixTime
-    ) -> bool:
-        if now - ready.made_at >= PATH_LIFETIME_S:
+    def _keep(self, key: tuple[str, Need], ready: ReadyPath, now: UnixTime) -> None:
+        kept = self._sets.setdefault(key, [])
+        self._sets.move_to_end(key)
+        kept.append(_Kept(ready))
+        surplus = [kept.pop(0)] if len(kept) > MAX_PATHS_OF_ONE else []
+        if len(self._sets) > MAX_SETS:
+            surplus += self._sets.popitem(last=False)[1]
+        for each in surplus:
+            self._count_use(each, now)
+
+    def retire(self, ready: ReadyPath, *, now: UnixTime) -> None:
+        """Let nothing new take this path; what its guard is to be told of it shows when its exchanges end."""
+        kept = self._take_out(ready)
+        if kept is not None:
+            self._left[ready] = kept
+            while len(self._left) > MAX_LEFT:
+                _, oldest = self._left.popitem(last=False)
+                self._count_use(oldest, now)
+
+    def begin(self, ready: ReadyPath) -> bool:
+        """An exchange over this path begins; gives whether it is the first."""
+        kept = self._find(ready)
+        if kept is None:
             return False
-        if any(hop.relay_id in excluded for hop in ready.hops):
-            return False
-        return has_current_keys(directory, ready, now=now)
+        kept.begun += 1
+        return kept.begun == 1
 
-    def _choose(
-        self, directory: Directory, need: Need, excluded: Collection[RelayId], now: UnixTime
-    ) -> ReadyPath:
-        self._avoided = {relay: until for relay, until in self._avoided.items() if until > now}
-        avoided = {*excluded, *self._avoided} - {need.exit}
-        path = choose_path(
-            directory,
-            serves=need.service,
-            port=need.port,
-            required_exit=need.exit,
-            excluded=avoided,
-            choice=self._choice,
-            now=now,
+    def learn(self, ready: ReadyPath, ended: Ended, *, is_first: bool, now: UnixTime) -> None:
+        """Take note of how an exchange over this path ended, also when the path was retired long ago."""
+        if self._draw is None:
+            return
+        is_slow = is_first and ended.took_s > self.waits(ended.reply_class).slow_after_s
+        candidates = self._draw.places(now).first
+        self.experience = self.experience.after_exchange(
+            ready.relays, ended, candidates, is_first=is_first, now=now, choice=self._choice
         )
-        hops = []
-        for relay in path.relays:
-            key = relay.descriptor.packet_key(now)
-            if key is None:
-                raise NoPathError("a relay was chosen that has no packet key for the present")
-            hops.append(Hop(relay.relay_id, key.public, key.generation))
-        return ReadyPath(path, tuple(hops), now)
+        kept = self._find(ready)
+        if kept is None:
+            return
+        kept.note(ended)
+        if not ended.is_answered or ended.edge is not None or is_slow or ready in self._left:
+            self._left.pop(ready, None)
+            self._take_out(ready)
+            self._count_use(kept, now)
 
+    def _find(self, ready: ReadyPath) -> _Kept | None:
+        left = self._left.get(ready)
+        return left or next((one for kept in self._sets.values() for one in kept if one.ready is ready), None)
 
-def has_current_keys(directory: Directory, ready: ReadyPath, *, now: UnixTime) -> bool:
-    """Whether each relay of the path still publishes the key that packets would be sealed to."""
-    return all(_has_key(directory, hop, now) for hop in ready.hops)
+    def _take_out(self, ready: ReadyPath) -> _Kept | None:
+        for key, kept in self._sets.items():
+            for each in kept:
+                if each.ready is ready:
+                    kept.remove(each)
+                    if not kept:
+                        del self._sets[key]
+                    return each
+        return None
 
-
-def _has_key(directory: Directory, hop: Hop, now: UnixTime) -> bool:
-    relay = directory.relays.get(hop.relay_id)
-    key = None if relay is None else relay.descriptor.packet_key(now)
-    return key is not None and key.generation == hop.generation
+    def _count_use(self, retired: _Kept, now: UnixTime) -> None:
+        if retired.begun > 1 and retired.has_carried and retired.last is not None:
+            self.experience = self.experience.after_path(retired.ready.relays, retired.last, now=now)

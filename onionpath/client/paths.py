@@ -1,40 +1,38 @@
-"""Ready paths, and one packet over one of them: what calls and streams have in common.
+"""Ready paths, and packets over them: what calls and streams have in common.
 
 No second attempt is made here, and no deadline is set but the caller's; whoever tries again knows whether he may.
+Every exchange teaches the pool how it ended, also one that its caller has given up: it stays open until its hops have
+lost their patience, because the late answer clears the guard or names an edge (docs/specs/paths.md §2.4).
 The same object works over sockets and in virtual time: how to connect and how to wait are arguments.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Protocol, TypeVar
+from collections.abc import Awaitable, Callable
 
+from onionpath.client.exchange import Exchange, FirstHop
 from onionpath.client.onion_exchange import FIRST_HOP, OnionExchange
-from onionpath.client.path_pool import Need, PathPool, ReadyPath, has_current_keys
+from onionpath.client.pace import Bell, Pace
+from onionpath.client.path_pool import PathPool
+from onionpath.client.ready_path import NOTHING_LEFT_OUT, LeftOut, Need, ReadyPath, has_current_keys
 from onionpath.directory.directory import Directory
 from onionpath.directory.trust import TrustRoot
 from onionpath.errors import DeadlineError, Edge, OnionPathError, PeerError, UnreachableError
 from onionpath.injected import Entropy, UnixTime
-from onionpath.link.frames import Frame
 from onionpath.link.neighbour import Neighbour
+from onionpath.onion.geometry import SizeClass
 from onionpath.onion.native import NativeOnion
-from onionpath.onion.packets import Answer, OnionCall, Packet
+from onionpath.onion.packets import Answer, OnionCall
 from onionpath.onion.replay import slot_at
+from onionpath.path.timeouts import Waits
 from onionpath.service.calls import ServiceId
 
-T = TypeVar("T")
-
-
-class FirstHop(Protocol):
-    """An open connection to a first hop."""
-
-    async def exchange(self, packet: Packet) -> Frame: ...
-
-
-class Within(Protocol):
-    """Lets something wait for at most so many seconds; raises ``TimeoutError`` after them."""
-
-    async def __call__(self, seconds: float, waiting: Coroutine[Any, Any, T], /) -> T: ...
+# A service has 25 s and each hop before waits 2 s longer (docs/specs/link.md §6.4); nothing is to be heard after this.
+PATIENCE_S = 36.0
+# Given up by their callers, and still open; a client whose paths are all silent closes the oldest.
+MAX_ABANDONED = 128
+# A guard that answers no ping in this time is not there; a whole round trip around the world is a tenth of it.
+PING_S = 5.0
 
 
 class Paths:
@@ -43,7 +41,6 @@ class Paths:
     Args:
         directory: the newest verified one; raises ``MissingDirectoryError`` if there is none.
         connect: an open connection to whoever listens there.
-        within: how this program waits; over sockets and in virtual time it is not the same.
         report: is told how each exchange ended: None, or what went wrong.
     """
 
@@ -56,27 +53,33 @@ class Paths:
         connect: Callable[[Neighbour], Awaitable[FirstHop]],
         clock: Callable[[], UnixTime],
         entropy: Entropy,
-        within: Within,
+        pace: Pace,
         report: Callable[[OnionPathError | None], None],
     ) -> None:
         self._onion = NativeOnion(root.parameters.geometry, root.network_id)
         self._slot_s = root.parameters.slot_s
         self._pool = pool
         self._directory, self._connect = directory, connect
-        self._clock, self._entropy, self._within = clock, entropy, within
+        self._clock, self._entropy, self.pace = clock, entropy, pace
         self._report = report
+        self._abandoned: list[Exchange] = []
+        self._pinged: set[FirstHop] = set()
 
-    def ready(self, need: Need, isolation: str) -> ReadyPath:
+    def ready(self, need: Need, isolation: str, left_out: LeftOut = NOTHING_LEFT_OUT) -> ReadyPath:
         """The path that the next exchange of this need and key takes.
 
         Raises:
             NoPathError, DirectoryError: there is none.
         """
-        return self._pool.ready(self._directory(), need, isolation, now=self._clock())
+        return self._pool.ready(self._directory(), need, isolation, now=self._clock(), left_out=left_out)
 
-    def retire(self, ready: ReadyPath, edge: Edge | None) -> None:
-        """Never use this path again; ``edge`` is where it broke, if that is known."""
-        self._pool.retire(ready, edge, now=self._clock())
+    def retire(self, ready: ReadyPath) -> None:
+        """Let nothing new take this path."""
+        self._pool.retire(ready, now=self._clock())
+
+    def waits(self, reply_class: SizeClass) -> Waits:
+        """How long to wait for a reply of this class now."""
+        return self._pool.waits(reply_class)
 
     def is_current(self, ready: ReadyPath) -> bool:
         """Whether each relay of the path still publishes the key that packets would be sealed to."""
@@ -88,29 +91,82 @@ class Paths:
         Raises:
             DeadlineError, UnreachableError: with ``.edge`` where the answer, or its absence, accuses one.
         """
+        bell = self.pace.bell()
+        exchange = self.begin(ready, call, bell)
+        ends_at = exchange.sent_at + timeout_s
         try:
-            answer = await self._within(max(0.0, timeout_s), self._exchange(ready, call))
-        except TimeoutError as error:
-            failure = DeadlineError(f"no answer over this path in {timeout_s:.1f} s")
-            self._report(failure)
-            raise failure from error
-        except OnionPathError as error:
-            self._report(error)
+            while not exchange.has_ended and (left_s := ends_at - self.pace.now()) > 0:
+                await bell.wait(left_s)
+        except BaseException:
+            exchange.cancel()
             raise
-        self._report(None)
-        self._pool.answered(ready, answer, now=self._clock())
-        return answer
+        if exchange.answer is not None:
+            return exchange.answer
+        if exchange.error is not None:
+            raise exchange.error
+        raise self.give_up(exchange)
 
-    async def _exchange(self, ready: ReadyPath, call: OnionCall) -> Answer:
-        first = ready.path.relays[0].descriptor
+    def begin(self, ready: ReadyPath, call: OnionCall, bell: Bell) -> Exchange:
+        """Send one packet; the bell rings when the exchange has ended."""
+        exchange = Exchange(ready, bell, sent_at=self.pace.now())
+        is_first = self._pool.begin(ready)
+        exchange.cancel = self.pace.start(lambda: self._run(exchange, call, is_first=is_first))
+        return exchange
+
+    def give_up(self, exchange: Exchange) -> DeadlineError:
+        """Nothing new takes its path; the exchange stays open for what may still be learned from it."""
+        self.retire(exchange.ready)
+        self._abandoned = [each for each in self._abandoned if not each.has_ended]
+        self._abandoned.append(exchange)
+        while len(self._abandoned) > MAX_ABANDONED:
+            self._abandoned.pop(0).cancel()
+        if exchange.connection is not None and exchange.was_silent:
+            self._check(exchange.connection)
+        failure = DeadlineError(f"no answer over this path in {self.pace.now() - exchange.sent_at:.1f} s")
+        self._report(failure)
+        return failure
+
+    def _check(self, connection: FirstHop) -> None:
+        """Ask a guard whether it is there at all: no later hop can answer this, or keep it from being answered."""
+        if connection not in self._pinged:
+            self._pinged.add(connection)
+            self.pace.start(lambda: self._ping(connection))
+
+    async def _ping(self, connection: FirstHop) -> None:
         try:
-            connection = await self._connect(Neighbour.of_relay(first))
+            await self.pace.within(PING_S, connection.ping())
+        except TimeoutError:
+            await connection.aclose()
+        except UnreachableError:
+            pass
+        finally:
+            self._pinged.discard(connection)
+
+    async def _run(self, exchange: Exchange, call: OnionCall, *, is_first: bool) -> None:
+        result: Answer | OnionPathError
+        try:
+            result = await self.pace.within(PATIENCE_S, self._exchange(exchange, call))
+        except TimeoutError:
+            result = DeadlineError(f"no answer over this path in {PATIENCE_S:.0f} s")
+        except OnionPathError as error:
+            result = error
+        exchange.end(result)
+        ended = exchange.ended(call.reply_class, now=self.pace.now())
+        self._pool.learn(exchange.ready, ended, is_first=is_first, now=self._clock())
+        if exchange.answer is not None or exchange not in self._abandoned:
+            self._report(exchange.error)
+
+    async def _exchange(self, exchange: Exchange, call: OnionCall) -> Answer:
+        ready = exchange.ready
+        try:
+            connection = await self._connect(Neighbour.of_relay(ready.path.relays[0].descriptor))
         except PeerError as error:
             message = f"hop 1 could not be reached: {error}"
             raise UnreachableError(message, edge=FIRST_HOP, sent=False) from error
+        exchange.leaves_over(connection)
         slot = slot_at(self._clock(), self._slot_s)
-        exchange = OnionExchange.begin(self._onion, ready.hops, call, slot=slot, entropy=self._entropy)
-        return exchange.judge(await connection.exchange(exchange.packet))
+        onion = OnionExchange.begin(self._onion, ready.hops, call, slot=slot, entropy=self._entropy)
+        return onion.judge(await connection.exchange(onion.packet))
 
 
 class ExitPaths:
@@ -120,10 +176,11 @@ class ExitPaths:
         self._paths = paths
         self._need = Need(ServiceId.STREAM, port)
         self._isolation = isolation
+        self._left_out = NOTHING_LEFT_OUT
 
     async def path_to_exit(self) -> ReadyPath:
         """A path for the stream's next calls."""
-        ready = self._paths.ready(self._need, self._isolation)
+        ready = self._paths.ready(self._need, self._isolation, self._left_out)
         self._need = self._need._replace(exit=ready.exit)
         return ready
 
@@ -132,8 +189,9 @@ class ExitPaths:
         return self._paths.is_current(ready)
 
     def retire(self, ready: ReadyPath, edge: Edge | None) -> None:
-        """See ``Paths.retire``."""
-        self._paths.retire(ready, edge)
+        """See ``Paths.retire``; the stream's next path does without both ends of the edge."""
+        self._left_out = NOTHING_LEFT_OUT.after(ready, edge)
+        self._paths.retire(ready)
 
     async def exchange(self, ready: ReadyPath, call: OnionCall, *, timeout_s: float) -> Answer:
         """See ``Paths.exchange``."""

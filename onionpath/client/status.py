@@ -33,6 +33,7 @@ class Status:
         relays: how many relays it lists.
         paths: ready paths.
         streams: open byte streams.
+        state_problem: what was wrong with the file of guards, or None.
     """
 
     state: State
@@ -42,6 +43,7 @@ class Status:
     relays: int = 0
     paths: int = 0
     streams: int = 0
+    state_problem: str | None = None
 
 
 class StatusBoard:

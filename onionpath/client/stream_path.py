@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from onionpath.client.path_pool import ReadyPath
+from onionpath.client.ready_path import ReadyPath
 from onionpath.client.refusals import stream_refusal
 from onionpath.crypto.identity import RelayId
 from onionpath.errors import Edge, OnionPathError, UnreachableError

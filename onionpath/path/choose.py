@@ -102,6 +102,7 @@ class Chooser:
         now: UnixTime,
         excluded: Collection[RelayId] = (),
         avoided: Avoided = NOTHING_AVOIDED,
+        guards: Sequence[RelayId] | None = None,
     ) -> Path:
         """Draw a path of the network's length, each relay with the probability of its weight.
 
@@ -109,16 +110,18 @@ class Chooser:
             choice: ``random.SystemRandom()`` in the world, seeded in simulations.
             excluded: relays that may stand nowhere.
             avoided: what stands on no path as long as another path is possible.
+            guards: the only relays that may be first; not drawn, but the first in this order that leaves a path.
 
         Raises:
             NoPathError: nothing satisfies all of it; ``reasons`` counts the relays refused at the last dead end.
         """
         tables = self._tables_for(purpose)
+        first = None if guards is None else self._first_table(purpose, guards)
         if avoided:
-            search = _Search(tables, self._rules(purpose, excluded, avoided, now), choice)
+            search = _Search(tables, self._rules(purpose, excluded, avoided, now), choice, first)
             if drawn := search.extend(()):
                 return Path.drawn(drawn)
-        search = _Search(tables, self._rules(purpose, excluded, NOTHING_AVOIDED, now), choice)
+        search = _Search(tables, self._rules(purpose, excluded, NOTHING_AVOIDED, now), choice, first)
         if drawn := search.extend(()):
             return Path.drawn(drawn)
         reasons = search.reasons()
@@ -156,6 +159,11 @@ class Chooser:
         while len(self._tables) > MAX_TABLES:
             self._tables.popitem(last=False)
         return tables
+
+    def _first_table(self, purpose: Purpose, guards: Sequence[RelayId]) -> tuple[Relay, ...]:
+        """The guards that this directory lists and this purpose allows, in their order."""
+        listed = [self._directory.relays[each] for each in guards if each in self._directory.relays]
+        return tuple(each for each in listed if purpose.refusal(each, 0, hops=self._hops) is None)
 
     def _table(self, purpose: Purpose, position: int) -> WeightTable:
         return WeightTable.of(
@@ -203,8 +211,15 @@ def choose_path(
 class _Search:
     """A depth-first search that draws instead of enumerating."""
 
-    def __init__(self, tables: tuple[WeightTable, ...], rules: Rules, choice: random.Random) -> None:
+    def __init__(
+        self,
+        tables: tuple[WeightTable, ...],
+        rules: Rules,
+        choice: random.Random,
+        first: tuple[Relay, ...] | None = None,
+    ) -> None:
         self._tables, self._rules, self._choice = tables, rules, choice
+        self._first = first
         self._dead_end: tuple[Relay, ...] = ()
         self._dead_ends = 0
 
@@ -224,6 +239,9 @@ class _Search:
 
     def _draws(self, drawn: tuple[Relay, ...]) -> Iterator[Relay]:
         """The relays that may stand next, each once, drawn by weight among those not given yet."""
+        if self._first is not None and self._rules.positions[len(drawn)] == 0:
+            yield from self._in_order(self._first, drawn)
+            return
         table, refusal = self._tables[len(drawn)], self._rules.beside(drawn)
         first = self._quick_draw(table, refusal)
         if first is not None:
@@ -236,6 +254,14 @@ class _Search:
             relay = weighted_choice(rest, self._choice)
             rest.remove(relay)
             yield relay
+
+    def _in_order(self, relays: tuple[Relay, ...], drawn: tuple[Relay, ...]) -> Iterator[Relay]:
+        refusal = self._rules.beside(drawn, may_avoid=False)
+        fitting = [relay for relay in relays if refusal(relay) is None]
+        if not fitting:
+            self._dead_ends += 1
+            self._dead_end = drawn
+        yield from fitting
 
     def _quick_draw(self, table: WeightTable, refusal: Refusal) -> Relay | None:
         """Draw from the whole table until somebody fits: the same probabilities as among those who fit."""

@@ -145,6 +145,12 @@ def guard_for(
     return NoneReachable(min(mark.retry_at for mark in marks)) if marks else NoneAllowed(reasons)
 
 
+def reachable(guards: Guards, candidates: Candidates, *, now: UnixTime) -> tuple[RelayId, ...]:
+    """The usable guards that are not down, or are due, in the order in which paths take them."""
+    marks = ((relay_id, guards.mark(relay_id)) for relay_id in _preferred(guards, candidates))
+    return tuple(relay_id for relay_id, mark in marks if mark is None or mark.retry_at <= now)
+
+
 def after_success(
     guards: Guards, relay_id: RelayId, candidates: Candidates, *, now: UnixTime, choice: random.Random
 ) -> Guards:

@@ -36,12 +36,16 @@ class Rules:
         self._relays, self._purpose, self._now = directory.relays, purpose, now
         self._excluded, self._avoided = excluded, avoided
 
-    def beside(self, drawn: tuple[Relay, ...]) -> Refusal:
-        """What the table of the next position doesn't tell: the hour, the calls and the relays already drawn."""
+    def beside(self, drawn: tuple[Relay, ...], *, may_avoid: bool = True) -> Refusal:
+        """What the table of the next position doesn't tell: the hour, the calls and the relays already drawn.
+
+        Args:
+            may_avoid: whether who is blamed may not stand there; edges are avoided in any case.
+        """
         taken = Taken.by(drawn, distinct_subnets=self._distinct_subnets)
         position = self.positions[len(drawn)]
         # A guard is replaced by rules of its own; whoever blames it must not be able to move its client.
-        may_avoid = position > 0 or self._purpose.guards is None
+        may_avoid = may_avoid and (position > 0 or self._purpose.guards is None)
         shunned = self._avoided.relays if may_avoid else frozenset()
         partners = self._avoided_beside(drawn, position)
 

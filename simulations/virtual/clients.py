@@ -1,14 +1,15 @@
-"""A client in virtual time: the production paths, retry rule, onion and frames over wires of the event heap."""
+"""A client in virtual time: the production paths, attempts, onion and frames over wires of the event heap."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from onionpath.client.attempts import Attempt, Attempts, GiveUp
+from onionpath.client.asking import Asking
+from onionpath.client.attempts import Attempts
 from onionpath.client.onion_exchange import onion_call
-from onionpath.client.path_pool import Need, PathPool, ReadyPath
+from onionpath.client.path_pool import PathPool
 from onionpath.client.paths import Paths
+from onionpath.client.ready_path import Need, ReadyPath
 from onionpath.directory.directory import Directory
 from onionpath.errors import (
     DirectoryError,
@@ -19,26 +20,19 @@ from onionpath.errors import (
     UnreachableError,
 )
 from onionpath.injected import UnixTime
-from onionpath.onion.packets import Answer
 from onionpath.onion.statuses import ReplyStatus
+from onionpath.path.constraints import Constraints
+from onionpath.path.path_memory import PathMemory
+from onionpath.path.roles import NO_CONSTRAINTS
 from onionpath.service.calls import ServiceId
 from simulations.virtual.chance import bytes_of, stream
 from simulations.virtual.client_directory import ClientDirectory
 from simulations.virtual.clocks import MachineClock
 from simulations.virtual.connections import Connections
+from simulations.virtual.pace import VirtualPace
 from simulations.virtual.relays import World
 from simulations.virtual.requests import Ask, Ending, Outcome, Request
 from simulations.virtual.streams import StreamOpener, VirtualStream
-
-
-@dataclass(slots=True)
-class _Progress:
-    """A request between its attempts."""
-
-    started_at: UnixTime
-    attempts: int = 0
-    ready: ReadyPath | None = None
-    failure: OnionPathError | None = None
 
 
 class VirtualClient:
@@ -47,6 +41,8 @@ class VirtualClient:
     Args:
         directory: what it starts from; None fetches one from the authority.
         run_until: lets the network run until something is so; ``request`` needs it.
+        memory: guards and middles of an earlier run.
+        hedges: see ``Client``.
     """
 
     def __init__(
@@ -57,13 +53,17 @@ class VirtualClient:
         directory: Directory | None,
         run_until: Callable[[Callable[[], bool]], None],
         refreshes: bool = True,
+        memory: PathMemory | None = None,
+        constraints: Constraints = NO_CONSTRAINTS,
+        hedges: bool = False,
     ) -> None:
         self.name = name
         self._world = world
         self._heap = world.heap
         self._run_until = run_until
         self._entropy = bytes_of(world.seed, name)
-        self.pool = PathPool(stream(world.seed, "paths", name))
+        self._hedges = hedges
+        self.pool = PathPool(stream(world.seed, "paths", name), constraints=constraints, memory=memory)
         self.clock = MachineClock(world.heap)
         self.steady = self.clock.steady()
         self._connections = Connections(name, world.fabric, world.root.parameters.geometry)
@@ -82,7 +82,7 @@ class VirtualClient:
             connect=self._connections.to,
             clock=self.now,
             entropy=self._entropy,
-            within=world.heap.within,
+            pace=VirtualPace(world.heap),
             report=lambda error: None,
         )
         geometry, tokens = world.root.parameters.geometry, bytes_of(world.seed, name, "tokens")
@@ -137,42 +137,32 @@ class VirtualClient:
             then(outcome)
 
     async def _outcome(self, ask: Ask) -> Outcome:
-        progress, answer = _Progress(self._heap.now), None
+        started_at, asking, answer = self._heap.now, self._asking(ask), None
         try:
-            answer = await self._answer(ask, progress)
+            answer = await asking.ask()
         except OnionPathError as error:
             ending, why = _ending(error), str(error)
         else:
             answered = answer.head.status is ReplyStatus.ANSWERED
             ending, why = Ending.ANSWERED if answered else Ending.REFUSED, ""
-        failure = progress.failure
+        failure = asking.failure
         return Outcome(
             ending,
-            progress.started_at,
-            self._heap.now - progress.started_at,
-            progress.attempts,
-            self._names(progress.ready),
+            started_at,
+            self._heap.now - started_at,
+            asking.made,
+            self._names(asking.ready),
             answer,
             failure.edge if isinstance(failure, UnreachableError) else None,
             why,
         )
 
-    async def _answer(self, ask: Ask, progress: _Progress) -> Answer:
-        need, isolation = Need(ask.service, exit=ask.to), ask.isolation or f"service {ask.service}"
+    def _asking(self, ask: Ask) -> Asking:
         geometry, key = self._world.root.parameters.geometry, self._entropy(16)
         call = onion_call(geometry, ask.service, ask.body, idempotency_key=key, large_reply=ask.large_reply)
-        attempts = Attempts.of(ask.service, deadline_at=progress.started_at + ask.deadline_s)
-        step: Attempt | GiveUp = attempts.first(now=self._heap.now)
-        while isinstance(step, Attempt):
-            progress.ready = self.paths.ready(need, isolation)
-            progress.attempts, progress.failure = step.number, None
-            try:
-                return await self.paths.exchange(progress.ready, call, timeout_s=step.timeout_s)
-            except UnreachableError as error:
-                progress.failure = error
-                self.paths.retire(progress.ready, error.edge)
-                step = attempts.after(step, error, now=self._heap.now)
-        raise step.error
+        rule = Attempts.of(ask.service, deadline_at=self._heap.now + ask.deadline_s, hedges=self._hedges)
+        need, isolation = Need(ask.service, exit=ask.to), ask.isolation or f"service {ask.service}"
+        return Asking(self.paths, rule, need, isolation, call)
 
     async def _ask_for_directory(self, isolation: str, body: bytes) -> bytes:
         outcome = await self._outcome(Ask(ServiceId.DIRECTORY, body, isolation=isolation, large_reply=True))

@@ -34,6 +34,7 @@ class Connection:
         self._end: End | None = None
         self._exchanges: dict[int, Promise[Frame]] = {}
         self._next_exchange_id = 1
+        self.heard = 0  # Writes of the other side, of whatever kind.
 
     @property
     def in_flight(self) -> int:
@@ -57,6 +58,14 @@ class Connection:
             generation=packet.generation,
             slot=packet.slot,
         )
+
+    async def ping(self) -> None:
+        """Ask whether the relay is there, and wait until it says so.
+
+        Raises:
+            UnreachableError: the connection broke.
+        """
+        await self._exchange(Kind.PING, b"", size_class=SizeClass.SMALL)
 
     async def call(self, call: CallBody, *, size_class: SizeClass = SizeClass.SMALL) -> AnswerBody:
         """Ask the neighbour itself, without an onion.
@@ -95,13 +104,14 @@ class Connection:
 
     def received(self, end: End, data: bytes) -> None:
         """A write arrives."""
+        self.heard += 1
         self._reader.feed(data)
         while (frame := self._reader.next_frame()) is not None:
             self._handle(frame)
         self._reader.keep()
 
     def _handle(self, frame: Frame) -> None:
-        if frame.kind in (Kind.REPLY, Kind.REJECT, Kind.ANSWER):
+        if frame.kind in (Kind.REPLY, Kind.REJECT, Kind.ANSWER, Kind.PONG):
             promise = self._exchanges.get(frame.exchange_id)
             if promise is not None:
                 promise.keep(frame._replace(body=bytes(frame.body)))
@@ -122,6 +132,10 @@ class Connection:
         self.is_usable = False
         for promise in self._exchanges.values():
             promise.break_off(UnreachableError("the connection to the first hop broke", edge=FIRST_HOP))
+
+    async def aclose(self) -> None:
+        """``close``, as the client's connection has it."""
+        self.close()
 
     def close(self) -> None:
         """Close; what is under way fails."""

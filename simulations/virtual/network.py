@@ -18,6 +18,9 @@ from onionpath.directory.trust import Authority as TrustedAuthority
 from onionpath.directory.trust import TrustRoot
 from onionpath.injected import UnixTime
 from onionpath.onion.native import NativeOnion
+from onionpath.path.constraints import Constraints
+from onionpath.path.path_memory import PathMemory
+from onionpath.path.roles import NO_CONSTRAINTS
 from relay.authority.reachability import Contact
 from relay.limits import SwitchLimits
 from simulations.virtual.authority import AuthorityKeys, VirtualAuthority
@@ -139,11 +142,21 @@ class VirtualNetwork:
 
     # Who takes part.
 
-    def client(self, *, cold: bool = False, refreshes: bool = True) -> VirtualClient:
+    def client(
+        self,
+        *,
+        cold: bool = False,
+        refreshes: bool = True,
+        memory: PathMemory | None = None,
+        constraints: Constraints = NO_CONSTRAINTS,
+        hedges: bool = False,
+    ) -> VirtualClient:
         """A new client, with the newest directory that a running relay has unless it is cold.
 
         Args:
             refreshes: whether it keeps its directory fresh.
+            memory: what an earlier client kept of guards and middles.
+            constraints, hedges: as of ``onionpath.Client``.
         """
         client = VirtualClient(
             self.world,
@@ -151,6 +164,9 @@ class VirtualNetwork:
             directory=None if cold else self.newest_directory(),
             run_until=self._run_until,
             refreshes=refreshes,
+            memory=memory,
+            constraints=constraints,
+            hedges=hedges,
         )
         self.clients.append(client)
         return client

@@ -14,7 +14,8 @@ import pytest
 import trio
 import trio.testing
 
-from onionpath.client.path_pool import Need, PathPool, ReadyPath
+from onionpath.client.path_pool import PathPool
+from onionpath.client.ready_path import Need, ReadyPath
 from onionpath.client.stream import OnionStream
 from onionpath.errors import DeadlineError, Edge, MalformedError, RefusedError, StreamError, UnreachableError
 from onionpath.onion.geometry import Geometry
@@ -61,7 +62,7 @@ class StraightCarrier:
 
     def retire(self, ready: ReadyPath, edge: Edge | None) -> None:
         self.retired.append((ready, edge))
-        self.paths.retire(ready, None, now=NOW)
+        self.paths.retire(ready, now=NOW)
 
     async def exchange(self, ready: ReadyPath, call: OnionCall, *, timeout_s: float) -> Answer:
         self.requests.append(StreamRequest.decode(call.body))
