@@ -9,8 +9,10 @@ It decides; whoever runs it carries out the ``Actions``:
 | ``evidence`` | keep it, and tell the operator |
 | ``wanted`` | fetch these contents from whom the bulletin came, and merge both; ``Visit`` does that |
 
-Call ``tick`` once in a hundredth of a round or more often, visit all others every ``Rounds.visit_every_s``, and
-vote when ``may_vote``. Spec: docs/specs/authorities.md.
+Call ``tick`` after each ``pause_s``, visit all others after each ``visit_pause_s``, and vote when ``may_vote``.
+
+An opening is where all begin anew but for one thing: what was signed of a number is signed for good.
+Spec: docs/specs/authorities.md.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from onionpath.directory.document import PAYLOAD_TYPE as DOCUMENT_TYPE
 from onionpath.directory.document import Document, UnverifiedDocument
 from onionpath.directory.trust import TrustRoot
 from onionpath.errors import DirectoryError, MalformedError, UsageError
-from onionpath.injected import UnixTime
+from onionpath.injected import Entropy, UnixTime
 from relay.authority.bulletin import Bulletin
 from relay.authority.canvass import Canvass
 from relay.authority.diary import Diary, decode_diary
@@ -33,11 +35,15 @@ from relay.authority.draft import Draft
 from relay.authority.equivocation import Equivocation, verify_evidence
 from relay.authority.holdings import Holdings
 from relay.authority.roll import Known
-from relay.authority.rounds import Rounds
-from relay.authority.votes import Ballot, Vote, ballot_digest, sign_vote
+from relay.authority.rounds import Opening, Rounds
+from relay.authority.votes import SALT_SIZE, Ballot, Vote, ballot_digest, sign_vote
 
 # So that a visitor can take the parts of a bulletin that has changed meanwhile.
 BULLETINS_KEPT = 4
+
+TICKS_PER_ROUND = 8
+MOST_BETWEEN_TICKS_S = 1.0
+LEAST_BETWEEN_TICKS_S = 0.001
 
 NO_CONTENTS: Mapping[bytes, bytes] = {}
 
@@ -62,6 +68,7 @@ class Agreement:
         root: must name this identity.
         newest: the last complete document, verified, if the diary may not hold it.
         state: ``Actions.state`` as it was stored last.
+        entropy: for the salts of votes.
 
     Raises:
         UsageError: the root doesn't name this identity.
@@ -75,16 +82,17 @@ class Agreement:
         root: TrustRoot,
         newest: Document | None = None,
         state: bytes | None = None,
+        entropy: Entropy,
     ) -> None:
         if identity.public not in root.signers:
             raise UsageError("the trust root does not name this identity as an authority")
-        self._identity, self._root = identity, root
+        self._identity, self._root, self._entropy = identity, root, entropy
         self._rounds = Rounds.of(root)
         diary = Diary() if state is None else decode_diary(state)
         self._diary = diary
         self._holdings = Holdings(root, _higher(newest, _authentic(diary.newest, root)))
         self._draft = Draft.decode(diary.draft, {identity.public}) if diary.draft else None
-        self._number, self._round = max(diary.voted, diary.signed), 0
+        self._opening, self._round = max(diary.opening, Opening(diary.signed)), 0
         self._canvass = self._new_canvass()
         self._unstored: Diary | None = None
         self._told: set[Equivocation] = set()
@@ -102,25 +110,54 @@ class Agreement:
         return self._rounds
 
     @property
+    def voted(self) -> Opening:
+        """Where we voted last."""
+        return self._diary.opening
+
+    @property
     def draft(self) -> Draft | None:
         """What we signed last, shown only once it was stored."""
         return self._draft
 
+    def opening(self, now: UnixTime) -> Opening:
+        """What is to be agreed on at this moment."""
+        return self._rounds.opening(now, valid_until=self._holdings.valid_until)
+
     def is_complete(self, now: UnixTime) -> bool:
         """Whether the number at hand has its document, so that visits can be rare."""
-        return self._holdings.newest_number >= self._rounds.number(now)
+        return self._holdings.newest_number >= self.opening(now).number
+
+    def pause_s(self, now: UnixTime) -> float:
+        """How long to wait before the next ``tick``: at most until the next round begins."""
+        opening = self.opening(now)
+        return min(
+            MOST_BETWEEN_TICKS_S,
+            self._rounds.round_s(opening) / TICKS_PER_ROUND,
+            max(LEAST_BETWEEN_TICKS_S, self._rounds.round_ends_at(opening, now) - now),
+        )
+
+    def visit_pause_s(self, now: UnixTime) -> float:
+        """How long to wait between two visits to the same authority."""
+        opening = self.opening(now)
+        often_s = self._rounds.visit_every_s(opening)
+        return self._rounds.round_s(opening) if self.is_complete(now) else often_s
 
     def may_vote(self, now: UnixTime) -> bool:
         """Whether it is time for ``vote``."""
-        number = self._rounds.number(now)
+        opening = self.opening(now)
         return (
             self._unstored is None
-            and self._rounds.may_vote(now)
-            and number > max(self._diary.voted, self._diary.signed, self._holdings.newest_number)
+            and self._rounds.may_vote(opening, now)
+            and opening > self._diary.opening
+            and opening.number > max(self._diary.signed, self._holdings.newest_number)
         )
 
+    def must_wait_for_relays(self, now: UnixTime) -> bool:
+        """Whether a vote is worth something only with enough relays: while no document is valid."""
+        return now >= self._holdings.valid_until
+
     def vote(self, ballot: Ballot, descriptors: Collection[Known], now: UnixTime) -> Actions:
-        """Vote for the number at hand.
+        """Vote in the opening at hand.
 
         Args:
             descriptors: at least those that the ballot names, verified.
@@ -129,21 +166,31 @@ class Agreement:
             UsageError: it isn't the time, or we did already.
         """
         if not self.may_vote(now):
-            raise UsageError("an authority votes once for a number, at the beginning")
+            raise UsageError("an authority votes once in an opening, at its beginning")
         self._turn(now)
         self._holdings.learn(descriptors)
         encoded = ballot.encode()
         vote = Vote(
             network_id=self._root.network_id,
             root_version=self._root.version,
-            number=self._number,
+            number=self._opening.number,
+            recovery_at=self._opening.recovery_at,
             author=self._identity.public,
             last_number=self._holdings.newest_number,
             last_digest=self._holdings.newest_digest,
             ballot=ballot_digest(encoded),
+            salt=self._entropy(SALT_SIZE),
         )
         envelope = sign_vote(vote, self._identity).encode()
-        return self._write(replace(self._latest, voted=self._number, vote=envelope, ballot=encoded))
+        return self._write(
+            replace(
+                self._latest,
+                voted=self._opening.number,
+                recovery_at=self._opening.recovery_at,
+                vote=envelope,
+                ballot=encoded,
+            )
+        )
 
     def stored(self, now: UnixTime) -> Actions:
         """The state that was given last is durable now."""
@@ -157,7 +204,7 @@ class Agreement:
             return Actions(state=self._unstored.encode())
         self._turn(now)
         self._consider_our_own(now)
-        before, self._round = self._round, self._rounds.round(now)
+        before, self._round = self._round, self._rounds.round(self._opening, now)
         # Who starts in the middle of a round may have seen less than others: it waits for the next one.
         if 0 < before < self._round and self._may_sign(now):
             return self._sign()
@@ -176,10 +223,11 @@ class Agreement:
         """
         self._turn(now)
         wanted: list[bytes] = []
-        if bulletin.number == self._number == self._rounds.number(now):
+        if bulletin.opening == self._opening == self.opening(now):
             for envelope in bulletin.votes:
                 wanted += self._canvass.consider(envelope, contents, now)
             wanted += self._canvass.take_descriptors(contents)
+        if bulletin.number == self._opening.number:
             self._collect(bulletin)
         done, adopted = self._complete(), self._adopt(bulletin, contents)
         return Actions(
@@ -203,18 +251,20 @@ class Agreement:
         return shown or self._canvass.ballot(wanted) or self._holdings.content(wanted)
 
     def _turn(self, now: UnixTime) -> None:
-        """Go on to the number of this moment."""
-        number = self._rounds.number(now)
-        if number > self._number:
-            self._number, self._round = number, 0
-            self._holdings.clear()
+        """Go on to the opening of this moment."""
+        opening = self.opening(now)
+        if opening > self._opening:
+            is_new_number = opening.number > self._opening.number
+            self._opening, self._round = opening, 0
             self._canvass = self._new_canvass()
-            self._told.clear()
-            self._contradicting.clear()
+            if is_new_number:
+                self._holdings.clear()
+                self._told.clear()
+                self._contradicting.clear()
 
     def _new_canvass(self) -> Canvass:
         return Canvass(
-            self._number,
+            self._opening,
             identity=self._identity,
             root=self._root,
             rounds=self._rounds,
@@ -235,26 +285,26 @@ class Agreement:
 
     def _consider_our_own(self, now: UnixTime) -> None:
         # After a restart too, as if it had come from somebody else.
-        if self._diary.voted == self._number == self._rounds.number(now) and self._diary.vote:
+        if self._diary.opening == self._opening == self.opening(now) and self._diary.vote:
             own = {ballot_digest(self._diary.ballot): self._diary.ballot}
             self._canvass.consider(self._diary.vote, own, now)
 
     def _may_sign(self, now: UnixTime) -> bool:
-        is_at_hand = self._number == self._rounds.number(now)
-        is_new = self._number > max(self._diary.signed, self._holdings.newest_number)
-        return is_at_hand and is_new and self._rounds.may_sign(now)
+        is_at_hand = self._opening == self.opening(now)
+        is_new = self._opening.number > max(self._diary.signed, self._holdings.newest_number)
+        return is_at_hand and is_new and self._rounds.may_sign(self._opening, now)
 
     def _sign(self) -> Actions:
         document = self._canvass.tabulate()
         if document is None:
             return NOTHING
         self._draft = Draft.sign(document, self._identity)
-        return self._write(replace(self._latest, signed=self._number))
+        return self._write(replace(self._latest, signed=self._opening.number))
 
     def _our_draft(self) -> Draft | None:
         """The draft of the number at hand, once it may be shown."""
         draft = self._draft
-        is_shown = draft is not None and draft.number == self._number == self._diary.signed
+        is_shown = draft is not None and draft.number == self._opening.number == self._diary.signed
         return draft if is_shown else None
 
     def _collect(self, bulletin: Bulletin) -> None:
@@ -314,7 +364,8 @@ class Agreement:
     def _compose(self) -> Bulletin:
         draft = self._our_draft()
         return Bulletin(
-            number=self._number,
+            number=self._opening.number,
+            recovery_at=self._opening.recovery_at,
             newest_number=self._holdings.newest_number,
             newest_digest=self._holdings.newest_digest,
             votes=self._canvass.envelopes,

@@ -1,4 +1,4 @@
-"""The votes of one number that were accepted, and which of them count. Spec: docs/specs/authorities.md §3.
+"""The votes of one opening that were accepted, and which of them count. Spec: docs/specs/authorities.md §3.
 
 | of an author, accepted | it counts |
 |---|---|
@@ -20,6 +20,7 @@ from onionpath.errors import MalformedError
 from relay.authority.bulletin import VOTES_PER_AUTHOR
 from relay.authority.countersigned import Countersigned, open_countersigned
 from relay.authority.equivocation import Equivocation
+from relay.authority.rounds import Opening
 from relay.authority.tabulation import Counted
 from relay.authority.votes import MAX_VOTE_SIZE, VOTE_TYPE, Ballot, Vote, decode_vote
 
@@ -45,12 +46,12 @@ class BallotBox:
     """Up to two votes of each authority.
 
     Args:
-        number: of the document voted on; votes for others are refused.
+        opening: votes for another one are refused.
         needed: signatures that a vote needs to count.
     """
 
-    def __init__(self, root: TrustRoot, number: int, *, needed: int) -> None:
-        self._root, self._number, self._needed = root, number, needed
+    def __init__(self, root: TrustRoot, opening: Opening, *, needed: int) -> None:
+        self._root, self._opening, self._needed = root, opening, needed
         self._accepted: dict[bytes, list[Accepted]] = {one.identity: [] for one in root.authorities}
         self._first_seen: dict[bytes, Countersigned] = {}
         self._evidence: dict[bytes, Equivocation] = {}
@@ -81,9 +82,9 @@ class BallotBox:
         if accepted is not None:
             return Opened(accepted.opened.vote, countersigned)
         vote = decode_vote(countersigned.payload)
-        expected = self._root.network_id, self._root.version, self._number
-        if (vote.network_id, vote.root_version, vote.number) != expected:
-            raise MalformedError("a vote is of another network, trust root or number")
+        expected = self._root.network_id, self._root.version, self._opening
+        if (vote.network_id, vote.root_version, vote.opening) != expected:
+            raise MalformedError("a vote is of another network, trust root or opening")
         if vote.author not in countersigned.signers:
             raise MalformedError("a vote is not signed by its author")
         self._note(vote.author, countersigned)

@@ -1,4 +1,4 @@
-"""The bulletin: what an authority shows of the number at hand to whoever visits it.
+"""The bulletin: what an authority shows of the opening at hand to whoever visits it.
 
 Nothing in it is believed by itself; votes and signatures are verified one by one. Spec: docs/specs/authorities.md §6.3.
 """
@@ -17,6 +17,7 @@ from onionpath.directory.envelope import MAX_SIGNATURES
 from onionpath.directory.trust import MAX_AUTHORITIES
 from onionpath.errors import MalformedError
 from relay.authority.countersigned import SignatureForm, parse_signatures, signature_forms
+from relay.authority.rounds import Opening
 
 # Fixed by the specification (§3.1, §6.3).
 VOTES_PER_AUTHOR = 2
@@ -28,7 +29,7 @@ class Bulletin:
     """See the module's first lines.
 
     Args:
-        number: that is being agreed on.
+        number, recovery_at: the opening at which we are.
         newest_number, newest_digest: the newest complete document; 0 and zeros for none.
         votes: envelopes, at most two of each authority.
         draft: digest of the draft that was signed, or empty.
@@ -39,6 +40,7 @@ class Bulletin:
     """
 
     number: int
+    recovery_at: int
     newest_number: int
     newest_digest: bytes
     votes: tuple[bytes, ...] = field(repr=False)
@@ -51,11 +53,17 @@ class Bulletin:
         if len(self.votes) > VOTES_PER_AUTHOR * MAX_AUTHORITIES:
             raise MalformedError("a bulletin holds too many votes")
 
+    @property
+    def opening(self) -> Opening:
+        """At which its author is."""
+        return Opening(self.number, self.recovery_at)
+
     def encode(self) -> bytes:
         """Its one form."""
         return encode_canonical(
             _BulletinForm(
                 self.number,
+                self.recovery_at,
                 self.newest_number,
                 self.newest_digest,
                 self.votes,
@@ -76,6 +84,7 @@ def decode_bulletin(encoded: bytes) -> Bulletin:
 
 class _BulletinForm(Form, frozen=True):
     number: Count
+    recovery_at: Count
     newest_number: Count
     newest_digest: bytes
     votes: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=VOTES_PER_AUTHOR * MAX_AUTHORITIES)]
@@ -85,6 +94,7 @@ class _BulletinForm(Form, frozen=True):
     def parse(self) -> Bulletin:
         return Bulletin(
             self.number,
+            self.recovery_at,
             self.newest_number,
             self.newest_digest,
             self.votes,

@@ -1,4 +1,4 @@
-"""The canvass of one number: which votes are accepted and countersigned, and what they amount to.
+"""The canvass of one opening: which votes are accepted and countersigned, and what they amount to.
 
 What a vote names is held before the vote is accepted, so that whoever countersigned it can show all of it.
 Spec: docs/specs/authorities.md §3 and §4.
@@ -16,7 +16,7 @@ from onionpath.injected import UnixTime
 from relay.authority.ballot_box import Accepted, BallotBox, Opened
 from relay.authority.equivocation import Equivocation
 from relay.authority.holdings import Holdings
-from relay.authority.rounds import Rounds
+from relay.authority.rounds import Opening, Rounds
 from relay.authority.tabulation import candidates, tabulate
 from relay.authority.votes import Vote, ballot_digest, decode_ballot
 
@@ -29,10 +29,11 @@ class Canvass:
     """
 
     def __init__(
-        self, number: int, *, identity: IdentityKey, root: TrustRoot, rounds: Rounds, holdings: Holdings
+        self, opening: Opening, *, identity: IdentityKey, root: TrustRoot, rounds: Rounds, holdings: Holdings
     ) -> None:
         self._identity, self._root, self._rounds, self._holdings = identity, root, rounds, holdings
-        self._box = BallotBox(root, number, needed=rounds.needed)
+        self._opening = opening
+        self._box = BallotBox(root, opening, needed=rounds.needed)
 
     @property
     def envelopes(self) -> tuple[bytes, ...]:
@@ -64,7 +65,7 @@ class Canvass:
         if known := self._box.find(opened):
             self._box.put(Accepted(opened, known.ballot, known.encoded))
             return ()
-        is_backed = len(opened.countersigned.signatures) >= self._rounds.to_be_accepted(now)
+        is_backed = len(opened.countersigned.signatures) >= self._rounds.to_be_accepted(self._opening, now)
         if not (is_backed and self._box.is_open_to(opened.vote.author)):
             return ()
         lacking = self._lacking(opened.vote, contents)
@@ -91,7 +92,9 @@ class Canvass:
         """What the votes that count now amount to; None while they are too few or a descriptor is lacking."""
         found = {wanted: self._holdings.descriptor(wanted) for wanted in self._candidates()}
         held = {wanted: descriptor for wanted, descriptor in found.items() if descriptor is not None}
-        return tabulate(self._box.counted(), held, self._root) if len(held) == len(found) else None
+        if len(held) < len(found):
+            return None
+        return tabulate(self._box.counted(), held, self._root, documents=self._holdings.named)
 
     def _lacking(self, vote: Vote, contents: Mapping[bytes, bytes]) -> tuple[bytes, ...]:
         named = [] if self._holdings.has_document(vote.last_digest) else [vote.last_digest]
@@ -104,7 +107,10 @@ class Canvass:
             raise MalformedError("this is not the ballot that was asked for")
         ballot = decode_ballot(encoded)
         self._holdings.keep_last(vote.last_number, vote.last_digest, contents)
-        if self._rounds.may_countersign(now) and self._identity.public not in countersigned.signers:
+        if (
+            self._rounds.may_countersign(self._opening, now)
+            and self._identity.public not in countersigned.signers
+        ):
             countersigned = countersigned.signed_by(self._identity)
         self._box.put(Accepted(Opened(vote, countersigned), ballot, encoded))
 

@@ -12,10 +12,12 @@ from onionpath.crypto.tags import digest
 from onionpath.directory.directory import decode_parts, encode_parts
 from onionpath.directory.document import MAX_DOCUMENT_SIZE
 from onionpath.errors import MalformedError
+from relay.authority.rounds import Opening
 
-_HEAD = struct.Struct(">18s32sQQ")  # magic, digest of all that follows, number voted on, number signed
+# Magic, digest of all that follows, number voted on and its opening of recovery, number signed.
+_HEAD = struct.Struct(">18s32sQQQ")
 _MAGIC = b"onionpath/1 diary\n"
-_NUMBERS = struct.Struct(">QQ")
+_NUMBERS = struct.Struct(">QQQ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +26,14 @@ class Diary:
 
     Args:
         voted, signed: the highest numbers, 0 for none.
-        vote, ballot: our own of the number ``voted``, once they may be shown.
+        recovery_at: of the opening in which we voted last.
+        vote, ballot: our own of that opening, once they may be shown.
         draft: the envelope of the draft of the number ``signed``, with our signature.
         newest: the envelope of the last complete document.
     """
 
     voted: int = 0
+    recovery_at: int = 0
     signed: int = 0
     vote: bytes = field(default=b"", repr=False)
     ballot: bytes = field(default=b"", repr=False)
@@ -39,8 +43,13 @@ class Diary:
     def encode(self) -> bytes:
         """What is stored."""
         parts = encode_parts([self.vote, self.ballot, self.draft, self.newest])
-        numbers = _NUMBERS.pack(self.voted, self.signed)
-        return _HEAD.pack(_MAGIC, digest(numbers + parts), self.voted, self.signed) + parts
+        numbers = _NUMBERS.pack(self.voted, self.recovery_at, self.signed)
+        return _HEAD.pack(_MAGIC, digest(numbers + parts), self.voted, self.recovery_at, self.signed) + parts
+
+    @property
+    def opening(self) -> Opening:
+        """In which we voted last."""
+        return Opening(self.voted, self.recovery_at)
 
 
 def decode_diary(state: bytes) -> Diary:
@@ -51,11 +60,11 @@ def decode_diary(state: bytes) -> Diary:
     """
     if len(state) < _HEAD.size:
         raise MalformedError("the authority's diary is cut off")
-    magic, expected, voted, signed = _HEAD.unpack_from(state)
+    magic, expected, *numbers = _HEAD.unpack_from(state)
     body = state[_HEAD.size :]
-    if magic != _MAGIC or digest(_NUMBERS.pack(voted, signed) + body) != expected:
+    if magic != _MAGIC or digest(_NUMBERS.pack(*numbers) + body) != expected:
         raise MalformedError("the authority's diary is damaged")
     parts = decode_parts(body, max_parts=4, max_size=MAX_DOCUMENT_SIZE)
     if len(parts) != 4:
         raise MalformedError("the authority's diary is incomplete")
-    return Diary(voted, signed, *parts)
+    return Diary(*numbers, *parts)

@@ -17,7 +17,7 @@ from relay.authority.votes import MAX_VOTE_SIZE, VOTE_TYPE, decode_vote
 
 @dataclass(frozen=True, slots=True)
 class Equivocation:
-    """Two envelopes of one kind and number whose payloads differ.
+    """Two envelopes of one kind, and one number or opening, whose payloads differ.
 
     Args:
         payload_type: of both: votes or documents.
@@ -61,7 +61,7 @@ def _open(evidence: Equivocation, root: TrustRoot, max_size: int) -> tuple[Count
 
 def _double_votes(first: Countersigned, second: Countersigned, root: TrustRoot) -> frozenset[bytes]:
     votes = decode_vote(first.payload), decode_vote(second.payload)
-    _check_same(*((vote.network_id, vote.number, vote.author) for vote in votes))
+    _check_same(*((vote.network_id, vote.opening, vote.author) for vote in votes))
     _check_same(votes[0].network_id, root.network_id)
     author = votes[0].author
     # Others have only countersigned, and may sign both.
@@ -77,4 +77,4 @@ def _double_signers(first: Countersigned, second: Countersigned, root: TrustRoot
 
 def _check_same(one: object, other: object) -> None:
     if one != other:
-        raise MalformedError("the two envelopes are not of one network, number and author")
+        raise MalformedError("the two envelopes are not of one network, number, opening and author")

@@ -11,6 +11,7 @@ from onionpath.directory.descriptor import Descriptor, descriptor_digest, parse_
 from onionpath.directory.document import NO_PREVIOUS, Document, UnverifiedDocument
 from onionpath.directory.trust import TrustRoot
 from onionpath.errors import MalformedError
+from onionpath.injected import UnixTime
 from relay.authority.roll import Known
 
 
@@ -37,6 +38,11 @@ class Holdings:
     def newest_number(self) -> int:
         """Its number, 0 for none."""
         return 0 if self._newest is None else self._newest.number
+
+    @property
+    def valid_until(self) -> UnixTime:
+        """Until when the newest one is valid; 0 without one."""
+        return UnixTime(0) if self._newest is None else self._newest.valid_until
 
     @property
     def newest_digest(self) -> bytes:
@@ -81,11 +87,15 @@ class Holdings:
         Raises:
             MalformedError, DirectoryError: it isn't the one, or isn't complete.
         """
-        held = self._newest if digest == self._newest_digest else self._documents.get(digest)
+        held = self.named(digest)
         document = held or UnverifiedDocument(contents[digest]).authenticate(self._root)
         if held is None and document.digest != digest:
             raise MalformedError("this is not the document that was asked for")
         return document
+
+    def named(self, digest: bytes) -> Document | None:
+        """A complete document that is held."""
+        return self._newest if digest == self._newest_digest else self._documents.get(digest)
 
     def keep_last(self, number: int, digest: bytes, contents: Mapping[bytes, bytes]) -> None:
         """Keep the document that a vote names as the last, to show it to others.
@@ -104,5 +114,5 @@ class Holdings:
         """What to show to whoever asks for this digest."""
         if digest in self._known:
             return self._known[digest].envelope
-        document = self._newest if digest == self._newest_digest else self._documents.get(digest)
+        document = self.named(digest)
         return None if document is None else document.envelope

@@ -1,4 +1,7 @@
-"""When an authority votes, countersigns and signs: the rounds of one number. Spec: docs/specs/authorities.md §1."""
+"""When an authority votes, countersigns and signs: openings, and the rounds of each.
+
+Spec: docs/specs/authorities.md §1.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,26 @@ from dataclasses import dataclass
 from onionpath.directory.trust import TrustRoot
 from onionpath.injected import UnixTime
 
-# Fixed by the specification (§1.3, §6.1).
+# Fixed by the specification (§1.3, §1.4, §6.1).
 SPAN = 3 / 8  # of a period: all rounds before the first signature
+RECOVERY_SPAN = 3 / 4  # of the time between two openings of recovery
+RECOVERIES_PER_PERIOD = 60
+LONGEST_RECOVERY_S = 60
 VISITS_PER_ROUND = 8
+LEAST_BETWEEN_VISITS_S = 0.05
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Opening:
+    """When votes for a document begin; the order is that of time.
+
+    Args:
+        number: of the document.
+        recovery_at: 0 for half a period before the document's own, or the Unix time of an opening of recovery.
+    """
+
+    number: int
+    recovery_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,39 +50,54 @@ class Rounds:
         return cls(root.parameters.period_s, len(root.authorities) - root.threshold + 1)
 
     @property
-    def round_s(self) -> float:
-        """The length of one round."""
-        return SPAN * self.period_s / (self.needed + 1)
+    def recovery_s(self) -> int:
+        """The time between two openings while no document is valid."""
+        return min(LONGEST_RECOVERY_S, max(1, self.period_s // RECOVERIES_PER_PERIOD))
 
-    @property
-    def visit_every_s(self) -> float:
+    def opening(self, now: UnixTime, *, valid_until: UnixTime) -> Opening:
+        """What is being agreed on.
+
+        Args:
+            valid_until: of the newest document that is known; 0 if there is none.
+        """
+        if now < valid_until:
+            return Opening(int(now / self.period_s + 0.5))
+        recovery_at = int(now // self.recovery_s) * self.recovery_s
+        return Opening(recovery_at // self.period_s, recovery_at)
+
+    def begins_at(self, opening: Opening) -> UnixTime:
+        """The beginning of its first round."""
+        return UnixTime(opening.recovery_at or (opening.number - 0.5) * self.period_s)
+
+    def round_s(self, opening: Opening) -> float:
+        """The length of one of its rounds."""
+        span_s = RECOVERY_SPAN * self.recovery_s if opening.recovery_at else SPAN * self.period_s
+        return span_s / (self.needed + 1)
+
+    def visit_every_s(self, opening: Opening) -> float:
         """How long to wait between visits while there is something to agree on."""
-        return self.round_s / VISITS_PER_ROUND
+        return max(LEAST_BETWEEN_VISITS_S, self.round_s(opening) / VISITS_PER_ROUND)
 
-    def number(self, now: UnixTime) -> int:
-        """The document that is being agreed on."""
-        return int(now / self.period_s + 0.5)
+    def round(self, opening: Opening, now: UnixTime) -> int:
+        """Its round at this moment, from 1 on."""
+        return 1 + int((now - self.begins_at(opening)) / self.round_s(opening))
 
-    def opening(self, number: int) -> UnixTime:
-        """When votes for this document begin: half a period before it does."""
-        return UnixTime((number - 0.5) * self.period_s)
+    def round_ends_at(self, opening: Opening, now: UnixTime) -> UnixTime:
+        """The end of the round of this moment."""
+        return UnixTime(self.begins_at(opening) + self.round(opening, now) * self.round_s(opening))
 
-    def round(self, now: UnixTime) -> int:
-        """The round of the number at hand, from 1 on."""
-        return 1 + int((now - self.opening(self.number(now))) / self.round_s)
-
-    def may_vote(self, now: UnixTime) -> bool:
+    def may_vote(self, opening: Opening, now: UnixTime) -> bool:
         """Only so early that the vote reaches others within the first round."""
-        return now < self.opening(self.number(now)) + self.round_s / 2
+        return now < self.begins_at(opening) + self.round_s(opening) / 2
 
-    def may_countersign(self, now: UnixTime) -> bool:
+    def may_countersign(self, opening: Opening, now: UnixTime) -> bool:
         """Only so early that all others still can accept what we sign."""
-        return self.round(now) < self.needed
+        return self.round(opening, now) < self.needed
 
-    def may_sign(self, now: UnixTime) -> bool:
+    def may_sign(self, opening: Opening, now: UnixTime) -> bool:
         """Once all votes are counted and all that they name was fetched."""
-        return self.round(now) >= self.needed + 2
+        return self.round(opening, now) >= self.needed + 2
 
-    def to_be_accepted(self, now: UnixTime) -> int:
+    def to_be_accepted(self, opening: Opening, now: UnixTime) -> int:
         """How many signatures a vote needs if it comes now."""
-        return min(self.round(now), self.needed)
+        return min(self.round(opening, now), self.needed)

@@ -6,18 +6,21 @@ Spec: docs/specs/authorities.md §4.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from onionpath.crypto.identity import RelayId
+from onionpath.crypto.tags import digest
 from onionpath.directory.descriptor import Descriptor
-from onionpath.directory.document import Document, Listing
+from onionpath.directory.document import VALID_PERIODS, Document, Listing
+from onionpath.directory.swarms import assign, assigned
 from onionpath.directory.trust import TrustRoot
 from onionpath.injected import UnixTime
+from onionpath.service.calls import ServiceId
 from relay.authority.capacities import agreed_capacity, weigh_capacities
 from relay.authority.votes import Ballot, Vote
 
-VALID_PERIODS = 3
+SWARMS_LABEL = b"onionpath/1 swarms"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +57,24 @@ def candidates(ballots: Sequence[Ballot], *, needed: int) -> dict[RelayId, Count
 
 
 def tabulate(
-    counted: Sequence[Counted], descriptors: Mapping[bytes, Descriptor], root: TrustRoot
+    counted: Sequence[Counted],
+    descriptors: Mapping[bytes, Descriptor],
+    root: TrustRoot,
+    *,
+    documents: Callable[[bytes], Document | None],
 ) -> Document | None:
     """The draft, or None where the votes are too few or list nobody.
 
     Args:
         counted: votes of one number, at most one of each author, in any order.
         descriptors: by digest; must hold all ``candidates``.
+        documents: finds the document of a digest; must know those that the votes name as the last.
     """
     if len(counted) < root.threshold:
         return None
     needed = len(root.authorities) - root.threshold + 1
     listed = _without_rivals(_elected([one.ballot for one in counted], descriptors, root.network_id, needed))
-    return _draft(listed, [one.vote for one in counted], root) if listed else None
+    return _draft(listed, [one.vote for one in counted], root, documents) if listed else None
 
 
 def _at_least(digests: Counter[bytes], needed: int) -> Counter[bytes]:
@@ -110,7 +118,12 @@ def _claims(descriptor: Descriptor) -> set[Hashable]:
     return {*descriptor.addresses, descriptor.link_key_hash, *keys}
 
 
-def _draft(listed: Sequence[Listed], votes: Sequence[Vote], root: TrustRoot) -> Document:
+def _draft(
+    listed: Sequence[Listed],
+    votes: Sequence[Vote],
+    root: TrustRoot,
+    documents: Callable[[bytes], Document | None],
+) -> Document:
     relays = {one.descriptor.relay_id: one for one in listed}
     weights = weigh_capacities(
         {name: one.capacity for name, one in relays.items()}, [one.descriptor for one in listed]
@@ -118,6 +131,7 @@ def _draft(listed: Sequence[Listed], votes: Sequence[Vote], root: TrustRoot) -> 
     period_s, number = root.parameters.period_s, votes[0].number
     start = number * period_s
     last = min(votes, key=lambda vote: (-vote.last_number, vote.last_digest))
+    swarms = _swarms(listed, votes, documents(last.last_digest))
     return Document(
         network_id=root.network_id,
         root_version=root.version,
@@ -127,5 +141,15 @@ def _draft(listed: Sequence[Listed], votes: Sequence[Vote], root: TrustRoot) -> 
         fresh_until=UnixTime(start + period_s),
         valid_until=UnixTime(start + VALID_PERIODS * period_s),
         parameters=root.parameters,
-        relays=tuple(Listing(name, relays[name].digest, weights[name]) for name in sorted(relays)),
+        relays=tuple(
+            Listing(name, relays[name].digest, weights[name], swarms.get(name)) for name in sorted(relays)
+        ),
     )
+
+
+def _swarms(listed: Sequence[Listed], votes: Sequence[Vote], last: Document | None) -> dict[RelayId, int]:
+    storing = [one.descriptor.relay_id for one in listed if ServiceId.STORAGE in one.descriptor.services]
+    salts = sorted(vote.salt for vote in votes)
+    vote = votes[0]
+    seed = digest(b"".join([SWARMS_LABEL, vote.network_id, vote.number.to_bytes(8, "big"), *salts]))
+    return assign({} if last is None else assigned(last), storing, seed=seed)

@@ -19,6 +19,7 @@ from onionpath.directory.descriptor import NETWORK_ID_SIZE
 from onionpath.directory.document import DIGEST_SIZE, MAX_NUMBER, MAX_RELAYS
 from onionpath.errors import MalformedError
 from relay.authority.countersigned import NO_SIGNATURES, Countersigned
+from relay.authority.rounds import Opening
 
 VOTE_TYPE = "application/vnd.onionpath.vote.v1+json"
 
@@ -26,6 +27,7 @@ VOTE_TYPE = "application/vnd.onionpath.vote.v1+json"
 MAX_VOTE_SIZE = 16 * 1024  # bytes of the envelope: 32 signatures take 6 KiB
 MAX_BALLOT_SIZE = 6 * 1024 * 1024  # bytes: 20,000 relays take 3.2 MB
 MAX_CAPACITY = 2**40  # bytes per second
+SALT_SIZE = 32  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +37,11 @@ class Vote:
     Args:
         root_version: of the trust root that names the author.
         number: of the document that is being voted on.
+        recovery_at: of the opening, 0 unless it is one of recovery.
         author: its Ed25519 public key.
         last_number, last_digest: the newest document that it holds; 0 and zeros for none.
         ballot: digest of the ballot.
+        salt: 32 random bytes, so that nobody knows beforehand in which swarm a relay will store.
 
     Raises:
         MalformedError: a value is outside of the specification.
@@ -46,25 +50,32 @@ class Vote:
     network_id: bytes
     root_version: int
     number: int
+    recovery_at: int
     author: bytes
     last_number: int
     last_digest: bytes
     ballot: bytes
+    salt: bytes
 
     def __post_init__(self) -> None:
         parse_public_key(self.author)
-        sizes = len(self.network_id), len(self.last_digest), len(self.ballot)
-        if sizes != (NETWORK_ID_SIZE, DIGEST_SIZE, DIGEST_SIZE):
+        sizes = len(self.network_id), len(self.last_digest), len(self.ballot), len(self.salt)
+        if sizes != (NETWORK_ID_SIZE, DIGEST_SIZE, DIGEST_SIZE, SALT_SIZE):
             raise MalformedError("a vote holds an id or digest of a wrong length")
         if not 0 <= self.last_number < self.number <= MAX_NUMBER:
             raise MalformedError("a vote's numbers are out of range or not in order")
         if (self.last_number == 0) != (self.last_digest == bytes(DIGEST_SIZE)):
             raise MalformedError("a vote names a last document by halves")
 
+    @property
+    def opening(self) -> Opening:
+        """For which it was made."""
+        return Opening(self.number, self.recovery_at)
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One relay of a ballot: the digest of its descriptor, and bytes per second, 0 if nobody measured it."""
+    """One relay of a ballot: the digest of its descriptor, and its measured capacity in bytes per second, or 0."""
 
     descriptor: bytes
     capacity: int = 0
@@ -113,10 +124,12 @@ def encode_vote(vote: Vote) -> bytes:
             vote.network_id,
             vote.root_version,
             vote.number,
+            vote.recovery_at,
             vote.author,
             vote.last_number,
             vote.last_digest,
             vote.ballot,
+            vote.salt,
         )
     )
 
@@ -148,20 +161,24 @@ class _VoteForm(Form, frozen=True):
     network_id: bytes
     root_version: Count
     number: Count
+    recovery_at: Count
     author: bytes
     last_number: Count
     last_digest: bytes
     ballot: bytes
+    salt: bytes
 
     def parse(self) -> Vote:
         return Vote(
             self.network_id,
             self.root_version,
             self.number,
+            self.recovery_at,
             self.author,
             self.last_number,
             self.last_digest,
             self.ballot,
+            self.salt,
         )
 
 

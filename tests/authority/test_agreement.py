@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
+from random import randbytes
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from onionpath.injected import UnixTime
 from relay.authority.agreement import Agreement
 from relay.authority.bulletin import decode_bulletin
 from relay.authority.diary import Diary, decode_diary
-from relay.authority.rounds import Rounds
+from relay.authority.rounds import Opening, Rounds
 from relay.authority.visit import (
     MIN_PART,
     Kind,
@@ -23,21 +24,24 @@ from relay.authority.visit import (
     decode_reply,
 )
 from relay.authority.votes import Vote, decode_ballot, decode_vote, encode_vote
-from tests.authority.worlds import FIRST, ballot_of, known
-from tests.directory.networks import NETWORK_ID, PERIOD_S, authority_keys, bytes_of, identity, root
+from tests.authority.worlds import FIRST, ballot_of, genesis, known
+from tests.directory.networks import NETWORK_ID, NOW, PERIOD_S, authority_keys, bytes_of, identity, root
 
 KEYS = authority_keys(3)
 ROUNDS = Rounds.of(root(3, 2))
-OPENING = ROUNDS.opening(FIRST)
+OPENING = Opening(FIRST)
+RECOVERY_AT = int(NOW // 60 * 60)
 ROOM = 4096
 
 
 def after(rounds: float) -> UnixTime:
-    return UnixTime(OPENING + rounds * ROUNDS.round_s)
+    return UnixTime(ROUNDS.begins_at(OPENING) + rounds * ROUNDS.round_s(OPENING))
 
 
 def agreement(index: int = 0, *, state: bytes | None = None) -> Agreement:
-    return Agreement(identity=KEYS[index], root=root(3, 2), state=state)
+    return Agreement(
+        identity=KEYS[index], root=root(3, 2), newest=genesis(3, 2), state=state, entropy=randbytes
+    )
 
 
 def voted(index: int = 0, *, relays: int = 2) -> Agreement:
@@ -56,9 +60,11 @@ def visit(ours: Agreement, theirs: Agreement, now: UnixTime) -> None:
 
 def test_the_rounds_end_an_eighth_of_a_period_before_the_document_begins() -> None:
     assert PERIOD_S / 8 == pytest.approx(FIRST * PERIOD_S - after(3))
-    assert [1, 2, 3, 4] == [ROUNDS.round(after(each + 0.5)) for each in range(4)]
-    assert [False, False, False, True] == [ROUNDS.may_sign(after(each + 0.5)) for each in range(4)]
-    assert FIRST == ROUNDS.number(after(0)) == ROUNDS.number(after(7.9))
+    assert [1, 2, 3, 4] == [ROUNDS.round(OPENING, after(each + 0.5)) for each in range(4)]
+    assert [False, False, False, True] == [ROUNDS.may_sign(OPENING, after(each + 0.5)) for each in range(4)]
+    valid_until = UnixTime(after(8))
+    assert OPENING == ROUNDS.opening(after(0), valid_until=valid_until)
+    assert OPENING == ROUNDS.opening(after(7.9), valid_until=valid_until)
 
 
 def test_a_vote_is_shown_only_once_it_was_stored() -> None:
@@ -94,16 +100,112 @@ def test_a_restart_shows_the_same_vote_again() -> None:
     assert decode_bulletin(ours.bulletin()).votes == decode_bulletin(again.bulletin()).votes
 
 
+def in_recovery(rounds: float) -> UnixTime:
+    return UnixTime(RECOVERY_AT + rounds * ROUNDS.round_s(Opening(FIRST, RECOVERY_AT)))
+
+
+def alone(*, state: bytes | None = None) -> Agreement:
+    """The only authority of a new network."""
+    return Agreement(identity=KEYS[0], root=root(), state=state, entropy=randbytes)
+
+
+def test_without_a_valid_document_there_is_an_opening_each_minute() -> None:
+    ends_at = UnixTime(3 * PERIOD_S)
+    assert Opening(3) == ROUNDS.opening(UnixTime(ends_at - 1), valid_until=ends_at)
+    assert Opening(3, 3 * PERIOD_S) == ROUNDS.opening(ends_at, valid_until=ends_at)
+    assert Opening(3, 3 * PERIOD_S + 60) == ROUNDS.opening(UnixTime(ends_at + 119), valid_until=ends_at)
+
+
+@pytest.mark.parametrize(("period_s", "recovery_s"), [(1, 1), (6, 1), (120, 2), (3_600, 60), (86_400, 60)])
+def test_openings_of_recovery_follow_from_the_period(period_s: int, recovery_s: int) -> None:
+    assert recovery_s == Rounds(period_s, 2).recovery_s
+
+
+def test_who_did_not_sign_votes_in_the_next_opening_of_the_number_again() -> None:
+    ours = Agreement(identity=KEYS[0], root=root(3, 2), entropy=randbytes)
+    for opening in range(2):
+        now = UnixTime(in_recovery(0) + 60 * opening)
+        ours.vote(ballot_of(known(0)), [known(0)], now)
+        ours.stored(now)
+        assert not ours.may_vote(now)
+
+    assert 1 == len(decode_bulletin(ours.bulletin()).votes)
+    assert RECOVERY_AT + 60 == decode_bulletin(ours.bulletin()).recovery_at
+
+
+def test_nobody_votes_twice_in_one_opening_of_recovery_also_after_a_restart() -> None:
+    ours = Agreement(identity=KEYS[0], root=root(3, 2), entropy=randbytes)
+    state = ours.vote(ballot_of(known(0)), [known(0)], in_recovery(0)).state
+    again = Agreement(identity=KEYS[0], root=root(3, 2), state=state, entropy=randbytes)
+
+    assert not again.may_vote(in_recovery(0.1))
+    assert again.may_vote(UnixTime(in_recovery(0.1) + 60))
+
+
+def alone_and_signed() -> tuple[Agreement, UnixTime]:
+    ours = alone()
+    rounds = ours.rounds
+    opening = ours.opening(NOW)
+    begins_at, round_s = rounds.begins_at(opening), rounds.round_s(opening)
+    ours.vote(ballot_of(known(0)), [known(0)], begins_at)
+    ours.stored(begins_at)
+    ours.tick(UnixTime(begins_at + 1.9 * round_s))
+    return ours, UnixTime(begins_at + 2.1 * round_s)
+
+
+def test_one_authority_alone_makes_a_document_within_one_opening() -> None:
+    ours, signs_at = alone_and_signed()
+    assert ours.tick(signs_at).state is not None
+    document = ours.stored(signs_at).document
+
+    assert document is not None
+    assert FIRST == document.number == ours.opening(signs_at).number
+    assert ours.is_complete(signs_at)
+
+
+def test_who_has_signed_a_number_neither_votes_nor_signs_in_its_later_openings() -> None:
+    """And keeps to its draft, so that others can still join their signatures to it."""
+    ours, theirs, _ = signed_in_recovery()
+    for each in (ours, theirs):
+        each.stored(in_recovery(3.1))
+    drafts = {decode_bulletin(each.bulletin()).draft for each in (ours, theirs)}
+    later = UnixTime(in_recovery(0.1) + 60)
+    for rounds in (0.1, 2.9, 3.1, 3.5):
+        now = UnixTime(in_recovery(rounds) + 60)
+        assert not ours.may_vote(now)
+        assert ours.tick(now).state is None
+        theirs.tick(now)
+    assert RECOVERY_AT + 60 == decode_bulletin(ours.bulletin()).recovery_at
+    assert drafts == {decode_bulletin(ours.bulletin()).draft}
+
+    visit(ours, theirs, UnixTime(later + 50))
+    assert ours.newest is not None
+    assert FIRST == ours.newest.number
+
+
+def signed_in_recovery() -> tuple[Agreement, Agreement, bytes]:
+    both = [Agreement(identity=key, root=root(3, 2), entropy=randbytes) for key in KEYS[:2]]
+    for each in both:
+        each.vote(ballot_of(known(0)), [known(0)], in_recovery(0))
+        each.stored(in_recovery(0))
+    return signed(both[0], both[1], in_recovery)
+
+
 def signed_by_two() -> tuple[Agreement, Agreement, bytes]:
     """Two that voted and visited each other and have signed; the state of the first."""
-    ours, theirs = voted(0), voted(1)
-    for now in (after(0.2), after(0.4)):
-        visit(ours, theirs, now)
-        visit(theirs, ours, now)
+    return signed(voted(0), voted(1), after)
+
+
+def signed(
+    ours: Agreement, theirs: Agreement, at: Callable[[float], UnixTime]
+) -> tuple[Agreement, Agreement, bytes]:
+    for rounds in (0.2, 0.4):
+        visit(ours, theirs, at(rounds))
+        visit(theirs, ours, at(rounds))
     for each in (ours, theirs):
-        each.tick(after(2.9))
-    state = ours.tick(after(3.1)).state
-    theirs.tick(after(3.1))
+        each.tick(at(2.9))
+    state = ours.tick(at(3.1)).state
+    theirs.tick(at(3.1))
     assert state is not None
     return ours, theirs, state
 
@@ -170,14 +272,16 @@ def test_a_damaged_diary_is_refused() -> None:
 
 
 def test_a_diary_reads_as_it_was_written() -> None:
-    diary = Diary(voted=3, signed=2, vote=b"vote", ballot=b"ballot", draft=b"", newest=b"newest")
+    diary = Diary(
+        voted=3, recovery_at=9, signed=2, vote=b"vote", ballot=b"ballot", draft=b"", newest=b"newest"
+    )
 
     assert diary == decode_diary(diary.encode())
 
 
 def test_strangers_are_no_authorities() -> None:
     with pytest.raises(UsageError):
-        Agreement(identity=identity("stranger"), root=root(3, 2))
+        Agreement(identity=identity("stranger"), root=root(3, 2), entropy=randbytes)
 
 
 def test_a_visitor_that_saw_the_same_bulletin_before_is_told_so() -> None:
@@ -205,10 +309,12 @@ def vote_payload() -> bytes:
             network_id=NETWORK_ID,
             root_version=1,
             number=9,
+            recovery_at=0,
             author=KEYS[0].public,
             last_number=8,
             last_digest=bytes_of("last"),
             ballot=bytes_of("ballot"),
+            salt=bytes_of("salt"),
         )
     )
 

@@ -15,15 +15,19 @@ ROOT = root(3, 2)
 FIRST, SECOND, THIRD = authority_keys(3)
 
 
-def vote(author: IdentityKey = FIRST, *, ballot: int = 0, number: int = 7) -> Countersigned:
+def vote(
+    author: IdentityKey = FIRST, *, ballot: int = 0, number: int = 7, recovery_at: int = 0
+) -> Countersigned:
     value = Vote(
         network_id=NETWORK_ID,
         root_version=1,
         number=number,
+        recovery_at=recovery_at,
         author=author.public,
         last_number=0,
         last_digest=bytes(32),
         ballot=bytes_of("ballot", ballot),
+        salt=bytes(32),
     )
     return sign_vote(value, author)
 
@@ -40,6 +44,13 @@ def document(weight: int, *keys: IdentityKey, number: int | None = None) -> byte
 
 def test_two_votes_of_one_author_prove_its_guilt() -> None:
     assert {FIRST.public} == verify_evidence(votes(vote(ballot=1), vote(ballot=2)), ROOT)
+
+
+def test_votes_of_two_openings_of_one_number_prove_nothing() -> None:
+    pair = votes(vote(ballot=1, recovery_at=60), vote(ballot=2, recovery_at=120))
+
+    with pytest.raises(MalformedError):
+        verify_evidence(pair, ROOT)
 
 
 def test_who_countersigned_both_is_not_guilty() -> None:

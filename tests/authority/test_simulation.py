@@ -106,6 +106,51 @@ def test_authorities_agree_in_hundreds_of_worlds(run: Callable[[int], World]) ->
         run(seed)
 
 
+def run_recovery(seed: int, openings: int = 3) -> World:
+    """All are killed for four periods, and enough of them come back: a document within a few openings."""
+    count, threshold = size(seed)
+    world = World(seed, count=count, threshold=threshold)
+    world.run_to_period(FIRST)
+    for one in world.authorities:
+        one.crash()
+    world.run_until((FIRST + 4.3) * PERIOD_S)
+    world.recover()
+    for one in world.random.sample(world.authorities, count - seed % (count - threshold + 1)):
+        one.boot()
+    world.run_until(world.now + openings * world.rounds.recovery_s)
+    world.check_safety()
+    assert_one_document_each(world, range(FIRST + 4, FIRST + 5))
+    return world
+
+
+def run_new_network(seed: int) -> World:
+    """There never was a document."""
+    count, threshold = size(seed)
+    world = World(seed, count=count, threshold=threshold, liars=seed % (count - threshold + 1), is_new=True)
+    world.run_until(world.now + 3 * world.rounds.recovery_s)
+    world.check_safety()
+    assert_one_document_each(world, range(FIRST, FIRST + 1))
+    return world
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("run", [run_recovery, run_new_network])
+def test_authorities_recover_in_hundreds_of_worlds(run: Callable[[int], World]) -> None:
+    for seed in range(100):
+        run(seed)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_after_an_outage_of_four_periods_a_document_comes_within_three_openings(seed: int) -> None:
+    run_recovery(seed)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_new_network_has_a_document_within_three_openings(seed: int) -> None:
+    run_new_network(seed)
+
+
 def test_a_number_that_was_missed_leaves_the_chain_whole() -> None:
     world = World(1, count=3, threshold=2)
     world.run_to_period(FIRST)

@@ -25,10 +25,12 @@ def counted(author: int, ballot: Ballot, *, last: int = 0) -> Counted:
         network_id=NETWORK_ID,
         root_version=1,
         number=480_000,
+        recovery_at=0,
         author=identity("authority", author).public,
         last_number=last,
         last_digest=last_digest,
         ballot=ballot_digest(ballot.encode()),
+        salt=bytes_of("salt", author),
     )
     return Counted(vote, ballot)
 
@@ -41,9 +43,13 @@ def descriptors() -> dict[bytes, object]:
 def draft(*ballots: Ballot, lasts: tuple[int, ...] = ()) -> Document:
     numbers = lasts or (0,) * len(ballots)
     votes = [counted(author, ballot, last=numbers[author]) for author, ballot in enumerate(ballots)]
-    document = tabulate(votes, descriptors(), ROOT)  # type: ignore[arg-type]
+    document = tabulate(votes, descriptors(), ROOT, documents=nothing)  # type: ignore[arg-type]
     assert document is not None
     return document
+
+
+def nothing(name: bytes) -> None:
+    """Where no document is known."""
 
 
 def listed(document: Document) -> set[RelayId]:
@@ -60,7 +66,7 @@ def test_a_relay_is_listed_when_more_than_half_of_the_ballots_hold_it() -> None:
 def test_half_of_the_ballots_is_not_enough() -> None:
     both, one = ballot_of(known(0), known(1)), ballot_of(known(0))
     votes = [counted(author, ballot) for author, ballot in enumerate((both, both, one, one))]
-    document = tabulate(votes, descriptors(), root(5, 4))  # type: ignore[arg-type]
+    document = tabulate(votes, descriptors(), root(5, 4), documents=nothing)  # type: ignore[arg-type]
 
     assert document is not None
     assert {identity(0).relay_id} == listed(document)
@@ -78,7 +84,7 @@ def test_a_descriptor_that_only_a_possible_minority_of_liars_names_is_none() -> 
     old, new = ballot_of(known(0, "0.1")), ballot_of(known(0, "0.2"))
     votes = [counted(author, ballot) for author, ballot in enumerate((old, old, new, new))]
 
-    assert tabulate(votes, descriptors(), ROOT) is None  # type: ignore[arg-type]
+    assert tabulate(votes, descriptors(), ROOT, documents=nothing) is None  # type: ignore[arg-type]
 
 
 def test_of_two_that_are_named_as_often_the_younger_one_is_listed() -> None:
@@ -86,7 +92,7 @@ def test_of_two_that_are_named_as_often_the_younger_one_is_listed() -> None:
     old = replace(known(0), descriptor=replace(known(0).descriptor, published_at=UnixTime(1)))
     held = {descriptor_digest(one.envelope): one.descriptor for one in (old, known(0, "0.2"))}
     votes = [counted(author, ballot_of(known(0, f"0.{1 + author % 2}"))) for author in range(4)]
-    document = tabulate(votes, held, trust)
+    document = tabulate(votes, held, trust, documents=nothing)
 
     assert document is not None
     assert descriptor_digest(known(0, "0.2").envelope) == document.relays[0].descriptor
@@ -95,7 +101,7 @@ def test_of_two_that_are_named_as_often_the_younger_one_is_listed() -> None:
 def test_fewer_votes_than_the_threshold_make_no_draft() -> None:
     votes = [counted(author, ballot_of(known(0))) for author in range(2)]
 
-    assert tabulate(votes, descriptors(), ROOT) is None  # type: ignore[arg-type]
+    assert tabulate(votes, descriptors(), ROOT, documents=nothing) is None  # type: ignore[arg-type]
 
 
 def test_two_relays_with_one_key_are_not_both_listed() -> None:
@@ -103,7 +109,7 @@ def test_two_relays_with_one_key_are_not_both_listed() -> None:
     rival = descriptor(1, link_key_hash=descriptor(0).link_key_hash)
     held = {bytes([name]) * 32: value for name, value in enumerate((descriptor(0), rival))}
     ballot = Ballot({value.relay_id: Choice(digest) for digest, value in held.items()})
-    document = tabulate([counted(author, ballot) for author in range(5)], held, ROOT)
+    document = tabulate([counted(author, ballot) for author in range(5)], held, ROOT, documents=nothing)
 
     assert document is not None
     assert {min(descriptor(0).relay_id, rival.relay_id)} == listed(document)
@@ -124,7 +130,7 @@ def test_the_order_of_votes_does_not_matter(seed: int) -> None:
         for author, each in enumerate(seen)
     ]
     shuffled = choice.sample(votes, len(votes))
-    one, other = (tabulate(each, descriptors(), ROOT) for each in (votes, shuffled))  # type: ignore[arg-type]
+    one, other = (tabulate(each, descriptors(), ROOT, documents=nothing) for each in (votes, shuffled))  # type: ignore[arg-type]
 
     assert (one and encode_document(one)) == (other and encode_document(other))
 

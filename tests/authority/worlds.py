@@ -15,7 +15,7 @@ from random import Random
 
 from onionpath.crypto.identity import IdentityKey
 from onionpath.directory.descriptor import descriptor_digest, sign_descriptor
-from onionpath.directory.document import Document
+from onionpath.directory.document import Document, UnverifiedDocument
 from onionpath.directory.trust import TrustRoot
 from onionpath.errors import DirectoryError, MalformedError
 from onionpath.injected import UnixTime
@@ -24,6 +24,7 @@ from relay.authority.bulletin import Bulletin, decode_bulletin
 from relay.authority.countersigned import open_countersigned
 from relay.authority.equivocation import Equivocation
 from relay.authority.roll import Known
+from relay.authority.rounds import Opening, Rounds
 from relay.authority.visit import Kind, Outcome, Reply, Taken, Visit, answer, decode_question
 from relay.authority.votes import (
     MAX_VOTE_SIZE,
@@ -35,16 +36,24 @@ from relay.authority.votes import (
     decode_vote,
     sign_vote,
 )
-from tests.directory.networks import NOW, PERIOD_S, authority_keys, descriptor, identity, root
+from tests.directory.networks import NOW, PERIOD_S, authority_keys, descriptor, identity, network, root
 
 ROOM = 16 * 1024
 FIRST = int(NOW / PERIOD_S + 0.5)  # the number that is voted on first
+RECOVERY = Opening(FIRST, int(NOW))
 
 
 @lru_cache(maxsize=64)
 def known(name: int, version: str = "0.1") -> Known:
     value = descriptor(name, version=version, published_at=UnixTime(NOW + len(version)))
     return Known(sign_descriptor(value, identity(name)), value)
+
+
+@lru_cache(maxsize=16)
+def genesis(count: int, threshold: int) -> Document:
+    """The document before the first that is voted on."""
+    keys, trust = authority_keys(count)[:threshold], root(count, threshold)
+    return UnverifiedDocument(network(keys=keys, number=FIRST - 1).envelope).authenticate(trust)
 
 
 def ballot_of(*descriptors: Known, capacity: int = 0) -> Ballot:
@@ -67,8 +76,18 @@ class Authority:
         self.boot()
 
     def boot(self) -> None:
-        self.agreement = Agreement(identity=self.key, root=self.world.root, state=self.disk)
+        self.agreement = self.awake(self.disk)
         self.taken: dict[int, Taken | None] = {}
+
+    def awake(self, disk: bytes | None) -> Agreement:
+        world = self.world
+        return Agreement(
+            identity=self.key,
+            root=world.root,
+            newest=world.genesis,
+            state=disk,
+            entropy=world.random.randbytes,
+        )
 
     def crash(self) -> None:
         self.agreement = None
@@ -147,7 +166,7 @@ class Liar(Authority):
 
     def boot(self) -> None:
         super().boot()
-        self.face = Agreement(identity=self.key, root=self.world.root)
+        self.face = self.awake(None)
         self.withheld: dict[bytes, bytes] = {}
         by_chance = Random(f"{self.world.seed} {self.index}").random() < 0.5
         self.is_late = by_chance if self.world.are_late is None else self.world.are_late
@@ -211,23 +230,25 @@ class Liar(Authority):
         # Often right before the honest sign: what one of them takes then, the others don't see in time.
         last_moment = count - threshold + 3 - choice.uniform(0, 0.4)
         complete = choice.choice((choice.uniform(shown, last_moment), last_moment))
-        opening = (bulletin.number - 0.5) * PERIOD_S
-        now = 1 + (self.world.now - opening) / self.world.round_s
+        begins_at = self.world.rounds.begins_at(bulletin.opening)
+        now = 1 + (self.world.now - begins_at) / self.world.round_s
         if not self.is_late or not bulletin.number or visitor != victim or now < shown:
             return []
-        return [self.forge(bulletin.number, self.world.liars if now >= complete else ())]
+        return [self.forge(bulletin.opening, self.world.liars if now >= complete else ())]
 
-    def forge(self, number: int, countersigners: tuple[int, ...]) -> bytes:
+    def forge(self, opening: Opening, countersigners: tuple[int, ...]) -> bytes:
         encoded = ballot_of(known(3)).encode()
         self.withheld[ballot_digest(encoded)] = encoded
         vote = Vote(
             network_id=self.world.root.network_id,
             root_version=self.world.root.version,
-            number=number,
+            number=opening.number,
+            recovery_at=opening.recovery_at,
             author=self.key.public,
             last_number=0,
             last_digest=bytes(32),
             ballot=ballot_digest(encoded),
+            salt=bytes(32),
         )
         signed = sign_vote(vote, self.key)
         for other in countersigners:
@@ -241,6 +262,7 @@ class World:
     Args:
         liars: how many of them lie; they are the last ones.
         are_late: whether the liars bring one vote late instead of two in time; None for some of each.
+        is_new: whether there is no document yet; otherwise the one before the first is there.
         crashing: these crash now and then when they store, and come back from disk.
     """
 
@@ -252,6 +274,7 @@ class World:
         threshold: int,
         liars: int = 0,
         are_late: bool | None = None,
+        is_new: bool = False,
         crashing: tuple[int, ...] = (),
     ) -> None:
         self.seed, self.random = seed, Random(seed)
@@ -260,23 +283,26 @@ class World:
         self.keys: list[IdentityKey] = authority_keys(count)
         self.liars = tuple(range(count - liars, count))
         self.crashing, self.crashes = crashing, bool(crashing)
-        self.round_s = 3 / 8 * PERIOD_S / (count - threshold + 2)
-        self.start = (FIRST - 0.5) * PERIOD_S - 0.2 * self.round_s
+        self.rounds = Rounds.of(self.root)
+        self.genesis = None if is_new else genesis(count, threshold)
+        self.round_s = self.rounds.round_s(RECOVERY if is_new else Opening(FIRST))
+        begins_at = NOW if is_new else self.rounds.begins_at(Opening(FIRST))
+        self.start = begins_at - 0.2 * self.round_s
         self.now = self.start
         self.split: frozenset[int] = frozenset()
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
-        self.shown: defaultdict[tuple[int, int], set[bytes]] = defaultdict(set)
+        self.shown: defaultdict[tuple[int, Opening], set[bytes]] = defaultdict(set)
         self.drafts: defaultdict[tuple[int, int], set[bytes]] = defaultdict(set)
         self._recorded: set[bytes] = set()
         self.authorities: list[Authority] = [
             (Liar if index in self.liars else Authority)(self, index) for index in range(count)
         ]
         for one in self.authorities:
-            self.every(self.round_s / 12, one.tick)
+            self.every(1 / 12, one.tick)
             for other in range(count):
                 if other != one.index:
-                    self.every(self.round_s / 3, lambda one=one, other=other: one.visit(other))  # type: ignore[misc]
+                    self.every(1 / 3, lambda one=one, other=other: one.visit(other))  # type: ignore[misc]
 
     @property
     def honest(self) -> list[Authority]:
@@ -291,12 +317,20 @@ class World:
     def later(self, event: Callable[[], None]) -> None:
         self.at(self.random.uniform(0, 0.02) * self.round_s, event)
 
-    def every(self, interval_s: float, event: Callable[[], None]) -> None:
+    def every(self, part: float, event: Callable[[], None]) -> None:
+        """After each such part of a round."""
+
         def again() -> None:
             event()
-            self.at(interval_s * self.random.uniform(0.8, 1.2), again)
+            self.at(part * self.round_s * self.random.uniform(0.8, 1.2), again)
 
-        self.at(interval_s * self.random.random(), again)
+        self.at(part * self.round_s * self.random.random(), again)
+
+    def recover(self) -> None:
+        """Rounds are those of recovery from now on."""
+        self.round_s = self.rounds.round_s(RECOVERY)
+        for one in self.authorities:
+            one.skew_s = self.random.uniform(-0.05, 0.05) * self.round_s
 
     def run_until(self, time: float) -> None:
         while self._heap and self._heap[0][0] <= time:
@@ -323,7 +357,7 @@ class World:
                 envelope, payload_type=VOTE_TYPE, signers=self.root.signers, max_size=MAX_VOTE_SIZE
             )
             if decode_vote(opened.payload).author == one.key.public:
-                self.shown[one.index, bulletin.number].add(opened.payload)
+                self.shown[one.index, bulletin.opening].add(opened.payload)
 
     def documents(self, number: int) -> list[Document]:
         """That honest authorities hold, in their order; those without one are left out."""
