@@ -32,7 +32,7 @@ ARROWS = {
     "tests": PURE | {"link", "door", "client", "relay", "simulations", "tests"},
 }
 
-CRYPTOGRAPHY = {"nacl", "cryptography"}
+CRYPTOGRAPHY = {"nacl", "cryptography", "pyhpke"}
 LOOPS = {"asyncio", "trio"}
 # Sockets, clocks, disks, system randomness, threads, and whatever brings them along.
 WORLD = {
@@ -213,6 +213,7 @@ PLANTED = {
     "nacl outside crypto": ("onionpath/onion/session.py", "import nacl.bindings"),
     "cryptography in the relay": ("relay/keys.py", "from cryptography import x509"),
     "cryptography in the client": ("onionpath/client/client.py", "from cryptography import x509"),
+    "pyhpke outside crypto": ("onionpath/ohttp/keys.py", "import pyhpke"),
     "asyncio in the relay": ("relay/links.py", "import asyncio"),
     "anyio in the relay": ("relay/links.py", "from anyio import abc"),
     "httpx in the relay": ("relay/authority/probe.py", "import httpx"),

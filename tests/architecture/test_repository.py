@@ -114,7 +114,7 @@ def test_the_demo_runs_what_was_tested() -> None:
 
 
 def test_every_development_dependency_is_pinned() -> None:
-    extras = ("dev", "docs", "http2", "simulations")
+    extras = ("dev", "docs", "http2", "ohttp", "simulations")
     needed = {normal(each) for extra in extras for each in project()[extra]} - {"onionpath"}
     assert set() == needed - pinned("dev.lock")
 
