@@ -17,6 +17,11 @@ PROGRAM = "python -m simulations"
 
 # Name to module, function, and the line in ``--help``, which is printed without importing any of them.
 COMMANDS = {
+    "adversary": (
+        "simulations.adversary.commands",
+        "adversary",
+        "Compute what an adversary gains, beside theory.",
+    ),
     "bench": ("simulations.bench.commands", "bench", "Measure relays and paths; JSON on standard output."),
     "demo": (
         "simulations.local.commands",

@@ -90,7 +90,7 @@ def first_linked(network: Network, paths: int, dice: random.Random) -> int | Non
 def is_linked_with_guards(network: Network, offer: Offer, paths: int, dice: random.Random) -> bool:
     """Whether a new client that keeps its guards ever has both ends bad, in so many paths."""
     client = Client(dice)
-    client.take_guards(offer)
+    client.take(offer)
     for _ in range(paths):
         last = offer.exits.draw(dice).relay_id
         # An honest end links nobody, so the guard need not be looked for.

@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from onionpath.crypto.identity import RelayId
 from onionpath.injected import UnixTime
 from onionpath.path.exposure import exposure, guard_exposure
 from onionpath.path.guard_numbers import DAY_S, GUARD_NUMBERS, GuardNumbers
@@ -158,10 +159,10 @@ def _grow_old(client: Client, calendar: Calendar, lifetime_days: int, step: int)
         _live(client, calendar.offer(day))
 
 
-def _live(client: Client, offer: Offer) -> frozenset[bytes]:
+def _live(client: Client, offer: Offer) -> frozenset[RelayId]:
     """Take the day's directory and send over all guards in use."""
-    client.take_guards(offer)
-    return frozenset(client.enter_all(offer))
+    client.take(offer)
+    return client.enter_all(offer)
 
 
 def _first_exposed(client: Client, calendar: Calendar, days: Sequence[int], network: Network) -> float | None:
