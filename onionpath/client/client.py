@@ -146,8 +146,7 @@ class Client:
             # Before the first path, so that a program that is killed soon doesn't draw others at its next start.
             self._pool.use(self._keeper.directory, now=self._clock())
             await self._memory.save()
-            tasks.start_soon(self._keep_directory, self._running)
-            tasks.start_soon(self._keep_memory, self._running)
+            tasks.start_soon(self._keep, self._running)
         except BaseException:
             self._is_closing = True
             await self._end(tasks)
@@ -192,14 +191,12 @@ class Client:
                     await self._memory.try_to_save()
         self._board.show(Status(State.CLOSED))
 
-    async def _keep_directory(self, running: _Running) -> None:
+    async def _keep(self, running: _Running) -> None:
+        asks = [partial(self._ask_for_directory, isolation) for isolation in ISOLATIONS]
         with running.background:
-            asks = [partial(self._ask_for_directory, isolation) for isolation in ISOLATIONS]
-            await self._keeper.refresh_forever(running.connections, asks)
-
-    async def _keep_memory(self, running: _Running) -> None:
-        with running.background:
-            await self._memory.save_forever()
+            async with anyio.create_task_group() as keeping:
+                keeping.start_soon(self._memory.save_forever)
+                await self._keeper.refresh_forever(running.connections, asks)
 
     async def _ask_for_directory(self, isolation: str, body: bytes) -> bytes:
         answer = await self.call(ServiceId.DIRECTORY, body, isolation=isolation, large_reply=True)

@@ -322,7 +322,8 @@ def test_a_path_that_is_used_further_is_counted_when_it_is_retired() -> None:
 
 def test_when_every_guard_is_down_the_error_says_when_the_next_is_tried() -> None:
     paths = pool()
-    for _ in paths.memory.guards or range(12):
+    paths.use(TWELVE, now=NOW)
+    for _ in paths.memory.guards:
         use(paths, ready(paths, "a"), broken(-1))
 
     with pytest.raises(NoPathError, match="the next is tried in"):
