@@ -51,15 +51,13 @@ def distinct_draws(weights: Sequence[int], draws: int) -> float:
     return float((1.0 - (1.0 - shares) ** draws).sum())
 
 
-def exposure_with_losses(bad_share: float, *, guards: int, days: int, losses_per_day: float) -> float:
-    """The probability that a new client has used a bad guard, when honest relays are lost for good each day.
+def exposure_of_survivors(weights: Sequence[int], is_bad: Sequence[bool]) -> float:
+    """The probability that one of the first two drawn by weight, without replacement, is bad.
 
-    The next guard stands in the sample since the first day. Bad relays that stay are ever more among those that are
-    left of it, so that this is more than independent draws would give.
+    The order of a sample is drawn once, so that whoever uses the first two that are left of it after losses has drawn
+    two among all that are left: bad relays that stay are ever more among those.
     """
-    unexposed = (1.0 - bad_share) ** guards
-    for day in range(1, days + 1):
-        honest = (1.0 - bad_share) * (1.0 - losses_per_day) ** day
-        bad_among_left = bad_share / (bad_share + honest)
-        unexposed *= (1.0 - losses_per_day * bad_among_left) ** guards
-    return 1.0 - unexposed
+    honest = np.array(weights, dtype=np.float64) * ~np.array(is_bad)
+    total = float(sum(weights))
+    both_honest = (honest / total) * (honest.sum() - honest) / (total - honest)
+    return float(1.0 - both_honest.sum())

@@ -16,7 +16,7 @@ from onionpath.path.exposure import exposure, guard_exposure
 from onionpath.path.guard_numbers import DAY_S, GUARD_NUMBERS, GuardNumbers
 from onionpath.path.guards import Guards
 from simulations.adversary.clients import Client, Offer
-from simulations.adversary.closed_forms import exposure_with_losses
+from simulations.adversary.closed_forms import exposure_of_survivors
 from simulations.adversary.findings import Finding, at_most, equal
 from simulations.adversary.networks import START, Network, generate
 from simulations.adversary.plan import Plan, Progress
@@ -104,16 +104,23 @@ def churn(plan: Plan, progress: Progress) -> Iterator[Finding]:
     offers = list(offers_with_losses(network, MONTH_DAYS, dice))
     hits = sum(has_entered(network, offers, seed, index) for index in range(clients))
     what = f"ever a bad entry in {MONTH_DAYS} days, relays gone for good"
-    losses_days = MONTH_DAYS - 1
-    theory = exposure_with_losses(share, guards=2, days=losses_days, losses_per_day=CHURN_PER_DAY)
+    theory = theory_of_losses(network, offers)
     # The closed form of the literature; no guard is old enough to be let go, so that only losses bring new ones.
-    published = exposure(share, 2 * (1 + losses_days * CHURN_PER_DAY))
+    published = exposure(share, GUARD_NUMBERS.in_use * (1 + (MONTH_DAYS - 1) * CHURN_PER_DAY))
     yield equal("churn", what, theory=theory, hits=hits, trials=clients, published=published)
 
 
 def theory_of(habit: Habit, days: float, *, bad_share: float) -> float:
     """The closed form for a client of any age."""
     return guard_exposure(bad_share, guards=habit.guards, days=days, lifetime_days=habit.lifetime_days)
+
+
+def theory_of_losses(network: Network, offers: Sequence[Offer]) -> float:
+    """For a new client that uses the first two of its sample that are left on the last day."""
+    left = offers[-1].entries.listed.keys() & offers[0].entries.listed.keys()
+    relays = [relay for relay in network.relays if relay.relay_id in left]
+    is_bad = [relay.relay_id in network.bad for relay in relays]
+    return exposure_of_survivors([relay.weight for relay in relays], is_bad)
 
 
 def exposed_on(

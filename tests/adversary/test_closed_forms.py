@@ -6,7 +6,7 @@ from simulations.adversary.closed_forms import (
     both_ends,
     both_ends_uniform,
     distinct_draws,
-    exposure_with_losses,
+    exposure_of_survivors,
     rotations_until,
     selected_share,
 )
@@ -41,9 +41,15 @@ def test_many_draws_meet_everybody_and_one_draw_meets_one() -> None:
     assert 3.0 == pytest.approx(distinct_draws([1, 5, 9], 1_000))
 
 
-def test_losses_expose_more_than_independent_draws_would() -> None:
-    """Whoever doesn't leave is ever more among those that are left."""
-    independent = 1 - 0.9 ** (2 * (1 + 30 * 0.05))
+def test_two_draws_of_many_small_relays_are_independent_and_two_of_three_are_not() -> None:
+    """One bad relay of three equal ones is among the first two with 2/3."""
+    assert 1 - 0.9**2 == pytest.approx(
+        exposure_of_survivors([1] * 1_000, [index % 10 == 0 for index in range(1_000)]), abs=1e-3
+    )
+    assert 2 / 3 == pytest.approx(exposure_of_survivors([7, 7, 7], [True, False, False]))
 
-    assert independent < exposure_with_losses(0.1, guards=2, days=30, losses_per_day=0.05)
-    assert 1 - 0.9**2 == pytest.approx(exposure_with_losses(0.1, guards=2, days=30, losses_per_day=0.0))
+
+def test_the_more_honest_relays_are_lost_the_more_likely_is_a_bad_one_that_stays() -> None:
+    before, after = ([True] * 10 + [False] * honest for honest in (90, 20))
+
+    assert exposure_of_survivors([1] * 100, before) < exposure_of_survivors([1] * 30, after)

@@ -5,7 +5,6 @@ import random
 import pytest
 
 from onionpath.path.exposure import exposure
-from simulations.adversary.closed_forms import exposure_with_losses
 from simulations.adversary.entries import (
     HABITS,
     OURS,
@@ -15,6 +14,7 @@ from simulations.adversary.entries import (
     offer_with_some_away,
     offers_with_losses,
     theory_of,
+    theory_of_losses,
 )
 from simulations.adversary.findings import at_most, equal
 from simulations.adversary.networks import Network, generate
@@ -82,7 +82,7 @@ def test_with_relays_that_come_and_go_few_clients_ever_use_a_bad_entry(clients: 
 def test_relays_that_leave_for_good_cost_what_theory_says(clients: int, days: int) -> None:
     network, dice = network_for(clients, seed=8), random.Random(9)
     offers = list(offers_with_losses(network, days, dice))
-    theory = exposure_with_losses(network.bad_share, guards=2, days=days - 1, losses_per_day=0.05)
+    theory = theory_of_losses(network, offers)
 
     hits = sum(has_entered(network, offers, 10, index) for index in range(clients))
 
