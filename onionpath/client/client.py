@@ -66,6 +66,7 @@ class _Running:
     tasks: TaskGroup
     connections: Connections
     paths: Paths
+    pace: LoopPace
     background: anyio.CancelScope
 
 
@@ -128,6 +129,7 @@ class Client:
         tasks = anyio.create_task_group()
         await tasks.__aenter__()
         connections = Connections(self._geometry, client_context(), tasks)
+        pace = LoopPace(tasks)
         paths = Paths(
             self._root,
             self._pool,
@@ -135,10 +137,10 @@ class Client:
             connect=connections.to,
             clock=self._clock,
             entropy=os.urandom,
-            pace=LoopPace(tasks),
+            pace=pace,
             report=self._note,
         )
-        self._running = _Running(tasks, connections, paths, anyio.CancelScope())
+        self._running = _Running(tasks, connections, paths, pace, anyio.CancelScope())
         try:
             await self._memory.load()
             await self._keeper.load()
@@ -185,6 +187,7 @@ class Client:
                 while self._streams:
                     self._stream_ended = anyio.Event()
                     await self._stream_ended.wait()
+            running.pace.close()
             with anyio.CancelScope(shield=True):
                 await running.connections.aclose()
                 with anyio.move_on_after(GOODBYE_S):
@@ -269,7 +272,12 @@ class Client:
             while isinstance(step, Attempt):
                 exit_paths = ExitPaths(running.paths, port, key)
                 stream = OnionStream(
-                    exit_paths, token=os.urandom(16), host=host, port=port, geometry=self._geometry
+                    exit_paths,
+                    token=os.urandom(16),
+                    host=host,
+                    port=port,
+                    geometry=self._geometry,
+                    attempt=step.number,
                 )
                 try:
                     # Not within the attempt's own time: resolving and connecting may take an exit longer.

@@ -8,6 +8,8 @@ from typing import Any, Protocol, TypeVar
 import anyio
 from anyio.abc import TaskGroup
 
+from onionpath.errors import UnreachableError
+
 T = TypeVar("T")
 Cancel = Callable[[], None]
 
@@ -53,6 +55,11 @@ class LoopPace:
 
     def __init__(self, tasks: TaskGroup) -> None:
         self._tasks = tasks
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Start nothing any more."""
+        self._is_closed = True
 
     def now(self) -> float:
         """The loop's clock."""
@@ -63,7 +70,13 @@ class LoopPace:
         return LoopBell()
 
     def start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> Cancel:
-        """In a scope of its own."""
+        """In a scope of its own.
+
+        Raises:
+            UnreachableError: the client was closed.
+        """
+        if self._is_closed:
+            raise UnreachableError("the client was closed", sent=False)
         scope = anyio.CancelScope()
 
         async def run() -> None:

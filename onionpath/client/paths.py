@@ -150,6 +150,10 @@ class Paths:
             result = DeadlineError(f"no answer over this path in {PATIENCE_S:.0f} s")
         except OnionPathError as error:
             result = error
+        except BaseException:
+            # Whoever still waits is told; nothing is learned of what we broke off ourselves.
+            exchange.end(UnreachableError("the exchange was broken off"))
+            raise
         exchange.end(result)
         ended = exchange.ended(call.reply_class, now=self.pace.now())
         self._pool.learn(exchange.ready, ended, is_first=is_first, now=self._clock())

@@ -26,6 +26,12 @@ class StreamAttribute(TypedAttributeSet):
 
     path: tuple[RelayId, ...] = typed_attribute()
     """The relays that carry the stream now, first hop first."""
+    hold_ms: tuple[int, ...] = typed_attribute()
+    """How long each hop of the path had the newest exchange, in milliseconds, first hop first."""
+    attempts: int = typed_attribute()
+    """How many attempts its opening took."""
+    is_readable: bool = typed_attribute()
+    """Whether ``receive`` of the stream would return or raise at once."""
 
 
 class OnionStream(ByteStream):
@@ -35,9 +41,19 @@ class OnionStream(ByteStream):
     cause when the stream broke for good.
     """
 
-    def __init__(self, carrier: Carrier, *, token: bytes, host: str, port: int, geometry: Geometry) -> None:
+    def __init__(
+        self,
+        carrier: Carrier,
+        *,
+        token: bytes,
+        host: str,
+        port: int,
+        geometry: Geometry,
+        attempt: int = 1,
+    ) -> None:
         self._end = StreamClient(token=token, host=host, port=port, geometry=geometry)
         self._path = StreamPath(carrier, self._end, changed=self._notify)
+        self._attempt = attempt
         self._closed = False
         self._changed = anyio.Event()
         self._scope = anyio.CancelScope()
@@ -50,7 +66,12 @@ class OnionStream(ByteStream):
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
         """For ``extra``; see ``StreamAttribute``."""
-        return {StreamAttribute.path: lambda: self.path}
+        return {
+            StreamAttribute.path: lambda: self.path,
+            StreamAttribute.hold_ms: lambda: self._path.hold_ms,
+            StreamAttribute.attempts: lambda: self._attempt,
+            StreamAttribute.is_readable: lambda: self._closed or self._end.is_readable,
+        }
 
     @property
     def continuations(self) -> int:

@@ -43,6 +43,7 @@ class StreamPath:
         self._end = end
         self._changed = changed
         self._ready: ReadyPath | None = None
+        self.hold_ms: tuple[int, ...] = ()  # Of the newest answer, first hop first.
 
     @property
     def relays(self) -> tuple[RelayId, ...]:
@@ -63,6 +64,7 @@ class StreamPath:
             if self._ready is ready and self._end.blames_path(call, error):
                 self._leave(ready, error)
             raise
+        self.hold_ms = answer.hold_ms
         if answer.head.status is not ReplyStatus.ANSWERED:
             raise stream_refusal(answer, self._end.host, self._end.port)
         return StreamReply.decode(answer.body)

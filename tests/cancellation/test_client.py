@@ -52,7 +52,7 @@ async def test_a_call_leaves_nothing_under_way(world: World) -> None:  # noqa: F
             await client.call(ServiceId.ECHO, b"hello")
 
         async def then() -> None:
-            assert 0 == in_flight(client)
+            await until(lambda: 0 == in_flight(client))
             # What was cancelled in the middle must not have spoilt the connection for those that come after it.
             assert b"after" == (await client.call(ServiceId.ECHO, b"after", isolation="after")).body
 
@@ -64,17 +64,23 @@ async def test_a_call_that_makes_the_connection_leaves_nothing_open(world: World
         assert client._running is not None
         connections = client._running.connections
 
-        async def call() -> None:
-            await client.call(ServiceId.ECHO, b"hello")
-
         async def then() -> None:
-            assert 0 == in_flight(client)
-            for endpoint in list(connections._open):
-                await connections._open.pop(endpoint).aclose()
-            await until(lambda: not links_of_clients(world))
+            with anyio.fail_after(10):
+                # A connection may just have been made when its call was cancelled; then it is there for the next one.
+                while in_flight(client) or links_of_clients(world):
+                    for endpoint in list(connections._open):
+                        await connections._open.pop(endpoint).aclose()
+                    await anyio.sleep(0.01)
 
         await then()
-        assert 5 < await cancelled_at_each_step(call, then=then)
+        cancelled = 0
+        # The connection is made in another task, so that the moments of this one's cancellation are times.
+        for number in range(20):
+            with anyio.move_on_after(number / 4_000) as scope:
+                await client.call(ServiceId.ECHO, b"hello")
+            cancelled += scope.cancelled_caught
+            await then()
+        assert 5 < cancelled
     gc.collect()
 
 
@@ -138,6 +144,9 @@ async def test_a_cancelled_receive_loses_no_byte(world: World) -> None:  # noqa:
         await stream.aclose()
 
 
+KEPT = {"directory", "guards", "guards.lock"}
+
+
 def names_in(folder: Path) -> set[str]:
     return {file.name for file in folder.rglob("*") if file.is_file()}
 
@@ -156,13 +165,13 @@ async def test_a_client_that_is_cancelled_anywhere_leaves_no_connection_and_no_h
 
     async def then() -> None:
         await until(lambda: not links_of_clients(world))
-        assert {"directory"} >= names_in(tmp_path)
+        assert KEPT >= names_in(tmp_path)
 
     steps = await cancelled_at_each_step(live, then=then)
     gc.collect()
 
     assert 8 < steps
-    assert {"directory"} == names_in(tmp_path)
+    assert KEPT == names_in(tmp_path)
 
 
 async def test_a_call_that_outlives_its_client_leaves_no_connection(world: World) -> None:  # noqa: F811
