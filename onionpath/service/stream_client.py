@@ -108,6 +108,11 @@ class StreamClient:
         """Whether every byte up to the end was taken."""
         return self._incoming.finished
 
+    @property
+    def is_readable(self) -> bool:
+        """Whether ``take`` has bytes, or never will have: whoever reads need not wait."""
+        return self._incoming.ready > 0 or self._incoming.finished or self.failure is not None
+
     def give(self, data: memoryview) -> int:
         """Accept bytes to be sent, as many as there is room for, and say how many."""
         count = min(len(data), self._outgoing.room)
