@@ -7,11 +7,13 @@ it, and all relays share one packet key, because choice looks at neither.
 from __future__ import annotations
 
 import random
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
 from ipaddress import IPv6Address
+from itertools import accumulate
 from types import MappingProxyType
 
 from onionpath.crypto.hybrid import HybridPrivateKey, HybridPublicKey
@@ -37,6 +39,8 @@ MEDIAN_WEIGHT, SPREAD = 1_000, 1.2
 MAX_SHARE = 0.05
 # One relay in so many begins a family of two to six, of which half are declared by one side only.
 FAMILY_EVERY, MAX_FAMILY = 12, 6
+# Random choices of bad relays, of which one comes within a thousandth of the share.
+LOTS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +156,17 @@ def _bad(relays: tuple[Relay, ...], share: float, dice: random.Random) -> frozen
     """Relays of any size that nobody calls family, since an adversary declares none."""
     declared = {member for relay in relays for member in relay.descriptor.family}
     loners = [relay for relay in relays if not relay.descriptor.family and relay.relay_id not in declared]
-    room = share * sum(relay.weight for relay in relays)
-    bad: set[RelayId] = set()
-    for relay in dice.sample(loners, len(loners)):
-        if relay.weight <= room:
-            bad.add(relay.relay_id)
-            room -= relay.weight
-    return frozenset(bad)
+    wanted = share * sum(relay.weight for relay in relays)
+    # The nearest of many, since filling up what is missing with relays that fit would make the adversary's small.
+    lots = [_lot(dice.sample(loners, len(loners)), wanted) for _ in range(LOTS)]
+    nearest = min(lots, key=lambda lot: abs(sum(relay.weight for relay in lot) - wanted))
+    return frozenset(relay.relay_id for relay in nearest)
+
+
+def _lot(order: list[Relay], wanted: float) -> list[Relay]:
+    """As many from the first on as reach the weight."""
+    sums = list(accumulate(relay.weight for relay in order))
+    return order[: bisect_left(sums, wanted) + 1]
 
 
 def _document(relays: dict[RelayId, Relay], now: UnixTime) -> Document:
