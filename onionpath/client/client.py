@@ -22,6 +22,7 @@ from anyio.abc import TaskGroup
 from onionpath.client.asking import Asking
 from onionpath.client.attempts import DEFAULT_DEADLINE_S, Attempt, Attempts, GiveUp
 from onionpath.client.connections import Connections
+from onionpath.client.dial import Dial, ProxyDial, dial_directly
 from onionpath.client.directory_keeper import DirectoryKeeper
 from onionpath.client.directory_schedule import ISOLATIONS
 from onionpath.client.memory_keeper import MemoryKeeper
@@ -84,9 +85,11 @@ class Client:
         constraints: which relays, networks and countries may stand on paths, and where.
         hedge: ask a second time over another path when an answer takes longer than 95 of 100 do, for calls that may
             be repeated; it costs a packet in twenty.
+        proxy: ``socks5://user:password@host:port`` or ``http://…``, through which all connections to relays and
+            authorities are made, with TLS inside; without it, nothing is.
 
     Raises:
-        UsageError: no such file, format, or one that isn't a trust root.
+        UsageError: no such file, format or proxy, or one that isn't a trust root.
     """
 
     def __init__(
@@ -98,6 +101,7 @@ class Client:
         directory: Directory | None = None,
         constraints: Constraints = NO_CONSTRAINTS,
         hedge: bool = False,
+        proxy: str | None = None,
     ) -> None:
         if format != "native":
             raise UsageError(f"there is no packet format {format!r}; this version speaks 'native'")
@@ -115,6 +119,7 @@ class Client:
         guards = None if folder is None else folder / "guards"
         self._memory = MemoryKeeper(guards, self._root.network_id, self._pool)
         self._hedges = hedge
+        self._dial: Dial = dial_directly if proxy is None else ProxyDial(proxy)
         self._board = StatusBoard()
         self._streams: set[OnionStream] = set()
         self._running: _Running | None = None  # a client may be made outside of a loop
@@ -128,7 +133,7 @@ class Client:
             raise UsageError("a client is entered once")
         tasks = anyio.create_task_group()
         await tasks.__aenter__()
-        connections = Connections(self._geometry, client_context(), tasks)
+        connections = Connections(self._geometry, client_context(), tasks, dial=self._dial)
         pace = LoopPace(tasks)
         paths = Paths(
             self._root,

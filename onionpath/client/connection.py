@@ -8,6 +8,7 @@ from types import TracebackType
 import anyio
 from anyio.abc import SocketStream
 
+from onionpath.client.dial import Dial, dial_directly
 from onionpath.client.onion_exchange import FIRST_HOP
 from onionpath.errors import MalformedError, PeerError, UnreachableError, WrongPeerError
 from onionpath.link.frames import (
@@ -207,7 +208,9 @@ class Connection:
         await self.aclose()
 
 
-async def connect(neighbour: Neighbour, geometry: Geometry, context: ssl.SSLContext) -> Connection:
+async def connect(
+    neighbour: Neighbour, geometry: Geometry, context: ssl.SSLContext, dial: Dial = dial_directly
+) -> Connection:
     """Reach a relay and check that it holds the expected link key.
 
     Raises:
@@ -215,7 +218,7 @@ async def connect(neighbour: Neighbour, geometry: Geometry, context: ssl.SSLCont
     """
     try:
         with anyio.fail_after(CONNECT_TIMEOUT_S):
-            stream = await anyio.connect_tcp(neighbour.host, neighbour.port)
+            stream = await dial(neighbour.host, neighbour.port)
             try:
                 tls = await _shake_hands(stream, context)
                 _check_peer(tls, neighbour)

@@ -9,6 +9,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from onionpath.client.connection import Connection, connect
+from onionpath.client.dial import Dial, dial_directly
 from onionpath.client.onion_exchange import FIRST_HOP
 from onionpath.errors import UnreachableError
 from onionpath.link.neighbour import Neighbour
@@ -34,12 +35,16 @@ class Connections:
     Args:
         geometry: of the network, for the sizes of frames.
         tasks: where each connection's reader runs.
+        dial: how connections are made.
     """
 
-    def __init__(self, geometry: Geometry, context: ssl.SSLContext, tasks: TaskGroup) -> None:
+    def __init__(
+        self, geometry: Geometry, context: ssl.SSLContext, tasks: TaskGroup, *, dial: Dial = dial_directly
+    ) -> None:
         self._geometry = geometry
         self._context = context
         self._tasks = tasks
+        self._dial = dial
         self._open: dict[Neighbour, Connection] = {}
         self._making: dict[Neighbour, anyio.Lock] = {}
         self._closed = False
@@ -58,7 +63,7 @@ class Connections:
         async with self._making.setdefault(neighbour, anyio.Lock()):
             connection = self._open.get(neighbour)
             if connection is None or not connection.is_usable:
-                connection = await connect(neighbour, self._geometry, self._context)
+                connection = await connect(neighbour, self._geometry, self._context, self._dial)
                 if self._closed:
                     # Nobody is left who would read from it, or close it.
                     with anyio.CancelScope(shield=True):

@@ -163,6 +163,8 @@ def _directly(connections: Connections, source: Source) -> Ask:
         try:
             connection = await connections.to(source.neighbour)
         except UnreachableError as error:
+            if error.edge is None:
+                raise  # Not its fault: a proxy is down, for example.
             raise UnreachableError(f"{source} could not be reached; is the network running?") from error
         answer = await connection.call(CallBody(ServiceId.DIRECTORY, SizeClass.LARGE, body))
         if answer.status != ReplyStatus.ANSWERED:
