@@ -1,4 +1,4 @@
-"""``python -m simulations adversary``: the table of findings, and the picture of exposure over time."""
+"""``python -m simulations adversary``: the table of comparisons, and the picture of exposure over time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = ("correlation", "predecessor", "guards", "churn", "middles", "killers")
 @click.option(
     "--relays", type=click.IntRange(100, 2_000), default=200, show_default=True, help="of generated networks"
 )
-@click.option("--seed", type=int, default=7, show_default=True, help="equal seeds, equal findings")
+@click.option("--seed", type=int, default=7, show_default=True, help="equal seeds, equal comparisons")
 @click.option("--json", "is_json", is_flag=True, help="one JSON object on standard output")
 @click.option(
     "--plot", type=click.Path(dir_okay=False, writable=True, path_type=Path), metavar="FILE",
@@ -50,14 +50,14 @@ def adversary(
 
     plan = Plan(clients, days, relays, seed)
     chosen = dict.fromkeys(experiments) or EXPERIMENTS
-    findings = [finding for name in chosen for finding in EXPERIMENTS[name](plan, _tell)]
+    comparisons = [comparison for name in chosen for comparison in EXPERIMENTS[name](plan, _tell)]
     if plot is not None:
         save(curves(plan, _tell), plot)
     if is_json:
-        click.echo(as_json(plan, findings))
+        click.echo(as_json(plan, comparisons))
     else:
-        print_table(findings)
-    if not all(finding.is_within for finding in findings):
+        print_table(comparisons)
+    if not all(comparison.is_within for comparison in comparisons):
         raise click.exceptions.Exit(1)
 
 

@@ -15,7 +15,7 @@ from onionpath.path.roles import Purpose
 from onionpath.service.calls import ServiceId
 from simulations.adversary.clients import Client, Offer
 from simulations.adversary.closed_forms import both_ends, both_ends_uniform
-from simulations.adversary.findings import Finding, equal
+from simulations.adversary.comparisons import Comparison, equal
 from simulations.adversary.networks import START, Network, generate, generate_uniform
 from simulations.adversary.plan import Plan, Progress
 
@@ -27,7 +27,7 @@ PATHS_EACH = 100
 PUBLISHED_MEDIAN, PUBLISHED_95 = 69, 298
 
 
-def correlation(plan: Plan, progress: Progress) -> Iterator[Finding]:
+def correlation(plan: Plan, progress: Progress) -> Iterator[Comparison]:
     """Both ends bad: with equal weights as the formula has it, and with real weights, families and networks."""
     paths, seed = PATHS_EACH * plan.clients, plan.seed
     for size in (100, 1_000):
@@ -46,7 +46,7 @@ def correlation(plan: Plan, progress: Progress) -> Iterator[Finding]:
     )
 
 
-def predecessor(plan: Plan, progress: Progress) -> Iterator[Finding]:
+def predecessor(plan: Plan, progress: Progress) -> Iterator[Comparison]:
     """The same client over and over: with a new first relay each time, and with its guards."""
     clients, seed = plan.clients, plan.seed
     network = generate_uniform(plan.relays, bad=round(BAD_SHARE * plan.relays), seed=seed)

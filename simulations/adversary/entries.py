@@ -17,7 +17,7 @@ from onionpath.path.guard_numbers import DAY_S, GUARD_NUMBERS, GuardNumbers
 from onionpath.path.guards import Guards
 from simulations.adversary.clients import Client, Offer
 from simulations.adversary.closed_forms import exposure_of_survivors
-from simulations.adversary.findings import Finding, at_most, equal
+from simulations.adversary.comparisons import Comparison, at_most, equal
 from simulations.adversary.networks import START, Network, generate
 from simulations.adversary.plan import Plan, Progress
 
@@ -68,7 +68,7 @@ HABITS = (
 MARKS_DAYS = (30, 180, 365)
 
 
-def guards(plan: Plan, progress: Progress) -> Iterator[Finding]:
+def guards(plan: Plan, progress: Progress) -> Iterator[Comparison]:
     """Exposure after a month, half a year and a year, as far as the days go."""
     for habit in HABITS:
         # Guards that change every ten days have told all there is to tell after a month.
@@ -87,7 +87,7 @@ def guards(plan: Plan, progress: Progress) -> Iterator[Finding]:
                 )
 
 
-def churn(plan: Plan, progress: Progress) -> Iterator[Finding]:
+def churn(plan: Plan, progress: Progress) -> Iterator[Comparison]:
     """A month in which 5 % of the honest relays are away each day, and one in which 5 % leave for good each day."""
     clients, seed = plan.clients, plan.seed
     network = generate(plan.relays, bad_share=BAD_SHARE, seed=seed)

@@ -18,7 +18,7 @@ from onionpath.path.bias import DISABLE_PERCENT
 from onionpath.path.guard_numbers import GUARD_NUMBERS
 from onionpath.path.roles import NO_CONSTRAINTS
 from simulations.adversary.closed_forms import selected_share
-from simulations.adversary.findings import Finding, at_most, equal
+from simulations.adversary.comparisons import Comparison, at_most, equal
 from simulations.adversary.networks import START, Network, generate
 from simulations.adversary.plan import Plan, Progress
 from simulations.adversary.victims import Killer, Victim
@@ -54,7 +54,7 @@ class Attack:
         return f"{who} {self.kills:.0%} ({'lying' if self.lies else 'silent'})"
 
 
-def killers(plan: Plan, progress: Progress) -> Iterator[Finding]:
+def killers(plan: Plan, progress: Progress) -> Iterator[Comparison]:
     """A killing guard beside an honest one; two of them; and killing middles behind honest guards."""
     network = generate(plan.relays, bad_share=BAD_SHARE, seed=plan.seed)
 
@@ -66,15 +66,15 @@ def killers(plan: Plan, progress: Progress) -> Iterator[Finding]:
 
     for lies in (False, True):
         attack = Attack(0, 1, lies=lies)
-        yield from _guard_findings(victims_of(attack), network, attack)
+        yield from _guard_comparisons(victims_of(attack), network, attack)
     careful = Attack(0, 1, kills=(1.0 - CAREFUL_CARRIES) / (1.0 - network.bad_share))
-    yield from _careful_findings(victims_of(careful), network, careful)
+    yield from _careful_comparisons(victims_of(careful), network, careful)
     for lies in (False, True):
         attack = Attack(0, 2, lies=lies)
-        yield _surrounded_finding(victims_of(attack), network, attack)
+        yield _surrounded_comparison(victims_of(attack), network, attack)
     for lies in (False, True):
         attack = Attack(1, 0, lies=lies)
-        yield from _middle_findings(victims_of(attack), network, attack)
+        yield from _middle_comparisons(victims_of(attack), network, attack)
 
 
 def attacked(attack: Attack, network: Network, *, clients: int, seed: int) -> list[Victim]:
@@ -100,17 +100,17 @@ def _trust_then_kill(victim: Victim, killer: Killer) -> None:
         victim.ask()
 
 
-def _guard_findings(victims: list[Victim], network: Network, attack: Attack) -> Iterator[Finding]:
-    yield _linked_finding(victims, network, attack, bound=2 * network.bad_share)
+def _guard_comparisons(victims: list[Victim], network: Network, attack: Attack) -> Iterator[Comparison]:
+    yield _linked_comparison(victims, network, attack, bound=2 * network.bad_share)
     # Whether it is disabled or avoided, or others come before it: what counts is how often it was trusted.
     attempts = [sum(walk.relays[0] == victim.first_guards[0] for walk in victim.walks) for victim in victims]
     what = f"attempts over it, at most; {attack}"
     yield at_most("killers", what, bound=MOST_ATTEMPTS_OF_A_KILLER, ours=max(attempts))
 
 
-def _careful_findings(victims: list[Victim], network: Network, attack: Attack) -> Iterator[Finding]:
+def _careful_comparisons(victims: list[Victim], network: Network, attack: Attack) -> Iterator[Comparison]:
     """What bias cannot see: a guard that carries a little more than what it would be disabled for."""
-    yield _linked_finding(victims, network, attack, bound=2 * network.bad_share)
+    yield _linked_comparison(victims, network, attack, bound=2 * network.bad_share)
     over_it = [
         walk.relays[-1] in network.bad
         for victim in victims
@@ -122,13 +122,13 @@ def _careful_findings(victims: list[Victim], network: Network, attack: Attack) -
     yield equal("killers", what, theory=theory, hits=sum(over_it), trials=len(over_it))
 
 
-def _surrounded_finding(victims: list[Victim], network: Network, attack: Attack) -> Finding:
+def _surrounded_comparison(victims: list[Victim], network: Network, attack: Attack) -> Comparison:
     """Nothing bounds what two bad guards can take of their paths but that they cannot make exits theirs."""
     bound = selected_share(network.bad_share, kills=attack.kills)
-    return _linked_finding(victims, network, attack, bound=bound, is_sampled=True)
+    return _linked_comparison(victims, network, attack, bound=bound, is_sampled=True)
 
 
-def _middle_findings(victims: list[Victim], network: Network, attack: Attack) -> Iterator[Finding]:
+def _middle_comparisons(victims: list[Victim], network: Network, attack: Attack) -> Iterator[Comparison]:
     exits = [walk.relays[-1] for victim in victims for walk in victim.walks if walk.is_answered]
     owned = sum(relay in network.bad for relay in exits) / len(exits)
     yield at_most("killers", f"bad exits of the answered; {attack}", bound=2 * network.bad_share, ours=owned)
@@ -136,9 +136,9 @@ def _middle_findings(victims: list[Victim], network: Network, attack: Attack) ->
     yield at_most("killers", f"honest guards disabled; {attack}", bound=0, ours=disabled)
 
 
-def _linked_finding(
+def _linked_comparison(
     victims: list[Victim], network: Network, attack: Attack, *, bound: float, is_sampled: bool = False
-) -> Finding:
+) -> Comparison:
     """Both ends bad, of what was answered; without an attack that is the share of bad exits."""
     answered = [walk.relays for victim in victims for walk in victim.walks if walk.is_answered]
     linked = sum(relays[0] in network.bad and relays[-1] in network.bad for relays in answered)

@@ -11,7 +11,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The size of all experiments; equal plans give equal findings.
+    """The size of all experiments; equal plans give equal comparisons.
 
     Args:
         clients: simulated; the error of sampling falls with their square root.

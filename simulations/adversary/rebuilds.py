@@ -17,8 +17,8 @@ from onionpath.path.middles import Middles, renew_middles
 from onionpath.path.roles import NO_CONSTRAINTS, Purpose
 from onionpath.service.calls import ServiceId
 from simulations.adversary.closed_forms import distinct_draws, rotations_until
+from simulations.adversary.comparisons import Comparison, at_most, sampling_error
 from simulations.adversary.entries import Calendar
-from simulations.adversary.findings import Finding, at_most, sampling_error
 from simulations.adversary.networks import START, generate, generate_uniform
 from simulations.adversary.plan import Plan, Progress
 from simulations.adversary.victims import ANY_EXIT, Killer, Victim
@@ -38,23 +38,23 @@ PART = 20
 DAILY = MiddleNumbers(shortest_s=DAY_S, longest_s=DAY_S)
 
 
-def middles(plan: Plan, progress: Progress) -> Iterator[Finding]:
+def middles(plan: Plan, progress: Progress) -> Iterator[Comparison]:
     """Both: what time brings, and what force brings."""
     yield from rotations(plan, progress)
     yield from forced(plan, progress)
 
 
-def rotations(plan: Plan, progress: Progress) -> Iterator[Finding]:
+def rotations(plan: Plan, progress: Progress) -> Iterator[Comparison]:
     """Rotations of all middles until a bad one stands beside the guard."""
     for share in (0.01, 0.05, 0.10):
         progress(f"middles: {plan.clients} clients rotate {MIDDLES} middles, {share:.0%} bad")
         waits = sorted(_waits(share, clients=plan.clients, seed=plan.seed))
         for (bad_share, success), published in PUBLISHED_ROTATIONS.items():
             if bad_share == share:
-                yield _rotations_finding(share, success, waits, published)
+                yield _rotations_comparison(share, success, waits, published)
 
 
-def forced(plan: Plan, progress: Progress) -> Iterator[Finding]:
+def forced(plan: Plan, progress: Progress) -> Iterator[Comparison]:
     """An exit kills all paths of a client: which middles it sees, and whether one of them is bad."""
     clients, seed = plan.clients, plan.seed
     progress(f"middles: an exit makes {clients} clients build {REBUILDS} paths each")
@@ -70,7 +70,7 @@ def forced(plan: Plan, progress: Progress) -> Iterator[Finding]:
     few = max(1, clients // PART)
     progress(f"middles: the same with fresh middles, {few} clients")
     fresh = [seen_without_sticky(draw, random.Random(f"{seed} {index}")) for index in range(few)]
-    yield _fresh_finding([relay.weight for relay in network.relays], fresh)
+    yield _fresh_comparison([relay.weight for relay in network.relays], fresh)
 
 
 def seen_by_exit(draw: PathDraw, dice: random.Random) -> frozenset[RelayId]:
@@ -110,7 +110,7 @@ def _waits(share: float, *, clients: int, seed: int) -> Iterator[int]:
         yield rotation + 1
 
 
-def _rotations_finding(share: float, success: float, waits: list[int], published: int) -> Finding:
+def _rotations_comparison(share: float, success: float, waits: list[int], published: int) -> Comparison:
     error = sampling_error(success, len(waits))
     theory, low, high = (
         rotations_until(min(each, 0.999), bad_share=share, middles=MIDDLES)
@@ -118,13 +118,13 @@ def _rotations_finding(share: float, success: float, waits: list[int], published
     )
     ours = waits[max(0, round(success * len(waits)) - 1)]
     what = f"rotations until {success:.0%} met a bad middle, {share:.0%} bad"
-    return Finding("middles", what, theory, ours, low, high, published)
+    return Comparison("middles", what, theory, ours, low, high, published)
 
 
-def _fresh_finding(weights: list[int], fresh: list[frozenset[RelayId]]) -> Finding:
+def _fresh_comparison(weights: list[int], fresh: list[frozenset[RelayId]]) -> Comparison:
     theory = distinct_draws(weights, REBUILDS)
     ours = sum(len(each) for each in fresh) / len(fresh)
     # Guard, exit and what is related to them stand on no path as middles: up to a fifth of those seen otherwise.
-    return Finding(
+    return Comparison(
         "middles", f"middles in {REBUILDS} rebuilds, if fresh", theory, ours, 0.8 * theory, 1.05 * theory
     )

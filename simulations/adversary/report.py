@@ -1,4 +1,4 @@
-"""Findings for people, as a table on a terminal or as lines in a file, and for programs, as JSON."""
+"""Comparisons for people, as a table on a terminal or as lines in a file, and for programs, as JSON."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from simulations.adversary.findings import Finding
+from simulations.adversary.comparisons import Comparison
 from simulations.adversary.plan import Plan
 
 COLUMNS = ("experiment", "what", "theory", "published", "ours", "allowed", "within")
 
 
-def as_json(plan: Plan, findings: Sequence[Finding]) -> str:
-    """One object: the plan, the findings in order, and whether all of them are within."""
-    found = [{**asdict(finding), "is_within": finding.is_within} for finding in findings]
-    within = all(finding.is_within for finding in findings)
-    return json.dumps({"plan": asdict(plan), "findings": found, "is_within": within})
+def as_json(plan: Plan, comparisons: Sequence[Comparison]) -> str:
+    """One object: the plan, the comparisons in order, and whether all of them are within."""
+    found = [{**asdict(comparison), "is_within": comparison.is_within} for comparison in comparisons]
+    within = all(comparison.is_within for comparison in comparisons)
+    return json.dumps({"plan": asdict(plan), "comparisons": found, "is_within": within})
 
 
-def print_table(findings: Sequence[Finding]) -> None:
+def print_table(comparisons: Sequence[Comparison]) -> None:
     """On standard output, drawn with lines where that is a terminal."""
-    rows = [_cells(finding) for finding in findings]
+    rows = [_cells(comparison) for comparison in comparisons]
     if sys.stdout.isatty():
         _print_drawn(rows)
     else:
         print(_lines(rows))
 
 
-def _cells(finding: Finding) -> tuple[str, ...]:
-    published = "" if finding.published is None else _number(finding.published)
-    allowed = f"{_number(finding.low)} to {_number(finding.high)}"
-    within = "yes" if finding.is_within else "NO"
-    numbers = (_number(finding.theory), published, _number(finding.ours))
-    return (finding.experiment, finding.what, *numbers, allowed, within)
+def _cells(comparison: Comparison) -> tuple[str, ...]:
+    published = "" if comparison.published is None else _number(comparison.published)
+    allowed = f"{_number(comparison.low)} to {_number(comparison.high)}"
+    within = "yes" if comparison.is_within else "NO"
+    numbers = (_number(comparison.theory), published, _number(comparison.ours))
+    return (comparison.experiment, comparison.what, *numbers, allowed, within)
 
 
 def _number(value: float) -> str:

@@ -25,7 +25,7 @@ def test_equal_seeds_give_equal_json_and_progress_goes_elsewhere() -> None:
 
     assert [0, 0] == [run.exit_code for run in runs]
     assert told == json.loads(runs[1].stdout)
-    assert {"predecessor"} == {finding["experiment"] for finding in told["findings"]}
+    assert {"predecessor"} == {comparison["experiment"] for comparison in told["comparisons"]}
     assert "predecessor: 20 clients" in runs[0].stderr
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from simulations.adversary.clients import Offer
 from simulations.adversary.closed_forms import both_ends, both_ends_uniform
+from simulations.adversary.comparisons import equal
 from simulations.adversary.correlation import first_linked, fresh_paths, is_linked_with_guards
-from simulations.adversary.findings import equal
 from simulations.adversary.networks import START, generate, generate_uniform
 
 

@@ -5,6 +5,7 @@ import random
 import pytest
 
 from onionpath.path.exposure import exposure
+from simulations.adversary.comparisons import at_most, equal
 from simulations.adversary.entries import (
     HABITS,
     OURS,
@@ -16,7 +17,6 @@ from simulations.adversary.entries import (
     theory_of,
     theory_of_losses,
 )
-from simulations.adversary.findings import at_most, equal
 from simulations.adversary.networks import Network, generate
 
 TEN_DAYS = next(habit for habit in HABITS if habit.lifetime_days == 10)
@@ -44,9 +44,9 @@ def test_clients_of_any_age_are_exposed_as_the_closed_form_says(
     exposed = exposed_on(network, habit, clients=clients, days=days, seed=2)
     theory = theory_of(habit, days, bad_share=network.bad_share)
 
-    finding = equal("", "", theory=theory, hits=sum(day is not None for day in exposed), trials=clients)
+    comparison = equal("", "", theory=theory, hits=sum(day is not None for day in exposed), trials=clients)
 
-    assert finding.is_within, finding
+    assert comparison.is_within, comparison
 
 
 @pytest.mark.parametrize(("clients", "days"), [(8, 30), pytest.param(500, 100, marks=pytest.mark.slow)])

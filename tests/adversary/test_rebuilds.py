@@ -33,7 +33,7 @@ def test_no_client_of_many_shows_an_exit_more_than_its_middles() -> None:
 
 @pytest.mark.slow
 def test_rotations_until_a_bad_middle_are_those_of_proposal_292() -> None:
-    findings = list(rotations(Plan(clients=400), lambda line: None))
+    comparisons = list(rotations(Plan(clients=400), lambda line: None))
 
-    assert [] == [finding for finding in findings if not finding.is_within]
-    assert 7 == len(findings)
+    assert [] == [comparison for comparison in comparisons if not comparison.is_within]
+    assert 7 == len(comparisons)

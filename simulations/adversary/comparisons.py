@@ -10,7 +10,7 @@ SIGMAS = 4.0
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Comparison:
     """One line of the table.
 
     Args:
@@ -43,14 +43,16 @@ def sampling_error(share: float, trials: int) -> float:
 
 def equal(
     experiment: str, what: str, *, theory: float, hits: int, trials: int, published: float | None = None
-) -> Finding:
+) -> Comparison:
     """A share that has to be theory's, but for the error of sampling."""
     error = sampling_error(theory, trials)
     low, high = max(0.0, theory - error), min(1.0, theory + error)
-    return Finding(experiment, what, theory, hits / trials, low, high, published)
+    return Comparison(experiment, what, theory, hits / trials, low, high, published)
 
 
-def at_most(experiment: str, what: str, *, bound: float, ours: float, trials: int | None = None) -> Finding:
+def at_most(
+    experiment: str, what: str, *, bound: float, ours: float, trials: int | None = None
+) -> Comparison:
     """A value with a bound; the bound of a share in so many trials is widened by the error of sampling."""
     error = 0.0 if trials is None else sampling_error(bound, trials)
-    return Finding(experiment, what, bound, ours, 0.0, bound + error)
+    return Comparison(experiment, what, bound, ours, 0.0, bound + error)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from simulations.adversary.findings import at_most, equal
+from simulations.adversary.comparisons import at_most, equal
 from simulations.adversary.plan import Plan
 from simulations.adversary.report import as_json, print_table
 
@@ -20,14 +20,14 @@ def test_a_bound_is_widened_by_sampling_only_where_there_are_trials() -> None:
     assert at_most("e", "w", bound=0.1, ours=0.13, trials=1_000).is_within
 
 
-def test_json_has_the_plan_each_finding_and_the_judgement() -> None:
-    findings = [at_most("e", "good", bound=1, ours=1), at_most("e", "bad", bound=1, ours=2)]
+def test_json_has_the_plan_each_comparison_and_the_judgement() -> None:
+    comparisons = [at_most("e", "good", bound=1, ours=1), at_most("e", "bad", bound=1, ours=2)]
 
-    told = json.loads(as_json(Plan(seed=3), findings))
+    told = json.loads(as_json(Plan(seed=3), comparisons))
 
     assert (3, False) == (told["plan"]["seed"], told["is_within"])
     assert [("good", True), ("bad", False)] == [
-        (each["what"], each["is_within"]) for each in told["findings"]
+        (each["what"], each["is_within"]) for each in told["comparisons"]
     ]
 
 
