@@ -1,7 +1,8 @@
 """Send requests so that nobody learns both who asks and what is asked.
 
-Enter through ``Client``, or ``OnionTransport`` for programs that speak HTTP through httpx. Names are loaded when they
-are first used, so that importing the package costs nothing.
+Enter through ``Client``, and for programs that speak HTTP through httpx add an ``OnionTransport``, or without an event
+loop a ``SyncOnionTransport``; ``onionpath.httpx2`` has their twins. Names are loaded when they are first used, so that
+importing the package costs nothing.
 """
 
 from __future__ import annotations
@@ -10,22 +11,31 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from onionpath.client.client import Client
-    from onionpath.client.httpx_transport import OnionTransport
-    from onionpath.client.status import Status
+    from onionpath.client.status import State, Status
     from onionpath.client.stream import OnionStream
     from onionpath.directory.trust import TrustRoot
     from onionpath.service.calls import ServiceId
+    from onionpath.transports.for_httpx import OnionTransport, SyncOnionTransport
 
-__all__ = ["Client", "OnionStream", "OnionTransport", "ServiceId", "Status", "TrustRoot"]
+__all__ = [
+    "Client",
+    "OnionStream",
+    "OnionTransport",
+    "ServiceId",
+    "State",
+    "Status",
+    "SyncOnionTransport",
+    "TrustRoot",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'onionpath' has no attribute {name!r}")
-    if name == "OnionTransport":
-        from onionpath.client.httpx_transport import OnionTransport
+    if name in ("OnionTransport", "SyncOnionTransport"):
+        from onionpath.transports import for_httpx
 
-        return OnionTransport
+        return getattr(for_httpx, name)
     if name in ("ServiceId", "TrustRoot"):
         from onionpath.directory.trust import TrustRoot
         from onionpath.service.calls import ServiceId

@@ -142,7 +142,7 @@ async def _get(
     import anyio
     import httpx
 
-    from onionpath.client.httpx_transport import OnionTransport
+    from onionpath.transports.for_httpx import OnionTransport
     from onionpath.errors import DeadlineError
 
     verify = None if ca is None else _trusting(ca)

@@ -64,7 +64,7 @@ async def _fetch(network: LocalNetwork) -> Fetched:
     import httpx
 
     from onionpath.client.client import Client
-    from onionpath.client.httpx_transport import OnionTransport
+    from onionpath.transports.for_httpx import OnionTransport
 
     async with Client(network.trust_root_file) as client:
         transport = OnionTransport(client, verify=network.website.tls())

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from onionpath.client.client import Client
-from onionpath.client.httpx_transport import OnionTransport
+from onionpath.transports.for_httpx import OnionTransport
 from onionpath.client.status import State
 from onionpath.directory.address import Address
 from onionpath.directory.trust import Authority, TrustRoot

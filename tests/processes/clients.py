@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from onionpath.client.client import Client
-from onionpath.client.httpx_transport import OnionTransport
+from onionpath.transports.for_httpx import OnionTransport
 from onionpath.client.stream import OnionStream
 from simulations.local.network import LocalNetwork, LocalRelay
 
