@@ -23,9 +23,10 @@ from relay.peers import Link
 
 BURST_S = 0.5
 # A relay that gets less than a whole core is full before its budget is, and then chance would divide what it opens.
-# So while it is never idle, the budget is a little less than what it opens; while it is idle it grows again.
+# So while it is never idle, the budget is a little less than what it opens, but falls by half at most, because it may
+# be busy with something else for once. While it is idle, the budget grows by as much as the idle time could carry.
 BUSY_BELOW = 0.02
-LESS, MORE = 0.9, 1.1
+LESS, LEAST, MOST = 0.9, 0.5, 2.0
 # A packet of a network with three hops is opened once over a client's link and twice over links of relays, so a third
 # is what clients ask of a relay that nobody floods. Half of that remains theirs: anybody can have many links as a
 # client, while each relay had to get into the directory, and its packets have cost other relays work already.
@@ -81,9 +82,9 @@ class Openings:
         if self._adapted_at is not None and now > self._adapted_at:
             opened = self._opened / (now - self._adapted_at)
             if idle_share >= BUSY_BELOW:
-                self._use(min(self._granted, self._per_second * MORE))
+                self._use(min(self._granted, self._per_second * min(MOST, 1 / (1 - min(idle_share, 0.9)))))
             elif opened < self._per_second:
-                self._use(max(1.0, opened * LESS))
+                self._use(max(1.0, opened * LESS, self._per_second * LEAST))
         self._opened, self._adapted_at = 0, now
 
     def forget(self, now: UnixTime) -> None:

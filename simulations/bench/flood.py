@@ -48,7 +48,7 @@ from simulations.bench.relay import RELAY_HOST, Stage
 FLOOD_HOST = "127.210.{number}.1"
 # Only for the honest relay, which speaks for many clients and is measured at its fastest.
 LIFTED = {"limits.relay_packets_per_second": 1e6, "limits.relay_burst": 1e6}
-WARM_UP_S = 1.0
+WARM_UPS = 4  # eighths of a run
 READY_S = 60.0
 IN_FLIGHT = 64
 # More than a relay takes of a flood while it is measured.
@@ -113,8 +113,11 @@ def _measure(stage: Stage, load: Load, pid: int, flood: str, links: int, plan: F
     for _ in range(plan.rounds):
         peaks.append(_per_second(stage, load, plan.packets))
         packets = stage.relayed_packets(plan.packets)
+        first = [stage.relayed_packets(plan.packets // 8) for _ in range(WARM_UPS)]
         with _flooding(stage, flood, links) as replies:
-            time.sleep(WARM_UP_S)
+            # Under load from the beginning: the next relay answers only while there is some.
+            for batch in first:
+                load.run(batch, in_flight=IN_FLIGHT)
             before = replies.value
             took_s = load.run(packets, in_flight=IN_FLIGHT)
             flooded.append(plan.packets / took_s)
