@@ -213,8 +213,15 @@ def test_an_unlisted_guard_is_not_used() -> None:
     assert 2 == used(guards_of(4, 2, 7), listed=all_of(10, without=[4]))
 
 
+def with_one_that_carries(guards: Guards, name: int) -> Guards:
+    """So that whoever loses paths beside it does so by himself."""
+    for _ in range(20):
+        guards = after_attempt(guards, relay_id(name), Outcome.CARRIED)
+    return guards
+
+
 def test_a_guard_that_kills_paths_is_disabled_for_good_and_the_next_one_takes_its_place() -> None:
-    guards = guards_of(4, 2, 7)
+    guards = with_one_that_carries(guards_of(4, 2, 7), 2)
     for turn in range(150):
         assert 4 == used(guards)
         guards = after_attempt(guards, relay_id(4), Outcome.CARRIED if turn % 10 == 0 else Outcome.LOST)
@@ -229,10 +236,24 @@ def test_a_guard_that_kills_paths_is_disabled_for_good_and_the_next_one_takes_it
 
 
 def test_a_guard_that_breaks_paths_in_use_is_disabled_too() -> None:
-    guards = guards_of(4, 2, 7)
+    guards = with_one_that_carries(guards_of(4, 2, 7), 7)
     for _ in range(20):
         guards = after_use(guards, relay_id(4), Outcome.LOST)
 
+    assert 2 == used(guards)
+
+
+def test_when_all_guards_lose_paths_alike_none_is_disabled() -> None:
+    """They share their middles, and those who own all of them could otherwise have every guard replaced."""
+    guards = guards_of(4, 2, 7)
+    for _ in range(400):
+        for name in (4, 2, 7):
+            guards = after_attempt(guards, relay_id(name), Outcome.LOST)
+
+    assert [] == [each for each in guards.sample if each.is_disabled]
+    guards = with_one_that_carries(guards_of(4, 2, 7), 7)
+    for _ in range(400):
+        guards = after_attempt(guards, relay_id(4), Outcome.LOST)
     assert 2 == used(guards)
 
 

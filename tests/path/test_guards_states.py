@@ -95,8 +95,14 @@ class GuardMachine(RuleBasedStateMachine):
 
     @rule()
     def a_guard_kills_paths(self) -> None:
+        """Beside another that carries; alone it could as well be the middles that kill."""
         used = self.used()
-        if used is not None:
+        others = [
+            each.relay_id for each in self.guards.sample if each.relay_id != used and not each.is_disabled
+        ]
+        if used is not None and others:
+            for _ in range(20):
+                self.guards = after_attempt(self.guards, others[0], Outcome.CARRIED)
             for _ in range(300):
                 self.guards = after_attempt(self.guards, used, Outcome.LOST)
             self.disabled.add(used)
