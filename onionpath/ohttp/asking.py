@@ -5,13 +5,13 @@ Nothing is followed, retried or decompressed: whatever is not exactly what was a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 import anyio
 import httpx
 
-from onionpath.errors import RefusedError
+from onionpath.errors import RefusedError, UsageError
 from onionpath.ohttp.problems import KEY_PROBLEM, PROBLEM_TYPE
 
 MAX_PROBLEM_BYTES = 4 * 1024
@@ -59,15 +59,26 @@ async def _read_expected(
     return body
 
 
-async def _read(response: httpx.Response, max_bytes: int) -> bytes | None:
-    """The body, or None if it is longer than that."""
+async def read_stream(stream: httpx.AsyncByteStream, max_bytes: int) -> bytes | None:
+    """All bytes of a stream, or None if there are more than that; then the rest is left unread."""
     body = bytearray()
-    assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - what an async transport returns
-    async for part in response.stream:
-        body += part
-        if len(body) > max_bytes:
-            return None
+    parts = aiter(stream)
+    try:
+        async for part in parts:
+            body += part
+            if len(body) > max_bytes:
+                return None
+    finally:
+        # A generator that is dropped half read would be closed by the event loop, some time later.
+        if isinstance(parts, AsyncGenerator):
+            await parts.aclose()
     return bytes(body)
+
+
+async def _read(response: httpx.Response, max_bytes: int) -> bytes | None:
+    if not isinstance(response.stream, httpx.AsyncByteStream):
+        raise UsageError("the inner transport is not an asynchronous one")
+    return await read_stream(response.stream, max_bytes)
 
 
 async def _refusal(response: httpx.Response, request: httpx.Request) -> httpx.ProxyError:

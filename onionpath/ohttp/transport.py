@@ -18,7 +18,7 @@ import httpx
 from onionpath.crypto.oblivious import ResponseSecret
 from onionpath.errors import BadLayerError, MalformedError, UsageError
 from onionpath.injected import Entropy, UnixTime
-from onionpath.ohttp.asking import ask
+from onionpath.ohttp.asking import ask, read_stream
 from onionpath.ohttp.binary import check_message, decode_response, encode_request
 from onionpath.ohttp.dates import encode_date
 from onionpath.ohttp.encapsulation import REQUEST_TYPE, RESPONSE_OVERHEAD, RESPONSE_TYPE, seal_request
@@ -146,12 +146,10 @@ class ObliviousTransport(httpx.AsyncBaseTransport):
     async def _body(self, request: httpx.Request) -> bytes:
         if not isinstance(request.stream, httpx.AsyncByteStream):
             raise UsageError("ObliviousTransport is for httpx.AsyncClient")
-        body = bytearray()
-        async for part in request.stream:
-            body += part
-            if len(body) > self._request_limits.body_bytes:
-                raise UsageError("the request's body is above its limit")
-        return bytes(body)
+        body = await read_stream(request.stream, self._request_limits.body_bytes)
+        if body is None:
+            raise UsageError("the request's body is above its limit")
+        return body
 
     def _with_date(self, fields: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[bytes, bytes], ...]:
         if not self._sends_date or values_of(fields, b"date"):
