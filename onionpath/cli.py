@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from onionpath.cli_output import Write, into_file, into_stdout, say
+from onionpath.cli_state import default_state_folder
 from onionpath.errors import (
     MissingDirectoryError,
     NoPathError,
@@ -58,8 +59,10 @@ state_option = click.option(
     "--state",
     type=click.Path(path_type=Path),
     envvar="ONIONPATH_STATE",
+    default=default_state_folder,
+    show_default="$XDG_STATE_HOME/onionpath",
     metavar="FOLDER",
-    help="Where to keep the directory between runs; nothing is kept without it.  [env: ONIONPATH_STATE]",
+    help="Where to keep directory and guards between runs.  [env: ONIONPATH_STATE]",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 deadline_option = click.option(
@@ -142,8 +145,8 @@ async def _get(
     import anyio
     import httpx
 
-    from onionpath.transports.for_httpx import OnionTransport
     from onionpath.errors import DeadlineError
+    from onionpath.transports.for_httpx import OnionTransport
 
     verify = None if ca is None else _trusting(ca)
     # The body is shown as it comes, so it shall not come compressed.
