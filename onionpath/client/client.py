@@ -120,7 +120,7 @@ class Client:
         self._memory = MemoryKeeper(guards, self._root.network_id, self._pool)
         self._hedges = hedge
         self._dial: Dial = dial_directly if proxy is None else ProxyDial(proxy)
-        self._board = StatusBoard()
+        self._board = StatusBoard(self._clock)
         self._streams: set[OnionStream] = set()
         self._running: _Running | None = None  # a client may be made outside of a loop
         self._is_closing = False
@@ -343,7 +343,7 @@ class Client:
         return self._keeper.directory
 
     def status(self) -> Status:
-        """The state now; *ready* means that the last call went through, end to end."""
+        """The state now; *ready* means that the last call went through, end to end, within the last minute."""
         return self._board.status
 
     def statuses(self) -> AsyncIterator[Status]:

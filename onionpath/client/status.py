@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+import math
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import anyio
 
 from onionpath.injected import UnixTime
 
+# An open stream asks its exit a few times in this time; who has heard nothing for so long cannot know.
+RECENT_S = 60.0
+
 
 class State(Enum):
     """How far a client is."""
 
     STARTING = "starting"  # no directory yet
-    WAITING = "waiting"  # a directory, and nothing has gone through yet
-    READY = "ready"  # the last call that ended went through, end to end
+    WAITING = "waiting"  # a directory, and nothing has gone through lately, or at all
+    READY = "ready"  # the last call that ended went through, end to end, and not long ago
     FAILING = "failing"  # the last call that ended did not
     CLOSED = "closed"
 
@@ -46,17 +50,30 @@ class Status:
     state_problem: str | None = None
 
 
-class StatusBoard:
-    """Holds the newest status and wakes whoever follows it."""
+def status_at(status: Status, *, now: UnixTime) -> Status:
+    """What is left of it by now: a success does not prove for ever that calls go through."""
+    success = status.last_success_at
+    if status.state is State.READY and (success is None or now - success >= RECENT_S):
+        return replace(status, state=State.WAITING)
+    return status
 
-    def __init__(self) -> None:
+
+class StatusBoard:
+    """Holds the newest status and wakes whoever follows it.
+
+    Args:
+        clock: of ``last_success_at``.
+    """
+
+    def __init__(self, clock: Callable[[], UnixTime]) -> None:
+        self._clock = clock
         self._status = Status(State.STARTING)
         self._changed: anyio.Event | None = None
 
     @property
     def status(self) -> Status:
         """The newest."""
-        return self._status
+        return status_at(self._status, now=self._clock())
 
     def show(self, status: Status) -> None:
         """Replace it; nothing happens when it is the same."""
@@ -69,12 +86,19 @@ class StatusBoard:
         """The status now, and each newer one that the reader has time for; ends when closed."""
         shown: Status | None = None
         while True:
-            if self._status is not shown:
-                shown = self._status
+            status = self.status
+            if status != shown:
+                shown = status
                 yield shown
                 if shown.state is State.CLOSED:
                     return
             else:
                 if self._changed is None or self._changed.is_set():
                     self._changed = anyio.Event()
-                await self._changed.wait()
+                with anyio.move_on_after(self._holds_for_s()):
+                    await self._changed.wait()
+
+    def _holds_for_s(self) -> float:
+        success = self._status.last_success_at
+        age_s = 0.0 if success is None else self._clock() - success
+        return max(0.0, RECENT_S - age_s) if self.status.state is State.READY else math.inf

@@ -13,7 +13,6 @@ import httpx
 import pytest
 
 from onionpath.client.client import Client
-from onionpath.transports.for_httpx import OnionTransport
 from onionpath.client.status import State
 from onionpath.directory.address import Address
 from onionpath.directory.trust import Authority, TrustRoot
@@ -28,6 +27,7 @@ from onionpath.errors import (
 )
 from onionpath.injected import UnixTime
 from onionpath.service.calls import ServiceId
+from onionpath.transports.for_httpx import OnionTransport
 from tests.client.worlds import World
 from tests.directory.networks import identity
 

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 
 from onionpath.client.client import Client
-from onionpath.transports.for_httpx import OnionTransport
 from onionpath.client.stream import OnionStream
+from onionpath.transports.for_httpx import OnionTransport
 from simulations.local.network import LocalNetwork, LocalRelay
 
 
