@@ -1,4 +1,4 @@
-"""Keeps a relay in its network: publishes its descriptor, fetches documents, and tells the switch who is there."""
+"""Keeps a relay in its network: fetches documents, tells the switch who is there, and has its descriptor published."""
 
 from __future__ import annotations
 
@@ -13,31 +13,32 @@ import structlog
 import trio
 
 from onionpath.crypto.identity import IdentityKey, RelayId
-from onionpath.directory.descriptor import Descriptor, sign_descriptor
+from onionpath.directory.descriptor import Descriptor
 from onionpath.directory.directory import Directory, decode_directory, decode_seen
-from onionpath.directory.document import SeenDocument
+from onionpath.directory.document import EquivocationError, SeenDocument
 from onionpath.directory.trust import TrustRoot
-from onionpath.errors import KeyFileError, OnionPathError, RefusedError, UnreachableError
+from onionpath.errors import KeyFileError, OnionPathError, UnreachableError
 from onionpath.injected import UnixTime
-from onionpath.link.frames import CallBody, call_capacity
+from onionpath.link.frames import CallBody
 from onionpath.link.neighbour import Neighbour
 from onionpath.onion.geometry import SizeClass
-from onionpath.onion.statuses import Reason, ReplyStatus
+from onionpath.onion.statuses import ReplyStatus
 from onionpath.service.calls import ServiceId
 from onionpath.service.directory import DirectoryService, Publication
 from onionpath.service.directory_fetch import DirectoryFetch
-from onionpath.service.directory_wire import check_published, publish_calls
 from relay.caller import calling
+from relay.evidence_files import EvidenceFiles
 from relay.files import read_secret, replace_secret
 from relay.links import Links
 from relay.network_schedule import (
     CALL_TIMEOUT_S,
-    Publishing,
+    Inquiry,
     first_fetch_in_s,
     has_run_out,
+    newest_root,
     next_fetch_in_s,
-    sources,
 )
+from relay.publisher import Publisher
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +69,6 @@ class NetworkKeeper:
     ) -> None:
         self._root = root
         self._identity = identity
-        self._describe = describe
         self._file = file
         self._links = links
         self._service = service
@@ -78,8 +78,11 @@ class NetworkKeeper:
         self._geometry = root.parameters.geometry
         self._directory: Directory | None = None
         self._seen: SeenDocument | None = None
-        self._described_anew = trio.Event()
-        self._publishing = Publishing()
+        self._evidence = EvidenceFiles(file.parent)
+        self._denied = 0  # the number of which there is the newest evidence
+        self.publisher = Publisher(
+            self, identity, describe=describe, client_tls=client_tls, clock=clock, choice=choice
+        )
         self._is_closed = False  # whether the last directory is so old that we forward nothing by it
 
     @property
@@ -87,15 +90,21 @@ class NetworkKeeper:
         """The newest verified directory."""
         return self._directory
 
+    @property
+    def root(self) -> TrustRoot:
+        """The newest version of the trust root that we have been led to."""
+        return newest_root(self._root, self._directory, self._seen)
+
     def load(self) -> None:
         """Take the snapshot from disk, so that a relay works again although no authority answers."""
+        self._denied = max(self._evidence.numbers(), default=0)
         if not self._file.exists():
             return
         try:
             snapshot = read_secret(self._file, max_size=MAX_SNAPSHOT_SIZE)
             self._seen = decode_seen(snapshot, self._root)
             directory = decode_directory(snapshot, self._root, now=self._clock(), seen=self._seen)
-            self._use(_Known.of(directory, None))
+            self._use(_Known.of(directory, None, None))
         except KeyFileError:
             raise
         except OnionPathError as error:
@@ -103,118 +112,78 @@ class NetworkKeeper:
 
     def publish_soon(self) -> None:
         """The descriptor has changed: our keys, for example."""
-        self._described_anew.set()
+        self.publisher.soon()
 
     async def run(self) -> None:
         """Publish and fetch until cancelled."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._publish_forever)
+            nursery.start_soon(self.publisher.run)
             nursery.start_soon(self._fetch_forever)
-
-    # Publishing.
-
-    async def _publish_forever(self) -> None:
-        while True:
-            # Made before we publish: what changes meanwhile is published next.
-            self._described_anew = trio.Event()
-            published_at = await self._publish_to_all()
-            pause_s = self._publishing.done(published_at, has_directory=self._directory is not None)
-            with trio.move_on_after(pause_s):
-                await self._described_anew.wait()
-
-    async def _publish_to_all(self) -> UnixTime:
-        """Give each authority a newer descriptor than it has, and say when the newest was made."""
-        await trio.sleep(self._publishing.begin(now=self._clock()))
-        missing = list(self._root.authorities)
-        while True:
-            # Signed anew for each round: an authority takes only what is newer than what it has.
-            descriptor = self._describe()
-            envelope = sign_descriptor(descriptor, self._identity)
-            for authority in list(missing):
-                if await self._publish(envelope, Neighbour.of_authority(authority)):
-                    missing.remove(authority)
-            if not missing:
-                return descriptor.published_at
-            await trio.sleep(self._publishing.retry_in_s())
-
-    async def _publish(self, envelope: bytes, authority: Neighbour) -> bool:
-        capacity = call_capacity(self._geometry, SizeClass.SMALL)
-        try:
-            with trio.fail_after(CALL_TIMEOUT_S):
-                async with calling(authority, self._geometry, self._client_tls) as caller:
-                    for body in publish_calls(envelope, capacity=capacity):
-                        answer = await caller.call(CallBody(ServiceId.DIRECTORY, SizeClass.SMALL, body))
-                        if answer.status != ReplyStatus.ANSWERED:
-                            # It said nothing of the descriptor: it is busy, or leaves. Our next try may find it well.
-                            log.warning(
-                                "authority_busy",
-                                authority=str(authority),
-                                reason=_named(answer.reason),
-                            )
-                            return False
-                        check_published(answer.body)
-        except (UnreachableError, trio.TooSlowError):
-            log.warning("authority_unreachable", authority=str(authority))
-            return False
-        except RefusedError as error:
-            # The answer has no room for a reason.
-            log.error(
-                "descriptor_refused",
-                authority=str(authority),
-                reason=error.reason,
-                hint="the authority's log says why",
-            )
-            return False
-        except OnionPathError as error:
-            log.error("authority_broke_protocol", kind=type(error).__name__)
-            return False
-        except Exception as error:
-            # A bug that an authority's bytes can reach must not end a relay that works.
-            log.error("publishing_failed", kind=type(error).__name__)
-            return False
-        log.info("descriptor_published", authority=str(authority))
-        return True
-
-    # Fetching.
 
     async def _fetch_forever(self) -> None:
         await trio.sleep(first_fetch_in_s(self._directory, now=self._clock(), choice=self._choice))
         while True:
-            ours = self._identity.relay_id
-            for neighbour in sources(self._root, self._directory, ours=ours, choice=self._choice):
-                if await self._fetch(neighbour):
-                    break
-            self._close_if_run_out()
-            await trio.sleep(next_fetch_in_s(self._directory, now=self._clock(), choice=self._choice))
+            pause_s = await self._fetch()
+            await trio.sleep(pause_s)
 
-    async def _fetch(self, neighbour: Neighbour) -> bool:
+    async def _fetch(self) -> float:
+        """One inquiry; gives how long to wait for the next."""
+        asking = Inquiry(
+            self.root,
+            self._directory,
+            self._seen,
+            denied=self._denied,
+            ours=self._identity.relay_id,
+            choice=self._choice,
+        )
+        while (source := asking.next_source(now=self._clock())) is not None:
+            await self._ask(source, asking)
+        if asking.newest is not None:
+            await self._take(asking.newest)
+        self._close_if_run_out()
+        return next_fetch_in_s(
+            self._directory,
+            now=self._clock(),
+            choice=self._choice,
+            is_confirmed=asking.is_confirmed,
+            is_denied=asking.is_denied,
+        )
+
+    async def _ask(self, source: Neighbour, asking: Inquiry) -> None:
         try:
             with trio.fail_after(CALL_TIMEOUT_S):
-                directory = await self._fetch_from(neighbour)
+                asking.answered(await self._fetch_from(source, beside=asking.newest))
         except trio.TooSlowError:
             log.warning("directory_fetch_failed", reason="too slow")
-            return False
+        except EquivocationError as error:
+            await trio.to_thread.run_sync(self._keep_evidence, asking.contradicted(error.pair), error.pair)
         except OnionPathError as error:
             # Before the first document of a new network this is what every relay hears.
             log.debug("directory_fetch_failed", reason=str(error))
-            return False
         except Exception as error:
-            # Nor must one that a mirror's bytes can reach.
+            # A bug that a mirror's bytes can reach must not end a relay that works.
             log.error("directory_fetch_failed", kind=type(error).__name__)
-            return False
+
+    async def _take(self, directory: Directory) -> None:
         if directory is not self._directory:
             # What takes long in a large network, and what waits for a disk, is done in threads.
-            before = self._directory
-            known = await trio.to_thread.run_sync(_Known.of, directory, before)
+            before, earlier = self._directory, self._service.publication
+            known = await trio.to_thread.run_sync(_Known.of, directory, before, earlier)
             self._use(known)
             await trio.to_thread.run_sync(self._keep_snapshot, directory)
-        self._publish_if_missed(directory)
-        return directory.is_fresh(self._clock())
+        self.publisher.missed_by(directory, ours=self._identity.relay_id)
 
-    def _publish_if_missed(self, directory: Directory) -> None:
-        if self._publishing.is_missed_by(directory, ours=self._identity.relay_id, now=self._clock()):
-            log.warning("relay_not_listed", number=directory.document.number)
-            self._described_anew.set()
+    def _keep_evidence(self, number: int, pair: tuple[bytes, bytes]) -> None:
+        """Both documents of this number, for people to see; said once."""
+        if number <= self._denied:
+            return
+        self._denied = number
+        try:
+            file = self._evidence.keep(number, pair)
+        except KeyFileError as error:
+            log.error("evidence_not_kept", reason=str(error))
+            file = None
+        log.error("authorities_signed_twice", number=number, evidence=str(file) if file else None)
 
     def _close_if_run_out(self) -> None:
         if self._directory is None or self._is_closed:
@@ -231,8 +200,8 @@ class NetworkKeeper:
             # The snapshot only serves the next start; a full disk must not end a relay that works.
             log.error("directory_not_kept", reason=str(error))
 
-    async def _fetch_from(self, neighbour: Neighbour) -> Directory:
-        fetch = DirectoryFetch(self._root, known=self._directory, seen=self._seen)
+    async def _fetch_from(self, neighbour: Neighbour, *, beside: Directory | None) -> Directory:
+        fetch = DirectoryFetch(self._root, known=self._directory, seen=self._seen, beside=beside)
         async with calling(neighbour, self._geometry, self._client_tls) as caller:
             while True:
                 answer = await caller.call(CallBody(ServiceId.DIRECTORY, SizeClass.LARGE, fetch.next_call()))
@@ -246,11 +215,14 @@ class NetworkKeeper:
                     return directory
 
     def _use(self, known: _Known) -> None:
-        directory = known.directory
+        directory, before = known.directory, self.root
         self._links.use_network(known.neighbours)
         self._is_closed = False
         self._service.replace(known.publication)
         self._directory, self._seen = directory, directory.seen
+        if self.root != before:
+            log.info("authorities_changed", version=self.root.version)
+            self.publisher.authorities_changed()
         log.info("directory_refreshed", number=directory.document.number, relays=len(directory.relays))
 
 
@@ -262,16 +234,9 @@ class _Known(NamedTuple):
     publication: Publication
 
     @classmethod
-    def of(cls, directory: Directory, before: Directory | None) -> _Known:
+    def of(cls, directory: Directory, before: Directory | None, earlier: Publication | None) -> _Known:
         """Work it out; takes long in a large network."""
         neighbours = {
             relay_id: Neighbour.of_relay(relay.descriptor) for relay_id, relay in directory.relays.items()
         }
-        return cls(directory, neighbours, Publication.of(directory, before=before))
-
-
-def _named(reason: int) -> str:
-    try:
-        return Reason(reason).name.lower()
-    except ValueError:
-        return f"unknown ({reason})"
+        return cls(directory, neighbours, Publication.of(directory, before=before, earlier=earlier))

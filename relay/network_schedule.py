@@ -1,4 +1,4 @@
-"""When a relay publishes itself and fetches documents, and with whom; decisions only.
+"""When a relay fetches documents, from whom, and which of the answers it uses; decisions only.
 
 ``relay/network_keeper.py`` carries them out over sockets, the simulations' keeper in virtual time.
 """
@@ -9,7 +9,8 @@ import random
 
 from onionpath.crypto.identity import RelayId
 from onionpath.directory.directory import Directory
-from onionpath.directory.document import Document
+from onionpath.directory.document import Document, SeenDocument
+from onionpath.directory.succession import Lineage, newest
 from onionpath.directory.trust import TrustRoot
 from onionpath.injected import UnixTime
 from onionpath.link.neighbour import Neighbour
@@ -22,45 +23,137 @@ RETRY_S = 20.0
 JITTER_S = 30.0
 # Relays that are asked when no authority has anything fresh.
 MIRRORS_ASKED = 3
-# Well below the 24 h at which a descriptor is refused, and no divisor of an epoch: at the boundary itself our next key
-# does not exist yet.
-PUBLISH_EVERY_S = 5 * 3_600.0
-# How often a relay that has no document at all publishes once more: the authority may have forgotten it.
-PUBLISH_UNLISTED_S = 60.0
+# Fixed by the specification (§12.1): one alone could keep a document back, or have one of its own.
+SOURCES_WANTED = 2
 
 
-# Fetching.
+# From whom.
+
+
+def newest_root(root: TrustRoot, *known: Directory | SeenDocument | None) -> TrustRoot:
+    """The version of the trust root that we have been led to: its authorities are asked and told.
+
+    Args:
+        root: of the file; stays as it is after a succession.
+    """
+    return newest(Lineage(root), *(each.lineage for each in known if each is not None)).root
 
 
 def sources(
     root: TrustRoot, directory: Directory | None, *, ours: RelayId, choice: random.Random
 ) -> list[Neighbour]:
-    """Whom a relay asks for a document, in this order, until one has what is fresh.
+    """Whom a relay asks for a document, in this order, until enough have answered.
 
     Authorities first, since they have it first and relays are few; then relays, but never ourselves.
     """
     authorities = choice.sample(root.authorities, len(root.authorities))
-    others = [each for each in directory.relays.values() if each.relay_id != ours] if directory else []
+    others = _others(directory, ours)
     mirrors = choice.sample(others, min(MIRRORS_ASKED, len(others)))
     return [Neighbour.of_authority(each) for each in authorities] + [
-        Neighbour.of_relay(each.descriptor) for each in mirrors
+        Neighbour.of_relay(directory.relays[each].descriptor) for each in mirrors if directory
     ]
+
+
+def _others(directory: Directory | None, ours: RelayId) -> list[RelayId]:
+    return [each for each in directory.relays if each != ours] if directory else []
+
+
+class Inquiry:
+    """One question to several: who is asked next, and what is used in the end.
+
+    All are asked with the directory and the highest document that we had before.
+
+    Args:
+        root: the newest version of it that we know.
+        denied: the number of which authorities have signed two documents; neither is used.
+    """
+
+    def __init__(
+        self,
+        root: TrustRoot,
+        known: Directory | None,
+        seen: SeenDocument | None,
+        *,
+        denied: int,
+        ours: RelayId,
+        choice: random.Random,
+    ) -> None:
+        self._root, self._known, self._seen = root, known, seen
+        self._denied, self._ours = denied, ours
+        self._sources = sources(root, known, ours=ours, choice=choice)
+        self._answers = 0
+        self._newest: Directory | None = None
+        self.is_denied = False  # whether somebody gave what is not used
+
+    @property
+    def newest(self) -> Directory | None:
+        """The newest directory so far; whoever is asked next is held against it."""
+        return self._newest
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether as many answered as are wanted, or as there are."""
+        there_are = len(self._root.authorities) + len(_others(self._newest or self._known, self._ours))
+        return self._answers >= min(SOURCES_WANTED, there_are)
+
+    def next_source(self, *, now: UnixTime) -> Neighbour | None:
+        """Whom to ask; None once two have answered and the result is fresh, or nobody is left."""
+        is_fresh = self._newest is not None and self._newest.is_fresh(now)
+        if not self._sources or (is_fresh and self._answers >= SOURCES_WANTED):
+            return None
+        return self._sources.pop(0)
+
+    def answered(self, directory: Directory) -> None:
+        """What somebody gave, held against ``newest`` already."""
+        self._answers += 1
+        if directory is self._known or directory.document.number != self._denied:
+            self._newest = directory
+        else:
+            self.is_denied = True
+
+    def contradicted(self, pair: tuple[bytes, bytes]) -> int:
+        """Somebody gave the second document of one number; gives that number.
+
+        Neither is used. What was given before in this inquiry goes with it, unless it is another document.
+        """
+        given = self._newest
+        if given is None or pair[0] != given.document.envelope:
+            return self._seen.number if self._seen else 0
+        self._denied, self.is_denied = given.document.number, True
+        # What we had before was given by whoever had nothing newer; it stays.
+        self._newest = None
+        return self._denied
+
+
+# When.
 
 
 def first_fetch_in_s(directory: Directory | None, *, now: UnixTime, choice: random.Random) -> float:
     """How long a relay that starts with this directory waits before it asks: not at all unless it is fresh."""
     if directory is None or not directory.is_fresh(now):
         return 0.0
-    return next_fetch_in_s(directory, now=now, choice=choice)
+    return next_fetch_in_s(directory, now=now, choice=choice, is_confirmed=True)
 
 
-def next_fetch_in_s(directory: Directory | None, *, now: UnixTime, choice: random.Random) -> float:
-    """How long a relay waits that has just asked everybody it needed to."""
+def next_fetch_in_s(
+    directory: Directory | None,
+    *,
+    now: UnixTime,
+    choice: random.Random,
+    is_confirmed: bool,
+    is_denied: bool = False,
+) -> float:
+    """How long a relay waits that has just asked everybody it needed to.
+
+    Args:
+        is_confirmed: whether enough have answered.
+        is_denied: whether two documents of the newest number exist, so that there is none to hope for soon.
+    """
     if directory is None:
-        return FIRST_RETRY_S
+        return RETRY_S if is_denied else FIRST_RETRY_S
     document = directory.document
     period_s = document.fresh_until - document.valid_from
-    if document.is_fresh(now):
+    if is_confirmed and document.is_fresh(now):
         # A little after the end, each relay at its own time.
         return document.fresh_until - now + choice.random() * min(JITTER_S, period_s / 20)
     return min(RETRY_S, period_s / 10)
@@ -72,56 +165,3 @@ def has_run_out(document: Document, now: UnixTime) -> bool:
     A period after it expired, so that clients, who stop at once, find nobody less willing than they are.
     """
     return now >= document.valid_until + (document.fresh_until - document.valid_from)
-
-
-# Publishing.
-
-
-class Publishing:
-    """What the authorities have of us, and when they need it anew.
-
-    ``begin``, then ``retry_in_s`` after each round that left somebody out, then ``done``; and so on for ever.
-    """
-
-    def __init__(self) -> None:
-        self._newest_at: UnixTime | None = None  # when the descriptor was made that all have
-        self._is_under_way = True
-        self._next_retry_s = FIRST_RETRY_S
-        self._missed_in = 0  # the number of the last document that should have listed us
-
-    @property
-    def is_under_way(self) -> bool:
-        """Whether somebody has yet to take our newest descriptor."""
-        return self._is_under_way
-
-    def begin(self, *, now: UnixTime) -> float:
-        """Publish again; gives how long to wait before the descriptor is made.
-
-        Descriptors have whole seconds, and an authority takes only what is newer than what it has.
-        """
-        self._is_under_way, self._next_retry_s = True, FIRST_RETRY_S
-        return 0.0 if self._newest_at is None else max(0.0, self._newest_at + 1 - now)
-
-    def retry_in_s(self) -> float:
-        """How long to wait before those are asked again who did not take it: each time twice as long."""
-        pause_s = self._next_retry_s
-        self._next_retry_s = min(RETRY_S, 2 * pause_s)
-        return pause_s
-
-    def done(self, published_at: UnixTime, *, has_directory: bool) -> float:
-        """All have the descriptor made then; gives how long to wait, unless it changes, before the next."""
-        self._newest_at, self._is_under_way = published_at, False
-        return PUBLISH_EVERY_S if has_directory else PUBLISH_UNLISTED_S
-
-    def is_missed_by(self, directory: Directory, *, ours: RelayId, now: UnixTime) -> bool:
-        """Whether this document lacks us, so that we publish once more; once for each document.
-
-        An authority that lost our descriptor, or did not reach us, is told again.
-        """
-        number = directory.document.number
-        if self._is_under_way or ours in directory.relays or number <= self._missed_in:
-            return False
-        if not directory.is_fresh(now):
-            return False
-        self._missed_in = number
-        return True

@@ -101,6 +101,7 @@ class Disk:
     Args:
         packet_keys: seeds by epoch, in memory as keys.
         directory: the snapshot; its bytes are made when they are read.
+        evidence: against authorities, by the number of which they signed two documents.
         signer: an authority's state, as it was stored last.
     """
 
@@ -109,4 +110,5 @@ class Disk:
     replay: ReplayDisk
     packet_keys: dict[int, HybridPrivateKey] = field(default_factory=dict)
     directory: Directory | None = None
+    evidence: dict[int, bytes] = field(default_factory=dict)
     signer: bytes | None = None

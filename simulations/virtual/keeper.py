@@ -11,9 +11,10 @@ from collections.abc import Callable
 from onionpath.crypto.identity import IdentityKey
 from onionpath.directory.descriptor import Descriptor, sign_descriptor
 from onionpath.directory.directory import Directory, decode_directory, decode_seen
-from onionpath.directory.document import SeenDocument
-from onionpath.directory.trust import TrustRoot
-from onionpath.errors import OnionPathError, UnreachableError
+from onionpath.directory.document import EquivocationError, SeenDocument
+from onionpath.directory.evidence import encode_evidence
+from onionpath.directory.trust import Authority, TrustRoot
+from onionpath.errors import OnionPathError, RefusedError, UnreachableError
 from onionpath.injected import UnixTime
 from onionpath.link.frames import CallBody, call_capacity
 from onionpath.link.neighbour import Neighbour
@@ -23,18 +24,20 @@ from onionpath.service.calls import ServiceId
 from onionpath.service.directory import DirectoryService
 from onionpath.service.directory_fetch import DirectoryFetch
 from onionpath.service.directory_wire import check_published, publish_calls
+from relay.evidence_files import MAX_EVIDENCE_FILES
 from relay.network_schedule import (
     CALL_TIMEOUT_S,
-    Publishing,
+    Inquiry,
     first_fetch_in_s,
     has_run_out,
+    newest_root,
     next_fetch_in_s,
-    sources,
 )
+from relay.publishing import Failure, Publishing
 from simulations.virtual.connections import connect
 from simulations.virtual.disks import Disk
 from simulations.virtual.driver import SwitchDriver
-from simulations.virtual.heap import EventHeap, Promise
+from simulations.virtual.heap import EventHeap, Promise, Task
 from simulations.virtual.shared import SharedDirectories
 from simulations.virtual.wires import Fabric
 
@@ -69,9 +72,16 @@ class Keeper:
         self._geometry = root.parameters.geometry
         self._seen: SeenDocument | None = None
         self.directory: Directory | None = None
-        self._publishing = Publishing()
+        self._publishing = Publishing(choice=choice)
+        self._denied = max(disk.evidence, default=0)  # the number of which there is the newest evidence
         self._is_closed = False  # whether the last directory is so old that we forward nothing by it
-        self._described_anew: Promise[None] = Promise(self._heap)
+        self._awoken: Promise[None] = Promise(self._heap)
+        self._is_changed = False  # whether a newer descriptor is wanted
+
+    @property
+    def root(self) -> TrustRoot:
+        """The newest version of the trust root that we have been led to."""
+        return newest_root(self._root, self.directory, self._seen)
 
     def load(self) -> None:
         """Take the snapshot from disk, verified as if it came from a stranger."""
@@ -87,68 +97,114 @@ class Keeper:
 
     def publish_soon(self) -> None:
         """The descriptor has changed: our keys, for example."""
-        self._described_anew.keep(None)
+        self._is_changed = True
+        self._awoken.keep(None)
 
     async def publish_forever(self, *, published: bool) -> None:
         """Hand our descriptor to every authority, again and again; ``published`` says that they have it already."""
-        published_at = self._clock() if published else None
+        publishing = self._publishing
         while True:
-            # Made before we publish: what changes meanwhile is published next.
-            self._described_anew = Promise(self._heap)
-            published_at = published_at or await self._publish_to_all()
-            pause_s = self._publishing.done(published_at, has_directory=self.directory is not None)
-            published_at = None
-            timer = self._heap.after(pause_s, self._described_anew.keep, None)
+            await self._heap.sleep(publishing.make_in_s(now=self._clock()))
+            # Before we describe ourselves: what changes meanwhile is published next.
+            self._is_changed = False
+            descriptor = self._describe()
+            publishing.made(descriptor.published_at)
+            if published:
+                for authority in self.root.authorities:
+                    publishing.took(authority, descriptor.published_at)
+                published = False
+            await self._offer(descriptor)
+
+    async def _offer(self, descriptor: Descriptor) -> None:
+        """Give this descriptor to all, until there is reason to make another."""
+        while not (self._is_changed or self._is_old()):
+            self._awoken = Promise(self._heap)
+            await self._give(self._publishing.due(self.root, now=self._clock()), descriptor)
+            timer = self._heap.after(self._pause_s(), self._awoken.keep, None)
             try:
-                await self._described_anew
+                await self._awoken
             finally:
                 timer.cancel()
 
-    async def _publish_to_all(self) -> UnixTime:
-        await self._heap.sleep(self._publishing.begin(now=self._clock()))
-        missing = list(self._root.authorities)
-        while True:
-            # Signed anew for each round: an authority takes only what is newer than what it has.
-            descriptor = self._describe()
-            envelope = sign_descriptor(descriptor, self._identity)
-            for authority in list(missing):
-                if await self._publish(envelope, Neighbour.of_authority(authority)):
-                    missing.remove(authority)
-            if not missing:
-                return descriptor.published_at
-            await self._heap.sleep(self._publishing.retry_in_s())
+    def _is_old(self) -> bool:
+        return self._publishing.is_old(now=self._clock(), has_directory=self.directory is not None)
 
-    async def _publish(self, envelope: bytes, authority: Neighbour) -> bool:
+    def _pause_s(self) -> float:
+        has_directory = self.directory is not None
+        return self._publishing.pause_s(self.root, now=self._clock(), has_directory=has_directory)
+
+    async def _give(self, due: list[Authority], descriptor: Descriptor) -> None:
+        """All at once, so that one who is silent does not keep us from the others."""
+        newer = self._describe() if any(map(self._publishing.needs_newer, due)) else descriptor
+        given: list[Promise[None]] = []
+        tasks: list[Task] = []
+        for authority in due:
+            one = newer if self._publishing.needs_newer(authority) else descriptor
+            given.append(Promise(self._heap))
+            tasks.append(self._heap.spawn(self._give_one(authority, one, given[-1])))
         try:
-            await self._heap.within(CALL_TIMEOUT_S, self._hand_over(envelope, authority))
-        except (OnionPathError, TimeoutError) as error:
-            self._note("not_published", outcome=type(error).__name__)
-            return False
-        self._note("published", size=len(envelope))
-        return True
+            for each in given:
+                await each
+        finally:
+            for task in tasks:
+                task.cancel()
 
-    async def _hand_over(self, envelope: bytes, authority: Neighbour) -> None:
+    async def _give_one(self, authority: Authority, descriptor: Descriptor, given: Promise[None]) -> None:
+        envelope = sign_descriptor(descriptor, self._identity)
+        failure = await self._publish(envelope, Neighbour.of_authority(authority))
+        if failure is None:
+            self._publishing.took(authority, descriptor.published_at)
+            self._note("published", size=len(envelope))
+        else:
+            self._publishing.failed(authority, failure, self.root, now=self._clock())
+            self._note("not_published", outcome=failure.value)
+        given.keep(None)
+
+    async def _publish(self, envelope: bytes, authority: Neighbour) -> Failure | None:
+        try:
+            return await self._heap.within(CALL_TIMEOUT_S, self._hand_over(envelope, authority))
+        except (UnreachableError, TimeoutError):
+            return Failure.UNREACHABLE
+        except RefusedError:
+            return Failure.REFUSED
+        except OnionPathError:
+            return Failure.PROTOCOL
+
+    async def _hand_over(self, envelope: bytes, authority: Neighbour) -> Failure | None:
         capacity = call_capacity(self._geometry, SizeClass.SMALL)
         connection = await connect(self._driver.name, self._fabric, authority, self._geometry)
         try:
             for body in publish_calls(envelope, capacity=capacity):
                 answer = await connection.call(CallBody(ServiceId.DIRECTORY, SizeClass.SMALL, body))
                 if answer.status != ReplyStatus.ANSWERED:
-                    raise UnreachableError("the authority is busy, or leaves")
+                    return Failure.BUSY
                 check_published(answer.body)
         finally:
             connection.close()
+        return None
 
     async def fetch_forever(self) -> None:
         """Fetch each new document."""
         await self._heap.sleep(first_fetch_in_s(self.directory, now=self._clock(), choice=self._choice))
         while True:
-            ours = self._identity.relay_id
-            for neighbour in sources(self._root, self.directory, ours=ours, choice=self._choice):
-                if await self._fetch(neighbour):
-                    break
-            self._close_if_run_out()
-            await self._heap.sleep(next_fetch_in_s(self.directory, now=self._clock(), choice=self._choice))
+            await self._heap.sleep(await self._fetch())
+
+    async def _fetch(self) -> float:
+        """One inquiry; gives how long to wait for the next."""
+        ours, choice = self._identity.relay_id, self._choice
+        asking = Inquiry(self.root, self.directory, self._seen, denied=self._denied, ours=ours, choice=choice)
+        while (source := asking.next_source(now=self._clock())) is not None:
+            await self._ask(source, asking)
+        if asking.newest is not None:
+            self._take(asking.newest)
+        self._close_if_run_out()
+        return next_fetch_in_s(
+            self.directory,
+            now=self._clock(),
+            choice=choice,
+            is_confirmed=asking.is_confirmed,
+            is_denied=asking.is_denied,
+        )
 
     def _close_if_run_out(self) -> None:
         if self.directory is None or self._is_closed:
@@ -158,21 +214,33 @@ class Keeper:
             self._is_closed = True
             self._note("directory_expired")
 
-    async def _fetch(self, neighbour: Neighbour) -> bool:
+    async def _ask(self, source: Neighbour, asking: Inquiry) -> None:
         try:
-            directory = await self._heap.within(CALL_TIMEOUT_S, self._fetch_from(neighbour))
+            work = self._fetch_from(source, beside=asking.newest)
+            asking.answered(await self._heap.within(CALL_TIMEOUT_S, work))
+        except EquivocationError as error:
+            self._keep_evidence(asking.contradicted(error.pair), error.pair)
         except (OnionPathError, TimeoutError) as error:
             self._note("not_fetched", outcome=type(error).__name__)
-            return False
+
+    def _keep_evidence(self, number: int, pair: tuple[bytes, bytes]) -> None:
+        if number <= self._denied:
+            return
+        self._denied = number
+        if len(self._disk.evidence) < MAX_EVIDENCE_FILES:
+            self._disk.evidence[number] = encode_evidence(pair)
+        self._note("authorities_signed_twice", outcome=str(number))
+
+    def _take(self, directory: Directory) -> None:
         if directory is not self.directory:
             self.use(directory)
-        if self._publishing.is_missed_by(directory, ours=self._identity.relay_id, now=self._clock()):
+        ours, now = self._identity.relay_id, self._clock()
+        if self._publishing.is_missed_by(directory, self.root, ours=ours, now=now):
             self.publish_soon()
-        return directory.is_fresh(self._clock())
 
-    async def _fetch_from(self, neighbour: Neighbour) -> Directory:
+    async def _fetch_from(self, neighbour: Neighbour, *, beside: Directory | None) -> Directory:
         basis = self._shared.basis(self.directory)
-        fetch = DirectoryFetch(self._root, known=basis, seen=self._seen)
+        fetch = DirectoryFetch(self._root, known=basis, seen=self._seen, beside=beside)
         connection = await connect(self._driver.name, self._fabric, neighbour, self._geometry)
         try:
             while True:
@@ -189,12 +257,16 @@ class Keeper:
 
     def use(self, directory: Directory) -> None:
         """Work by this directory from now on, and keep it on disk."""
-        directory = self._shared.intern(directory)
+        directory, before = self._shared.intern(directory), self.root
         self._driver.use_network(self._shared.neighbours(directory), self._shared.key_hashes(directory))
         self._is_closed = False
-        self._service.replace(self._shared.publication(directory, self.directory))
+        earlier = self._service.publication
+        self._service.replace(self._shared.publication(directory, self.directory, earlier))
         self.directory, self._seen = directory, directory.seen
         self._disk.directory = directory
+        if self.root != before:
+            # Whoever is new gets the descriptor that the others have.
+            self._awoken.keep(None)
         self._note("directory_refreshed", outcome=str(directory.document.number))
 
     def _note(self, kind: str, *, size: int = 0, outcome: str = "") -> None:

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
+from typing import NamedTuple
 
 from onionpath.crypto.identity import RelayId
 from onionpath.directory.directory import Directory
@@ -31,7 +32,7 @@ class SharedDirectories:
         self._known: OrderedDict[bytes, Directory] = OrderedDict()
         self._neighbours: OrderedDict[int, Mapping[RelayId, Neighbour]] = OrderedDict()
         self._hashes: OrderedDict[int, Mapping[RelayId, bytes]] = OrderedDict()
-        self._publications: OrderedDict[tuple[int, int], Publication] = OrderedDict()
+        self._publications: OrderedDict[tuple[int, int, int], _Published] = OrderedDict()
 
     def intern(self, directory: Directory) -> Directory:
         """The first directory with this very document and as many descriptors, for which this one can stand."""
@@ -72,15 +73,27 @@ class SharedDirectories:
                 self._hashes[id(directory)] = found
         return found
 
-    def publication(self, directory: Directory, before: Directory | None) -> Publication:
-        """What a directory service hands out."""
-        key = (id(directory), id(before))
+    def publication(
+        self, directory: Directory, before: Directory | None, earlier: Publication | None
+    ) -> Publication:
+        """What a directory service hands out that handed out ``earlier`` until now."""
+        key = (id(directory), id(before), id(earlier))
         found = self._publications.get(key)
-        if found is None or found.document is not directory.document.envelope:
-            found = self._publications[key] = Publication.of(directory, before=before)
+        if found is None:
+            made = Publication.of(directory, before=before, earlier=earlier)
+            found = self._publications[key] = _Published(made, directory, before, earlier)
             while len(self._publications) > KEPT:
                 self._publications.popitem(last=False)
-        return found
+        return found.made
 
     def _is_kept(self, directory: Directory) -> bool:
         return self._known.get(directory.document.envelope) is directory
+
+
+class _Published(NamedTuple):
+    """A publication with what it was made of, which keeps their ids from being given to others."""
+
+    made: Publication
+    directory: Directory
+    before: Directory | None
+    earlier: Publication | None

@@ -288,7 +288,7 @@ async def test_in_what_keeps_a_relay_in_its_network(tmp_path: Path, log: io.Stri
 
     assert error is not None
     explained = _explain(error)
-    assert "ASpecialError at relay/network_keeper.py" in str(explained)
+    assert "ASpecialError at relay/publisher.py" in str(explained)
     assert [] == hits(str(explained).encode(), CANARIES)
     assert_silent(log)
 

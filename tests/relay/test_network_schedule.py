@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from onionpath.directory.directory import Directory
+from onionpath.directory.succession import Lineage
 from onionpath.injected import UnixTime
 from onionpath.link.neighbour import Neighbour
 from relay.network_schedule import (
     FIRST_RETRY_S,
     JITTER_S,
     MIRRORS_ASKED,
-    PUBLISH_EVERY_S,
-    PUBLISH_UNLISTED_S,
     RETRY_S,
-    Publishing,
+    Inquiry,
     first_fetch_in_s,
     has_run_out,
+    newest_root,
     next_fetch_in_s,
     sources,
 )
-from tests.directory.networks import NOW, PERIOD_S, descriptor, network
+from tests.directory.networks import NOW, PERIOD_S, descriptor, network, root
 
 EIGHT = network([descriptor(number) for number in range(8)])
 DIRECTORY = EIGHT.directory()
@@ -33,8 +34,18 @@ STALE = DIRECTORY.document.fresh_until
 CHOICE = random.Random(1)
 
 
-def fetch_in_s(directory: Directory | None, now: float, seed: int = 1) -> float:
-    return next_fetch_in_s(directory, now=UnixTime(now), choice=random.Random(seed))
+def fetch_in_s(
+    directory: Directory | None,
+    now: float,
+    seed: int = 1,
+    *,
+    is_confirmed: bool = True,
+    is_denied: bool = False,
+) -> float:
+    choice = random.Random(seed)
+    return next_fetch_in_s(
+        directory, now=UnixTime(now), choice=choice, is_confirmed=is_confirmed, is_denied=is_denied
+    )
 
 
 def test_authorities_are_asked_first_and_then_a_few_other_relays() -> None:
@@ -68,6 +79,14 @@ def test_a_stale_document_is_tried_again_soon_and_a_missing_one_at_once() -> Non
     assert (RETRY_S, FIRST_RETRY_S) == (fetch_in_s(DIRECTORY, STALE), fetch_in_s(None, NOW))
 
 
+def test_whoever_has_one_answer_only_asks_again_soon() -> None:
+    assert RETRY_S == fetch_in_s(DIRECTORY, NOW, is_confirmed=False)
+
+
+def test_who_was_given_two_documents_of_one_number_and_has_none_does_not_ask_four_times_a_second() -> None:
+    assert RETRY_S == fetch_in_s(None, NOW, is_confirmed=False, is_denied=True)
+
+
 @pytest.mark.parametrize(("directory", "now"), [(None, NOW), (DIRECTORY, STALE)], ids=["none", "stale"])
 def test_a_relay_that_starts_without_a_fresh_document_asks_at_once(
     directory: Directory | None, now: UnixTime
@@ -83,50 +102,101 @@ def test_a_document_serves_for_one_period_longer_than_it_is_valid() -> None:
     assert [False, True] == [has_run_out(document, UnixTime(now)) for now in (ended - 1, ended)]
 
 
-# Publishing.
+# An inquiry.
+
+NUMBER = DIRECTORY.document.number
+OLDER = network([descriptor(number) for number in range(8)], number=NUMBER - 1).directory()
+OTHER = network([descriptor(number) for number in range(7)]).directory()
 
 
-def published(at: float = NOW) -> Publishing:
-    publishing = Publishing()
-    publishing.begin(now=UnixTime(at))
-    publishing.done(UnixTime(at), has_directory=True)
-    return publishing
+def asking(known: Directory | None = None, *, authorities: int = 3, denied: int = 0) -> Inquiry:
+    trust = root(authorities, authorities // 2 + 1)
+    seen = known.seen if known else None
+    return Inquiry(trust, known, seen, denied=denied, ours=OURS, choice=random.Random(1))
 
 
-def test_the_first_descriptor_is_made_at_once_and_the_next_a_second_later() -> None:
-    assert 0.0 == Publishing().begin(now=NOW)
-    assert 0.75 == published().begin(now=UnixTime(NOW + 0.25))
-    assert 0.0 == published().begin(now=UnixTime(NOW + 5.0))
+def test_two_are_asked_and_no_more_if_what_they_give_is_fresh() -> None:
+    one = asking()
+    asked = [one.next_source(now=NOW)]
+    one.answered(DIRECTORY)
+    assert not one.is_confirmed
+    asked.append(one.next_source(now=NOW))
+    one.answered(DIRECTORY)
+
+    assert 2 == len(set(asked) - {None})
+    assert one.next_source(now=NOW) is None
+    assert one.is_confirmed
+    assert DIRECTORY is one.newest
 
 
-def test_whoever_did_not_take_it_is_asked_ever_less_often_and_anew_the_next_time() -> None:
-    publishing = Publishing()
-    publishing.begin(now=NOW)
+def test_all_are_asked_while_nobody_has_what_is_fresh() -> None:
+    one = asking(DIRECTORY)
+    asked = 0
+    while one.next_source(now=STALE) is not None:
+        one.answered(DIRECTORY)
+        asked += 1
 
-    assert [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 20.0, 20.0] == [publishing.retry_in_s() for _ in range(9)]
-    publishing.begin(now=NOW)
-    assert FIRST_RETRY_S == publishing.retry_in_s()
-
-
-def test_a_relay_without_a_document_publishes_more_often() -> None:
-    assert PUBLISH_EVERY_S == Publishing().done(NOW, has_directory=True)
-    assert PUBLISH_UNLISTED_S == Publishing().done(NOW, has_directory=False)
+    assert 3 + MIRRORS_ASKED == asked
 
 
-def test_a_document_that_lacks_us_makes_us_publish_once() -> None:
-    stranger = descriptor(9).relay_id
-    publishing = published()
-    asked = [publishing.is_missed_by(DIRECTORY, ours=stranger, now=NOW) for _ in range(3)]
-    newer = network(number=DIRECTORY.document.number + 1).directory()
+def test_who_does_not_answer_is_followed_by_the_next() -> None:
+    one = asking()
+    silent, answering = one.next_source(now=NOW), one.next_source(now=NOW)
+    one.answered(DIRECTORY)
 
-    assert [True, False, False] == asked
-    assert publishing.is_missed_by(newer, ours=stranger, now=STALE)
+    assert silent != answering
+    assert one.next_source(now=NOW) is not None
+    assert one.next_source(now=NOW) is None
+    assert not one.is_confirmed
 
 
-@pytest.mark.parametrize("why", ["it lists us", "it is stale", "we are publishing"])
-def test_there_is_no_reason_to_publish_again_when(why: str) -> None:
-    publishing = Publishing() if why == "we are publishing" else published()
-    ours = OURS if why == "it lists us" else descriptor(9).relay_id
-    now = STALE if why == "it is stale" else NOW
+def test_a_network_of_one_authority_and_one_relay_has_nobody_else_to_ask() -> None:
+    alone = network([descriptor(0)]).directory()
+    one = asking(authorities=1)
+    one.next_source(now=NOW)
+    one.answered(alone)
 
-    assert not publishing.is_missed_by(DIRECTORY, ours=ours, now=now)
+    assert one.is_confirmed
+
+
+def test_two_documents_of_one_number_are_used_neither_whoever_gives_them_once_more() -> None:
+    one = asking(OLDER)
+    one.answered(DIRECTORY)
+
+    assert NUMBER == one.contradicted((DIRECTORY.document.envelope, OTHER.document.envelope))
+    one.answered(OTHER)
+    one.answered(DIRECTORY)
+    assert one.newest is None
+    assert one.is_denied
+
+
+def test_what_was_denied_in_an_earlier_inquiry_is_not_used_in_this_one() -> None:
+    one = asking(OLDER, denied=NUMBER)
+    one.answered(DIRECTORY)
+    assert one.newest is None
+    assert one.is_denied
+
+    one.answered(OLDER)
+    assert OLDER is one.newest
+
+
+def test_who_contradicts_what_we_have_does_not_take_it_or_a_newer_one_from_us() -> None:
+    one = asking(OLDER)
+    one.answered(DIRECTORY)
+
+    assert NUMBER - 1 == one.contradicted((OLDER.document.envelope, b"another"))
+    assert DIRECTORY is one.newest
+    assert not one.is_denied
+
+    known = asking(DIRECTORY, denied=NUMBER)
+    known.answered(DIRECTORY)
+    assert DIRECTORY is known.newest
+
+
+def test_after_a_succession_the_new_authorities_are_asked() -> None:
+    old, new = Lineage(root()), Lineage(replace(root(3, 2), version=2))
+    directory = replace(DIRECTORY, lineage=new)
+
+    assert old.root == newest_root(old.root, None, replace(DIRECTORY, lineage=None))
+    assert new.root == newest_root(old.root, directory, None)
+    assert new.root == newest_root(old.root, None, directory.seen)

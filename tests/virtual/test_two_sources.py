@@ -1,0 +1,58 @@
+"""In virtual time, too, a relay asks two for each document and is not taken in by authorities that sign twice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from onionpath.directory.directory import Directory, assemble
+from onionpath.directory.document import UnverifiedDocument, sign_document
+from onionpath.directory.evidence import verify_evidence
+from onionpath.directory.trust import TrustRoot
+from onionpath.service.directory import Publication
+from simulations.virtual.network import VirtualNetwork, virtual_network
+from simulations.virtual.relays import VirtualRelay
+
+PERIOD_S = 600
+
+
+def directory_of(relay: VirtualRelay) -> Directory:
+    assert relay.keeper is not None
+    assert relay.keeper.directory is not None
+    return relay.keeper.directory
+
+
+def root_of(network: VirtualNetwork) -> TrustRoot:
+    return network.authority._world.root
+
+
+def signed_twice(network: VirtualNetwork, directory: Directory) -> Directory:
+    """Another document of the same number."""
+    document = directory.document
+    relays = tuple(replace(listing, weight=7) for listing in document.relays)
+    other = replace(document, relays=relays)
+    envelope = sign_document(other, [network.authority._keys.identity])
+    verified = UnverifiedDocument(envelope).verify(root_of(network), now=network.authority.now(), seen=None)
+    return assemble(verified, directory.envelopes.values())
+
+
+def test_a_relay_keeps_the_evidence_and_its_old_document() -> None:
+    network = virtual_network(relays=2, period_s=PERIOD_S)
+    returning, other = network.relay(0), network.relay(1)
+    old = directory_of(returning)
+    network.advance(seconds=PERIOD_S + 60)
+    new = directory_of(other)
+    network.kill(0)
+    returning.disk.directory = old
+    assert other.keeper is not None
+    other.keeper._service.replace(Publication.of(signed_twice(network, new)))
+    network.restart(0)
+    network.advance(seconds=60)
+
+    number = old.document.number
+    assert number + 1 == new.document.number
+    assert number == directory_of(returning).document.number
+    assert [number + 1] == list(returning.disk.evidence)
+    assert verify_evidence(returning.disk.evidence[number + 1], root_of(network)).guilty
+
+    network.advance(seconds=PERIOD_S)
+    assert number + 2 == directory_of(returning).document.number
