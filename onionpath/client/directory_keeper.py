@@ -17,7 +17,8 @@ import anyio.to_thread
 from onionpath.client.connections import Connections
 from onionpath.client.directory_schedule import FETCH_TIMEOUT_S, Source, refresh_in_s, sources
 from onionpath.directory.directory import Directory, decode_directory, decode_seen
-from onionpath.directory.document import SeenDocument
+from onionpath.directory.document import EquivocationError, SeenDocument
+from onionpath.directory.evidence import encode_evidence
 from onionpath.directory.trust import TrustRoot
 from onionpath.errors import (
     DirectoryError,
@@ -34,6 +35,9 @@ from onionpath.onion.statuses import ReplyStatus
 from onionpath.service.calls import ServiceId
 from onionpath.service.directory_fetch import DirectoryFetch
 from onionpath.service.directory_wire import Outcome, decode_reply
+
+# Beside the snapshot; ``onionpath network verify`` says what it proves.
+EVIDENCE_NAME = "evidence"
 
 Ask = Callable[[bytes], Awaitable[bytes]]
 """Carries one call of the directory service to somebody, and gives the body of the answer."""
@@ -63,6 +67,8 @@ class DirectoryKeeper:
         self._choice = choice
         self._seen: SeenDocument | None = None
         self._directory: Directory | None = None
+        self._is_confirmed = True
+        self.evidence: bytes | None = None  # That authorities have signed two documents of one number.
 
     @property
     def directory(self) -> Directory:
@@ -108,6 +114,7 @@ class DirectoryKeeper:
             if failure is not None:
                 failures.append(failure)
             elif self.directory.is_fresh(self._clock()):
+                self._is_confirmed = False  # One has been asked; the second is, over a path.
                 return
         if self._directory is None or not self._directory.is_usable(self._clock()):
             raise _worst(failures)
@@ -120,19 +127,48 @@ class DirectoryKeeper:
         """
         while True:
             document = self.directory.document
-            await anyio.sleep(refresh_in_s(document, now=self._clock(), choice=self._choice))
+            wait_s = refresh_in_s(
+                document, now=self._clock(), choice=self._choice, is_confirmed=self._is_confirmed
+            )
+            await anyio.sleep(wait_s)
             # Neither a liar nor a full disk may end the program's client; calls say so once the document has expired.
             with suppress(OnionPathError):
-                for ask in through_paths:
-                    await self._try(ask)
+                await self.refresh(through_paths)
                 if not self.directory.is_fresh(self._clock()):
                     await self.fetch(connections)
 
+    async def refresh(self, asks: Sequence[Ask]) -> None:
+        """Ask all of them with what we have now, and take the newest; nothing if authorities contradict themselves.
+
+        Spec: docs/specs/directory.md §12.
+        """
+        answered: Directory | None = None
+        answers = 0
+        for ask in asks:
+            found = await self._fetch(ask, beside=answered)
+            if isinstance(found, EquivocationError):
+                return
+            if isinstance(found, Directory):
+                answered, answers = found, answers + 1
+        # Whoever has one answer only uses it, and asks again sooner.
+        self._is_confirmed = answers > 1 or not answers
+        if answered is not None and answered is not self._directory:
+            await self._keep(answered)
+
     async def _try(self, ask: Ask) -> OnionPathError | None:
         """Fetch by these questions and keep what is newer; gives why it failed, or None."""
+        found = await self._fetch(ask, beside=None)
+        if isinstance(found, OnionPathError):
+            return found
+        if found is not self._directory:
+            await self._keep(found)
+        return None
+
+    async def _fetch(self, ask: Ask, *, beside: Directory | None) -> Directory | OnionPathError:
+        """What somebody has, given what another has just answered; or why there is nothing."""
         try:
             with anyio.fail_after(FETCH_TIMEOUT_S):
-                fetch = DirectoryFetch(self._root, known=self._directory, seen=self._seen)
+                fetch = DirectoryFetch(self._root, known=self._directory, seen=self._seen, beside=beside)
                 directory = None
                 while directory is None:
                     body = await ask(fetch.next_call())
@@ -140,13 +176,20 @@ class DirectoryKeeper:
                     # tasks must not wait for that. A fetch that was given up is used no more.
                     take = partial(fetch.take, body, now=self._clock())
                     directory = await anyio.to_thread.run_sync(take, abandon_on_cancel=True)
+        except EquivocationError as error:
+            await self._keep_evidence(error)
+            return error
         except OnionPathError as error:
             return error
         except TimeoutError:
             return UnreachableError(f"the directory was not delivered in {FETCH_TIMEOUT_S:.0f} s")
-        if directory is not self._directory:
-            await self._keep(directory)
-        return None
+        return directory
+
+    async def _keep_evidence(self, error: EquivocationError) -> None:
+        self.evidence = encode_evidence(error.pair)
+        if self._file is not None:
+            file = self._file.with_name(EVIDENCE_NAME)
+            await anyio.to_thread.run_sync(_replace, file, self.evidence)
 
     async def _keep(self, directory: Directory) -> None:
         self._directory, self._seen = directory, directory.seen

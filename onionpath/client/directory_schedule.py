@@ -46,12 +46,19 @@ def sources(root: TrustRoot, directory: Directory | None, *, choice: random.Rand
     ]
 
 
-def refresh_in_s(document: Document, *, now: UnixTime, choice: random.Random) -> float:
+def refresh_in_s(
+    document: Document, *, now: UnixTime, choice: random.Random, is_confirmed: bool = True
+) -> float:
     """How long to wait, with this document as the newest, before asking for the next.
+
+    Args:
+        is_confirmed: whether two have been asked for it; otherwise a second one is, soon.
 
     Until some time after it turns stale. When it is stale already, because a refresh has failed, it is tried again
     soon; a network of short periods soon in its own measure.
     """
     period_s = document.fresh_until - document.valid_from
+    if not is_confirmed:
+        return min(RETRY_S, period_s / 4)
     jitter_s = choice.random() * min(JITTER_S, period_s / 2)
     return max(min(RETRY_S, period_s / 4), document.fresh_until - now + jitter_s)

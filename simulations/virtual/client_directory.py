@@ -51,6 +51,7 @@ class ClientDirectory:
         self._connections, self._through_path, self._clock = connections, through_path, clock
         self._choice = stream(world.seed, "directory", name)
         self._seen: SeenDocument | None = directory.seen if directory is not None else None
+        self._is_confirmed = True
         self.newest = directory
 
     async def refresh_forever(self) -> None:
@@ -60,12 +61,26 @@ class ClientDirectory:
             if self.newest is None:
                 await self._heap.sleep(RETRY_S)
         while True:
-            wait_s = refresh_in_s(self.newest.document, now=self._clock(), choice=self._choice)
+            wait_s = refresh_in_s(
+                self.newest.document,
+                now=self._clock(),
+                choice=self._choice,
+                is_confirmed=self._is_confirmed,
+            )
             await self._heap.sleep(wait_s)
-            for isolation in ISOLATIONS:
-                await self._fetch(partial(self._through_path, isolation))
+            await self._refresh()
             if not self._is_fresh:
                 await self._fetch_directly()
+
+    async def _refresh(self) -> None:
+        before, answered, answers = self.newest, None, 0
+        for isolation in ISOLATIONS:
+            found = await self._fetch(partial(self._through_path, isolation), beside=answered)
+            if found is not None:
+                answered, answers = found, answers + 1
+        self._is_confirmed = answers > 1 or not answers
+        if answered is not None and answered is not before:
+            self._keep(answered)
 
     @property
     def _is_fresh(self) -> bool:
@@ -73,8 +88,11 @@ class ClientDirectory:
 
     async def _fetch_directly(self) -> None:
         for source in sources(self._world.root, self.newest, choice=self._choice):
-            await self._fetch(partial(self._directly, source.neighbour))
+            found = await self._fetch(partial(self._directly, source.neighbour), beside=None)
+            if found is not None and found is not self.newest:
+                self._keep(found)
             if self._is_fresh:
+                self._is_confirmed = False
                 return
 
     async def _directly(self, neighbour: Neighbour, body: bytes) -> bytes:
@@ -84,18 +102,21 @@ class ClientDirectory:
             raise UnreachableError("the directory is not served there now")
         return answer.body
 
-    async def _fetch(self, ask: Ask) -> None:
+    async def _fetch(self, ask: Ask, *, beside: Directory | None) -> Directory | None:
+        """What somebody has, given what another has just answered."""
         basis = self._world.shared.basis(self.newest)
-        fetch = DirectoryFetch(self._world.root, known=basis, seen=self._seen)
+        fetch = DirectoryFetch(self._world.root, known=basis, seen=self._seen, beside=beside)
         try:
             directory = await self._heap.within(FETCH_TIMEOUT_S, self._finish(fetch, ask))
         except (OnionPathError, TimeoutError) as error:
             self._note("not_fetched", type(error).__name__)
-            return
-        if directory is not basis:
-            self.newest = self._world.shared.intern(directory)
-            self._seen = self.newest.seen
-            self._note("directory_refreshed", str(directory.document.number))
+            return None
+        return self.newest if directory is basis else directory
+
+    def _keep(self, directory: Directory) -> None:
+        self.newest = self._world.shared.intern(directory)
+        self._seen = self.newest.seen
+        self._note("directory_refreshed", str(directory.document.number))
 
     async def _finish(self, fetch: DirectoryFetch, ask: Ask) -> Directory:
         while True:

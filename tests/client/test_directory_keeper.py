@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from onionpath.client.directory_keeper import Ask, DirectoryKeeper
+from onionpath.client.directory_keeper import EVIDENCE_NAME, Ask, DirectoryKeeper
+from onionpath.directory.evidence import verify_evidence
 from onionpath.errors import (
     MalformedError,
     MissingDirectoryError,
@@ -92,6 +93,42 @@ async def test_two_documents_of_one_number_are_never_both_taken() -> None:
     ours._seen, ours._directory = ours.directory.seen, None
 
     assert isinstance(await ours._try(mirror(twin)), RollbackError)
+
+
+async def test_two_are_asked_and_the_newer_document_wins_in_either_order() -> None:
+    for asks in ([mirror(OLD), mirror(NEW)], [mirror(NEW), mirror(OLD)]):
+        ours = keeper(now=LATER)
+        await ours.refresh(asks)
+
+        assert NEW.document.number == ours.directory.document.number
+
+
+async def test_two_documents_of_one_number_are_used_neither_and_kept_as_evidence(tmp_path: Path) -> None:
+    twin = network(
+        number=NEW.document.number,
+        previous=bytes(31) + b"\1",
+        valid_from=NEW.document.valid_from,
+        fresh_until=NEW.document.fresh_until,
+        valid_until=NEW.document.valid_until,
+    )
+    file = tmp_path / "directory"
+    ours = keeper(now=LATER, file=file)
+    assert await ours._try(mirror(OLD)) is None
+    await ours.refresh([mirror(NEW), mirror(twin)])
+
+    assert OLD.document.number == ours.directory.document.number
+    evidence = file.with_name(EVIDENCE_NAME).read_bytes()  # a test may wait for its disk
+    assert NEW.document.number == verify_evidence(evidence, OLD.root).number
+
+
+async def test_whoever_has_one_answer_only_uses_it_and_asks_again_soon() -> None:
+    ours = keeper(now=LATER)
+    await ours.refresh([gone, mirror(NEW)])
+
+    assert NEW.document.number == ours.directory.document.number
+    assert not ours._is_confirmed
+    await ours.refresh([mirror(OLD), mirror(NEW)])
+    assert ours._is_confirmed
 
 
 @pytest.mark.parametrize(
