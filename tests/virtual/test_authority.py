@@ -77,9 +77,11 @@ def test_a_relay_whose_clock_is_an_hour_wrong_is_out_until_its_clock_is_right() 
     network.skew(3, 3_600.0)
     network.advance(minutes=45)
     client = network.client()
+    # Relays that still list it have asked it for documents.
+    served = network.relay(3).counts.get("served", 0)
     endings = [client.request(echo(isolation=str(number))).ending for number in range(6)]
     assert {Ending.ANSWERED} == set(endings)
-    assert 0 == network.relay(3).counts.get("served", 0)
+    assert served == network.relay(3).counts.get("served", 0)
 
     network.skew(3, 0.0)
     network.kill(3)
