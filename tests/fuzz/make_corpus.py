@@ -34,7 +34,7 @@ from relay.replay_files import _encode, _State
 from relay.settings import AuthoritySettings, RelaySettings
 from relay.settings_text import example_settings
 from tests.directory.networks import NOW, PERIOD_S, authority_keys, bytes_of, descriptor, network
-from tests.fuzz import stories
+from tests.fuzz import ohttp, stories
 from tests.fuzz.files import SEED_HEADER
 from tests.fuzz.targets import (
     DEPTH,
@@ -293,6 +293,7 @@ def corpus() -> dict[str, dict[str, bytes]]:
         **_directory(),
         **_wire(),
         **_streams(),
+        **ohttp.inputs(),
         **_files(),
     }
 

@@ -64,7 +64,7 @@ from onionpath.service import directory_wire
 from onionpath.service.exit_policy import ExitPolicy
 from onionpath.service.stream import StreamReply, StreamRequest
 from tests.directory.networks import NOW, descriptor, network, root
-from tests.fuzz import files, stories
+from tests.fuzz import files, ohttp, stories
 
 # Five hops, because the last of their layers are the shortest.
 SIZES = Geometry(5)
@@ -267,6 +267,11 @@ TARGETS: dict[str, Target] = {
     "directory-reply": Target(lambda data: directory_wire.decode_reply(data).encode()),
     "stream-request": Target(lambda data: StreamRequest.decode(data).encode()),
     "stream-reply": Target(lambda data: StreamReply.decode(data).encode()),
+    "ohttp-binary-request": Target(ohttp.binary_request),
+    "ohttp-binary-response": Target(ohttp.binary_response),
+    "ohttp-keys": Target(ohttp.key_configurations),
+    "ohttp-request": Target(ohttp.encapsulated_request, (BadLayerError,), is_sealed=True),
+    "ohttp-response": Target(ohttp.encapsulated_response, (BadLayerError,), is_sealed=True),
     "exit-policy": Target(_exit_policy, (UsageError,)),
     "countries": Target(_countries, (UsageError,)),
     "host": Target(files.host),
