@@ -38,16 +38,7 @@ class ProxyDial:
     """
 
     def __init__(self, url: str) -> None:
-        self._url = url
-        try:
-            parts = urlsplit(url)
-            is_good = parts.scheme in SCHEMES and parts.hostname is not None and parts.port is not None
-        except ValueError:
-            is_good = False
-        if not is_good:
-            # The text may hold a password, so it isn't repeated.
-            raise UsageError("a proxy is given as socks5://user:password@host:port or http://host:port")
-        self._name = f"{parts.hostname}:{parts.port}"
+        self._url, self._name = url, _proxy_name(url)
 
     async def __call__(self, host: str, port: int) -> SocketStream:
         """See ``Dial``.
@@ -66,3 +57,15 @@ class ProxyDial:
             if error.error_code in _OF_DESTINATION:
                 raise ConnectionError(f"the proxy {self._name} could not connect") from error
             raise UnreachableError(f"the proxy {self._name} refused: {error}", sent=False) from error
+
+
+def _proxy_name(url: str) -> str:
+    """Host and port, for messages."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in SCHEMES and parts.hostname and parts.port:
+            return f"{parts.hostname}:{parts.port}"
+    except ValueError:
+        pass
+    # The text may hold a password, so it isn't repeated.
+    raise UsageError("a proxy is given as socks5://user:password@host:port or http://host:port")
