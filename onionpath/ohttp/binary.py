@@ -11,7 +11,7 @@ from onionpath.ohttp.cursor import Cursor, encode_integer, encode_prefixed
 from onionpath.ohttp.fields import check_control, check_value, parse_name
 from onionpath.ohttp.messages import Fields, HttpRequest, HttpResponse, Limits
 
-# A chunk of one byte costs two bytes of message and a microsecond of ours; this keeps the worst message near 30 ms.
+# A chunk of one byte costs two bytes of message and a microsecond of ours; this keeps the worst message near 20 ms.
 MAX_CHUNKS = 16 * 1024
 
 KNOWN_REQUEST, KNOWN_RESPONSE, INDETERMINATE_REQUEST, INDETERMINATE_RESPONSE = range(4)

@@ -20,14 +20,14 @@ class ReplayWindow:
     Args:
         started_at: nothing dated before is taken.
         tolerance_s: how far a Date may be from our clock, on either side.
-        max_requests: how many are remembered, about 150 bytes each.
+        max_requests: how many are remembered, about 110 bytes each.
     """
 
     def __init__(
         self, *, started_at: UnixTime, tolerance_s: float = 60.0, max_requests: int = 100_000
     ) -> None:
-        # A Date has whole seconds, so the second in which we started is not ours yet.
-        self._started_at = math.ceil(started_at)
+        # A Date has whole seconds, so whoever asks in the second in which we started is refused as well.
+        self._started_at = started_at
         self._tolerance_s = tolerance_s
         self._max_requests = max_requests
         self._seen: dict[int, set[bytes]] = {}

@@ -173,6 +173,16 @@ def test_what_is_above_a_limit_is_neither_written_nor_read_in_either_form(reques
     assert not is_read(indeterminate(control, request_.fields, [request_.body], 2))
 
 
+def test_a_change_of_protocols_is_refused_even_before_a_final_response() -> None:
+    with pytest.raises(MalformedError, match="status"):
+        decode_response(b"\x01\x40\x65\0\x40\xc8", LIMITS)
+
+
+def test_chunks_count_together() -> None:
+    assert is_read(indeterminate(HEAD, (), [bytes(128), bytes(128)], 2))
+    assert not is_read(indeterminate(HEAD, (), [bytes(128), bytes(129)], 2))
+
+
 def test_informational_responses_are_counted_too() -> None:
     """An endless row of them would otherwise cost a second of CPU time for each megabyte."""
     hints = b"\x40\x67\0"

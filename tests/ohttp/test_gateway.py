@@ -62,7 +62,9 @@ async def test_the_servers_own_settings_reach_the_app() -> None:
 
     await gateway_for(app)(scope, receiving(sealed().body), sending(sent))
 
-    assert ("/prefix", {"pool": 1}) == (app.scopes[0]["root_path"], app.scopes[0]["state"])
+    assert ("/", "/prefix", {"pool": 1}) == tuple(
+        app.scopes[0][name] for name in ("path", "root_path", "state")
+    )
     assert 200 == sent[0]["status"]
 
 
@@ -375,6 +377,57 @@ async def test_more_requests_at_once_than_it_holds_are_refused() -> None:
 
     assert [503, 200] == statuses
     assert 200 == (await post(gateway, sealed().body)).status_code
+
+
+async def test_an_answered_request_is_counted_no_more_though_its_app_works_on() -> None:
+    answered, go_on = anyio.Event(), anyio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body"})
+        answered.set()
+        await go_on.wait()
+
+    gateway, sent = gateway_for(app, limits=GatewayLimits(in_flight=1)), list[Any]()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(gateway, outer_scope(), receiving(sealed().body), sending(sent))
+        await answered.wait()
+        tasks.start_soon(gateway, outer_scope(), receiving(sealed().body), sending(sent))
+        await anyio.wait_all_tasks_blocked()
+        go_on.set()
+
+    assert [200, 200] == [event["status"] for event in sent if "status" in event]
+
+
+async def test_a_refused_request_is_counted_no_more() -> None:
+    gateway, sent = gateway_for(EchoApp(), limits=SMALL), list[Any]()
+
+    for body in (b"?", bytes(999_999), b"?"):
+        await gateway(outer_scope(), receiving(body), sending(sent))
+
+    assert [422, 413, 422] == [event["status"] for event in sent if "status" in event]
+
+
+async def test_an_app_that_waits_for_its_clients_end_after_the_answer_hears_it_at_once() -> None:
+    """The server hears of it only once the app has returned, so that both would wait for each other."""
+    events = list[str]()
+
+    async def receive() -> Any:
+        if events:
+            await anyio.sleep_forever()
+        return {"type": "http.request", "body": sealed().body}
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body"})
+        events.append("answered")
+        events.append((await receive())["type"])
+
+    with anyio.fail_after(1):
+        await gateway_for(app)(outer_scope(), receive, sending([]))
+
+    assert ["answered", "http.disconnect"] == events
 
 
 async def test_only_the_media_type_of_sealed_requests_is_taken() -> None:

@@ -131,6 +131,21 @@ def test_an_aead_that_a_key_does_not_offer_opens_nothing() -> None:
         GatewayKeys([one]).open(sealed().body)
 
 
+@pytest.mark.parametrize("head", [b"\x01\x00\x21\0\x01\0\x01", b"\x01\x00\x20\0\x02\0\x01"])
+def test_a_request_that_names_another_kem_or_kdf_than_it_uses_opens_nothing(head: bytes) -> None:
+    """Its sender has sealed this head with the rest, so the seal itself would open."""
+    enc, ciphertext, _ = GOOD.public.seal(
+        b"m",
+        aead=ObliviousAead.AES_128_GCM,
+        info=b"message/bhttp request\0" + head,
+        export=b"message/bhttp response",
+        entropy=Drawn("one"),
+    )
+
+    with pytest.raises(BadLayerError, match="algorithm"):
+        GatewayKeys([gateway_key()]).open(head + enc + ciphertext)
+
+
 def test_keys_that_cannot_be_told_apart_are_refused() -> None:
     with pytest.raises(UsageError):
         GatewayKeys([gateway_key(1)], retired=[GatewayKey(1, gateway_key(2).private)])

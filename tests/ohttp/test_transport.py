@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from onionpath.errors import RefusedError, UsageError
+from onionpath.ohttp.binary import decode_request
 from onionpath.ohttp.encapsulation import GatewayKeys
-from onionpath.ohttp.messages import Limits
+from onionpath.ohttp.messages import REQUEST_LIMITS, Limits
 from onionpath.ohttp.transport import ObliviousTransport, fetch_keys
 from tests.ohttp.worlds import GATEWAY, NOW, SITE, Drawn, EchoApp, clock, gateway_for, gateway_key
 
@@ -83,6 +84,35 @@ async def test_two_equal_requests_have_nothing_in_common() -> None:
     assert first[:7] == second[:7]
     assert first[7:39] != second[7:39]
     assert first[39:] != second[39:]
+
+
+async def test_what_speaks_of_a_connection_is_not_sealed() -> None:
+    carrier = Carrier(gateway_for(EchoApp()))
+    async with client(carrier, sends_date=False) as http:
+        http.headers.clear()
+        await http.post(
+            SITE, content=b"a", headers={"connection": "x-hop", "x-hop": "1", "te": "a", "X-Kept": "1"}
+        )
+
+    message = GatewayKeys([gateway_key()]).open(carrier.seen[0].content).message
+    assert ((b"x-kept", b"1"),) == decode_request(message, REQUEST_LIMITS).fields
+
+
+@pytest.mark.parametrize("status", [200, 500])
+async def test_every_answer_is_closed(status: int) -> None:
+    """Otherwise its connection would never carry another request."""
+    closed = list[bool]()
+
+    class Body(httpx.ByteStream):
+        async def aclose(self) -> None:
+            closed.append(True)
+
+    carrier = Carrier(None, instead=lambda: httpx.Response(status, stream=Body(b"")))
+    async with client(carrier) as http:
+        with pytest.raises(httpx.TransportError):
+            await http.get(SITE)
+
+    assert [True] == closed
 
 
 async def test_a_date_of_ones_own_is_left_alone_and_none_is_added_on_wish() -> None:
@@ -173,23 +203,23 @@ def answering(status: int = 200, media_type: str = "message/ohttp-res", body: by
 
 
 @pytest.mark.parametrize(
-    ("answer", "error"),
+    ("answer", "error", "words"),
     [
-        ({"status": 302}, httpx.ProxyError),
-        ({"status": 204}, httpx.ProxyError),
-        ({"status": 500}, httpx.ProxyError),
-        ({"media_type": "text/html"}, httpx.RemoteProtocolError),
-        ({"body": b""}, httpx.RemoteProtocolError),
-        ({"body": bytes(1056)}, httpx.RemoteProtocolError),
-        ({"body": bytes(100_000)}, httpx.RemoteProtocolError),
+        ({"status": 302}, httpx.ProxyError, "answered 302"),
+        ({"status": 204}, httpx.ProxyError, "answered 204"),
+        ({"status": 500}, httpx.ProxyError, "answered 500"),
+        ({"media_type": "text/html"}, httpx.RemoteProtocolError, "is not message/ohttp-res"),
+        ({"body": b""}, httpx.RemoteProtocolError, "shorter"),
+        ({"body": bytes(1056)}, httpx.RemoteProtocolError, "did not open"),
+        ({"body": bytes(100_000)}, httpx.RemoteProtocolError, "too long"),
     ],
 )
 async def test_an_answer_that_is_not_sealed_is_an_error_and_nothing_is_tried_again(
-    answer: dict[str, Any], error: type[Exception]
+    answer: dict[str, Any], error: type[Exception], words: str
 ) -> None:
     carrier = answering(**answer)
     async with client(carrier, response_limits=Limits(1000)) as http:
-        with pytest.raises(error):
+        with pytest.raises(error, match=words):
             await http.get(SITE)
 
     assert 1 == len(carrier.seen)
@@ -254,16 +284,18 @@ async def test_keys_are_fetched_and_used() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "error"),
+    ("answer", "error", "words"),
     [
-        ((301, "application/ohttp-keys"), httpx.ProxyError),
-        ((200, "text/plain"), httpx.RemoteProtocolError),
-        ((200, "application/ohttp-keys", b"\0\x01"), httpx.RemoteProtocolError),
-        ((200, "application/ohttp-keys", bytes(20_000)), httpx.RemoteProtocolError),
+        ((301, "application/ohttp-keys"), httpx.ProxyError, "answered 301"),
+        ((200, "text/plain"), httpx.RemoteProtocolError, "is not application/ohttp-keys"),
+        ((200, "application/ohttp-keys", b"\0\x01"), httpx.RemoteProtocolError, "cut off"),
+        ((200, "application/ohttp-keys", bytes(20_000)), httpx.RemoteProtocolError, "too long"),
     ],
 )
-async def test_what_is_no_list_of_keys_is_refused(answer: tuple[Any, ...], error: type[Exception]) -> None:
-    with pytest.raises(error):
+async def test_what_is_no_list_of_keys_is_refused(
+    answer: tuple[Any, ...], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
         await fetch_keys(answering(*answer), GATEWAY)
 
 
