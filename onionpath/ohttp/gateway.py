@@ -50,7 +50,7 @@ from onionpath.ohttp.messages import (
 from onionpath.ohttp.padding import pad, padded_size
 from onionpath.ohttp.problems import DOES_NOT_OPEN, PROBLEM_TYPE, date_problem, inner_problem
 from onionpath.ohttp.replay import ReplayWindow
-from onionpath.ohttp.visit import Visit
+from onionpath.ohttp.app_run import AppRun
 
 WELL_KNOWN_PATH = "/.well-known/ohttp-gateway"
 _NO_STORE = {"cache-control": "private, no-store"}
@@ -171,8 +171,8 @@ class ObliviousGateway:
         if isinstance(request, HttpResponse):
             await answer(request)
             return
-        visit = Visit(request, outer=scope, receive=receive, answer=answer, limits=self._limits.response)
-        await visit.run(self._app, deadline_s=self._limits.answer_s)
+        run = AppRun(request, outer=scope, receive=receive, answer=answer, limits=self._limits.response)
+        await run.until_it_returns(self._app, deadline_s=self._limits.answer_s)
 
     async def _read(self, receive: Receive, send: Send) -> bytes | None:
         """The sealed request, or None if there is none and the client knows."""

@@ -1,4 +1,4 @@
-"""One opened request's visit to the app: what the app is told of it, and what becomes of its answer.
+"""One run of the app, for one opened request: what the app is told of it, and what becomes of its answer.
 
 | state | the app may send | a request's end |
 |---|---|---|
@@ -63,7 +63,7 @@ def inner_scope(request: HttpRequest, outer: Scope) -> Scope:
     return scope
 
 
-class Visit:
+class AppRun:
     """Runs the app for one request and hands exactly one response to ``answer``.
 
     Args:
@@ -92,7 +92,7 @@ class Visit:
         self._body = bytearray()
         self._patience = anyio.CancelScope()
 
-    async def run(self, app: App, *, deadline_s: float) -> None:
+    async def until_it_returns(self, app: App, *, deadline_s: float) -> None:
         """Run the app until it returns; it has ``deadline_s`` to answer.
 
         Raises:
