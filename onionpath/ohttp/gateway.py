@@ -17,6 +17,7 @@ import anyio
 from onionpath.crypto.oblivious import ResponseSecret
 from onionpath.errors import BadLayerError, MalformedError, RefusedError, UsageError
 from onionpath.injected import Entropy, SteadyClock
+from onionpath.ohttp.app_run import AppRun
 from onionpath.ohttp.asgi import (
     App,
     BodyTooLongError,
@@ -50,7 +51,6 @@ from onionpath.ohttp.messages import (
 from onionpath.ohttp.padding import pad, padded_size
 from onionpath.ohttp.problems import DOES_NOT_OPEN, PROBLEM_TYPE, date_problem, inner_problem
 from onionpath.ohttp.replay import ReplayWindow
-from onionpath.ohttp.app_run import AppRun
 
 WELL_KNOWN_PATH = "/.well-known/ohttp-gateway"
 _NO_STORE = {"cache-control": "private, no-store"}
