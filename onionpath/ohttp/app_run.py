@@ -13,6 +13,7 @@ the outer one only what the server's operator has set goes along.
 from __future__ import annotations
 
 import enum
+import logging
 from collections.abc import Awaitable, Callable
 from urllib.parse import unquote_to_bytes
 
@@ -95,16 +96,16 @@ class AppRun:
     async def until_it_returns(self, app: App, *, deadline_s: float) -> None:
         """Run the app until it returns; it has ``deadline_s`` to answer.
 
-        Raises:
-            Exception: whatever the app raised, after the client has its 500, so that the server can log it.
+        What it raises goes to the logger ``onionpath.ohttp`` and no further: a server closes the connection of an
+        app that fails, and the carrier, who may not know how a request ended, would see that.
         """
         self._patience.deadline = anyio.current_time() + deadline_s
         try:
             with self._patience:
                 await app(self._scope, self._receive, self._send)
-        except Exception:
+        except Exception as error:
+            logging.getLogger("onionpath.ohttp").error("the app failed", exc_info=error)
             await self._settle(inner_problem(500, "the app failed"))
-            raise
         if self._patience.cancelled_caught:
             await self._settle(inner_problem(504, "the app did not answer in time"))
         await self._settle(inner_problem(500, "the app returned without an answer"))

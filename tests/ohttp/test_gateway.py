@@ -282,14 +282,24 @@ async def test_an_app_that_fails_or_says_nothing_is_an_error_inside_the_seal() -
         assert b"secret" not in response.body
 
 
-async def test_the_server_sees_the_apps_exception() -> None:
-    """It is the one that logs it."""
+@pytest.mark.parametrize("is_answered", [False, True])
+async def test_an_apps_failure_is_logged_and_kept_from_the_server(
+    is_answered: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A server would close the connection, and whoever carried the request would know how it ended."""
+    sent = list[Any]()
 
     async def failing(scope: Any, receive: Any, send: Any) -> None:
+        if is_answered:
+            await send({"type": "http.response.start", "status": 200})
+            await send({"type": "http.response.body"})
         raise LookupError("told")
 
-    with pytest.raises(LookupError, match="told"):
-        await gateway_for(failing)(outer_scope(), receiving(sealed().body), sending([]))
+    await gateway_for(failing)(outer_scope(), receiving(sealed().body), sending(sent))
+
+    assert [200] == [event["status"] for event in sent if "status" in event]
+    assert ["onionpath.ohttp"] == [record.name for record in caplog.records]
+    assert "LookupError: told" in caplog.text
 
 
 async def test_an_answer_leaves_before_the_app_returns() -> None:

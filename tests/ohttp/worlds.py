@@ -84,8 +84,7 @@ def sealed(
 async def post(app: App, body: bytes, **headers: str) -> httpx.Response:
     """Carry a body to the gateway, as whoever stands between would."""
     named = {"content-type": REQUEST_TYPE, **headers}
-    # Whatever the app raises is meant to reach the server, and is not what these tests look at.
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=("192.0.2.7", 1234))
+    transport = httpx.ASGITransport(app, client=("192.0.2.7", 1234))
     async with httpx.AsyncClient(transport=transport) as http:
         return await http.post(GATEWAY, content=body, headers=named)
 
