@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from onionpath.client.attempts import Attempt, Attempts, GiveUp
 from onionpath.client.exchange import Exchange
@@ -12,6 +12,7 @@ from onionpath.client.ready_path import NOTHING_LEFT_OUT, LeftOut, Need, ReadyPa
 from onionpath.errors import OnionPathError, UnreachableError
 from onionpath.onion.packets import Answer, OnionCall
 from onionpath.path.timeouts import Waits
+from onionpath.service.call_keys import repeated_call_key
 
 
 @dataclass(slots=True)
@@ -55,20 +56,34 @@ class Asking:
         bell = self.paths.pace.bell()
         step: Attempt | GiveUp = self.rule.first(self._waits(), now=self.paths.pace.now())
         while isinstance(step, Attempt):
+            if step.pause_s:
+                await bell.wait(step.pause_s)
             self._begin(step, bell)
             await self._wait(step, bell)
             # An attempt that was given up may still be the first to answer.
-            for exchange in self._begun:
-                if exchange.answer is not None:
-                    return exchange.answer
-            step = self._next(step)
+            answered = next((each for each in self._begun if each.answer is not None), None)
+            if answered is None or answered.answer is None:
+                step = self._next(step)
+                continue
+            follows = self.rule.after_answer(step, answered.answer, now=self.paths.pace.now())
+            if follows is None:
+                return answered.answer
+            self._begun.remove(answered)
+            step = follows
         raise step.error
 
     def _waits(self) -> Waits:
         return self.paths.waits(self.call.reply_class)
 
     def _begin(self, step: Attempt, bell: Bell) -> None:
-        self.ready = self.paths.ready(self.need, self.isolation, self._left_out)
+        if step.is_repetition and self.ready is not None:
+            self.need = self.need._replace(exit=self.ready.exit)
+            key = repeated_call_key(self.call.idempotency_key)
+            self.call = replace(self.call, idempotency_key=key)
+        try:
+            self.ready = self.paths.ready(self.need, self.isolation, self._left_out)
+        except OnionPathError as error:
+            raise self.rule.without_path(step, error) from error
         self.made, self.failure = step.number, None
         self._begun.append(self.paths.begin(self.ready, self.call, bell))
 

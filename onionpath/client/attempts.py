@@ -6,7 +6,8 @@
 | repeatable | was the last, or ended at the deadline | give up with its error |
 | repeatable and hedged | has no answer when 95 % have, and wasn't the last | the next attempt beside it |
 | with effects | never left this program | as if the call were repeatable |
-| with effects | was sent | give up with ``OutcomeUnknownError``: nobody but the server can tell |
+| with effects | was sent | the next attempt as a repetition, at the same exit, which remembers (onion-native.md §8) |
+| with effects | was sent, and was the last | give up with ``OutcomeUnknownError``: nobody but the server can tell |
 
 A rule is made once for a call; an attempt is a value that carries all that changes. Whoever waits, over sockets or
 in virtual time, carries it out (``asking``). How long an attempt takes is learned: docs/specs/paths.md §2.
@@ -14,16 +15,22 @@ in virtual time, carries it out (``asking``). How long an attempt takes is learn
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from onionpath.errors import OnionPathError, OutcomeUnknownError, UnreachableError
+from onionpath.onion.packets import Answer
+from onionpath.onion.statuses import Reason
 from onionpath.path.timeouts import Waits
 from onionpath.service.calls import ServiceId
 
 MAX_ATTEMPTS = 3
 DEFAULT_DEADLINE_S = 40.0
+# What is under way at an exit has mostly ended after this.
+BUSY_PAUSE_S = 5.0
 
+# Of a repetition: the first sending may have been carried out all the same.
+_LEAVE_OPEN: Final = frozenset({Reason.SERVICE_BUSY, Reason.HOP_BUSY, Reason.CALL_UNKNOWN})
 # Asking them twice changes nothing, so a lost reply is no reason to leave the outcome open.
 _REPEATABLE: Final = frozenset({ServiceId.ECHO, ServiceId.DIRECTORY})
 
@@ -36,11 +43,15 @@ class Attempt:
         number: counts from 1.
         timeout_s: then the attempt is given up.
         hedge_after_s: then the next one may start beside it; None if none may.
+        is_repetition: it goes to the exit of the one before, under a key that says so.
+        pause_s: before it begins.
     """
 
     number: int
     timeout_s: float
     hedge_after_s: float | None = None
+    is_repetition: bool = False
+    pause_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +71,8 @@ class Attempts:
     in time for the caller; the exchange stays open, and what is said then is still learned. A hop that dies instead
     of falling silent is named at once, because its link breaks.
 
-    A call with effects has no second attempt once it was sent. So each attempt may take all that is left: giving up
-    earlier would only turn an answer that is on its way into an unknown outcome.
+    A call with effects takes half of what is left for an attempt, and no learned time: giving up early would not
+    answer it sooner, since its repetition waits for the same exit.
 
     Args:
         is_repeatable: whether asking twice changes nothing.
@@ -90,18 +101,44 @@ class Attempts:
         """What follows an attempt that brought no answer; its path is to be retired in any case."""
         if not isinstance(error, UnreachableError):
             return GiveUp(error)
-        if error.sent and not self.is_repeatable:
-            unknown = OutcomeUnknownError(f"the call was sent and its reply lost: {error}")
-            unknown.__cause__ = error
-            return GiveUp(unknown)
+        # Once it was sent, every later attempt is a repetition, also after one that never left.
+        was_sent = not self.is_repeatable and (error.sent or failed.is_repetition)
         if failed.number == MAX_ATTEMPTS or now >= self.deadline_at:
-            return GiveUp(error)
-        return self._attempt(failed.number + 1, waits, now)
+            return GiveUp(_unknown(error) if was_sent else error)
+        return replace(self._attempt(failed.number + 1, waits, now), is_repetition=was_sent)
+
+    def without_path(self, step: Attempt, error: OnionPathError) -> OnionPathError:
+        """What the caller is told when there is no path for this attempt."""
+        return _unknown(error) if step.is_repetition else error
+
+    def after_answer(self, latest: Attempt, answer: Answer, *, now: float) -> Attempt | GiveUp | None:
+        """What follows an answer; None if it ends the call, as all do but some refusals of repetitions.
+
+        Those leave open what became of the first sending; one that may still be under way is asked for again.
+        """
+        if not latest.is_repetition or answer.head.reason not in _LEAVE_OPEN:
+            return None
+        if latest.number == MAX_ATTEMPTS or answer.head.reason is Reason.CALL_UNKNOWN:
+            reason = answer.head.reason.name.lower()
+            return GiveUp(
+                OutcomeUnknownError(f"the call was sent and its reply lost; its exit says {reason}")
+            )
+        left_s = max(0.0, self.deadline_at - now)
+        pause_s = min(BUSY_PAUSE_S, left_s / 2)
+        return Attempt(latest.number + 1, left_s - pause_s, is_repetition=True, pause_s=pause_s)
 
     def _attempt(self, number: int, waits: Waits, now: float) -> Attempt:
         left_s = max(0.0, self.deadline_at - now)
-        if not self.is_repeatable or number == MAX_ATTEMPTS:
+        if number == MAX_ATTEMPTS:
             return Attempt(number, left_s)
+        if not self.is_repeatable:
+            return Attempt(number, left_s / 2)
         timeout_s = min(waits.timeout_s, left_s / (MAX_ATTEMPTS + 1 - number))
         may_hedge = self.hedges and number == 1 and waits.hedge_after_s < timeout_s
         return Attempt(number, timeout_s, waits.hedge_after_s if may_hedge else None)
+
+
+def _unknown(error: OnionPathError) -> OutcomeUnknownError:
+    unknown = OutcomeUnknownError(f"the call was sent and its reply lost: {error}")
+    unknown.__cause__ = error
+    return unknown

@@ -49,9 +49,11 @@ from onionpath.injected import SteadyClock
 from onionpath.link.tls import client_context
 from onionpath.onion.geometry import SizeClass
 from onionpath.onion.packets import Answer
+from onionpath.onion.replay import slot_at
 from onionpath.onion.statuses import ReplyStatus
 from onionpath.path.constraints import Constraints
 from onionpath.path.roles import NO_CONSTRAINTS
+from onionpath.service.call_keys import new_call_key
 from onionpath.service.calls import ServiceId
 
 # Saying goodbye to an exit is a courtesy; it may not hold up a program that ends.
@@ -241,7 +243,11 @@ class Client:
         need = Need(service, exit=to)
         key = _isolation_key(isolation, f"service {service}")
         call = onion_call(
-            self._geometry, service, body, idempotency_key=os.urandom(16), large_reply=large_reply
+            self._geometry,
+            service,
+            body,
+            idempotency_key=new_call_key(slot_at(self._clock(), self._root.parameters.slot_s), os.urandom),
+            large_reply=large_reply,
         )
         rule = Attempts.of(service, deadline_at=anyio.current_time() + deadline_s, hedges=self._hedges)
         answer = await Asking(paths, rule, need, key, call).ask()

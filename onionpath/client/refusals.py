@@ -14,6 +14,7 @@ _WORDS: dict[Reason, str] = {
     Reason.SERVICE_FAILED: "the service failed",
     Reason.BAD_CALL: "the call is not of the service's form",
     Reason.HOP_BUSY: "it sheds load",
+    Reason.CALL_UNKNOWN: "it may have carried out this call before it was restarted",
 }
 
 _STREAM_WORDS: dict[Reason, str] = {

@@ -34,6 +34,7 @@ class Reason(IntEnum):
     SERVICE_FAILED = 20
     BAD_CALL = 21  # the body is not of the service's form
     HOP_BUSY = 22  # this relay sheds load
+    CALL_UNKNOWN = 23  # a repetition of a call that it may have carried out before it remembers
     # Refusals of the stream service.
     PORT_REFUSED = 32  # the exit policy doesn't allow this port or network
     ADDRESS_FORBIDDEN = 33  # the name leads to an address that no exit may reach

@@ -17,6 +17,7 @@ class ServiceId(IntEnum):
     DIRECTORY = 2
     STREAM = 3
     STORAGE = 4
+    VOTES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +65,14 @@ class Limits:
         timeout_s: a call that takes longer is cancelled and answered ``SERVICE_TIMED_OUT``; a relay sets it to
             what its switch gives the last hop.
         any_depth: whether it may be called at every depth and over links from clients.
+        has_effects: whether a call that is carried out twice does more than once; its repetitions are answered from
+            memory, or refused.
     """
 
     concurrent: int = 1024
     timeout_s: float = 25.0
     any_depth: bool = False
+    has_effects: bool = True
 
 
 class Service(Protocol):

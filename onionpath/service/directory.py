@@ -111,7 +111,7 @@ class DirectoryService:
     """
 
     def __init__(self, *, collector: Collector | None = None, limits: Limits | None = None) -> None:
-        self.limits = limits or Limits(any_depth=True)
+        self.limits = limits or Limits(any_depth=True, has_effects=False)
         self._collector = collector
         self._publication: Publication | None = None
         self._unfinished: OrderedDict[tuple[int, bytes], bytes] = OrderedDict()

@@ -10,7 +10,7 @@ class EchoService:
     """Answers with the call's own body, at every depth; ``BAD_CALL`` if the reply's class cannot hold it."""
 
     def __init__(self, limits: Limits | None = None) -> None:
-        self._limits = limits or Limits(any_depth=True)
+        self._limits = limits or Limits(any_depth=True, has_effects=False)
 
     @property
     def limits(self) -> Limits:

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from onionpath.onion.statuses import Reason, ReplyStatus
+from onionpath.service.call_keys import CallKey
+from onionpath.service.call_memory import CallMemory
 from onionpath.service.calls import Call, Reply, Service
 
 WithDeadline = Callable[[Callable[[], Awaitable[Reply]], float], Awaitable[Reply | None]]
@@ -41,9 +43,17 @@ class Registry:
                 with trio.move_on_after(timeout_s):
                     return await answer()
                 return None
+        memory: of calls with effects; without one, their repetitions are refused.
     """
 
-    def __init__(self, services: Mapping[int, Service], with_deadline: WithDeadline) -> None:
+    def __init__(
+        self,
+        services: Mapping[int, Service],
+        with_deadline: WithDeadline,
+        *,
+        memory: CallMemory | None = None,
+    ) -> None:
+        self._memory = memory
         self._services = dict(services)
         self._with_deadline = with_deadline
         self._running = dict.fromkeys(self._services, 0)
@@ -61,6 +71,23 @@ class Registry:
         refusal = self._refusal(call, from_client=from_client, last_depth=last_depth)
         if refusal is not Reason.NONE:
             return self._refuse(refusal)
+        if not self._services[call.service].limits.has_effects:
+            return await self._carried_out(call)
+        if self._memory is None:
+            is_repeated = CallKey.parse(call.idempotency_key).is_repeated
+            return self._refuse(Reason.CALL_UNKNOWN) if is_repeated else await self._carried_out(call)
+        known = self._memory.begin(call)
+        if known is not None:
+            return known
+        # Whoever cancels us leaves open how far the service got; that is also what a repetition is told.
+        reply = Reply.refused(Reason.CALL_UNKNOWN)
+        try:
+            reply = await self._carried_out(call)
+        finally:
+            self._memory.end(call, reply)
+        return reply
+
+    async def _carried_out(self, call: Call) -> Reply:
         service = self._services[call.service]
         self._running[call.service] += 1
         try:

@@ -17,7 +17,7 @@ from relay.exit.stream import ExitStream
 from relay.exit.table import Asked, StreamStatistics, StreamTable
 
 # Every stream keeps a call waiting, and a busy one up to 32.
-DEFAULT_LIMITS = Limits(concurrent=4096)
+DEFAULT_LIMITS = Limits(concurrent=4096, has_effects=False)
 
 
 class StreamService:

@@ -20,10 +20,12 @@ from onionpath.errors import (
     UnreachableError,
 )
 from onionpath.injected import UnixTime
+from onionpath.onion.replay import slot_at
 from onionpath.onion.statuses import ReplyStatus
 from onionpath.path.constraints import Constraints
 from onionpath.path.path_memory import PathMemory
 from onionpath.path.roles import NO_CONSTRAINTS
+from onionpath.service.call_keys import new_call_key
 from onionpath.service.calls import ServiceId
 from simulations.virtual.chance import bytes_of, stream
 from simulations.virtual.client_directory import ClientDirectory
@@ -158,7 +160,11 @@ class VirtualClient:
         )
 
     def _asking(self, ask: Ask) -> Asking:
-        geometry, key = self._world.root.parameters.geometry, self._entropy(16)
+        parameters = self._world.root.parameters
+        geometry, key = (
+            parameters.geometry,
+            new_call_key(slot_at(self.now(), parameters.slot_s), self._entropy),
+        )
         call = onion_call(geometry, ask.service, ask.body, idempotency_key=key, large_reply=ask.large_reply)
         rule = Attempts.of(ask.service, deadline_at=self._heap.now + ask.deadline_s, hedges=self._hedges)
         need, isolation = Need(ask.service, exit=ask.to), ask.isolation or f"service {ask.service}"

@@ -23,6 +23,7 @@ from onionpath.directory.trust import TrustRoot
 from onionpath.injected import SteadyClock, UnixTime
 from onionpath.onion.native import NativeOnion
 from onionpath.onion.replay import ReplayMemory
+from onionpath.service.call_memory import CallMemory
 from onionpath.service.calls import Service, ServiceId
 from onionpath.service.directory import DirectoryService
 from onionpath.service.echo import EchoService
@@ -161,7 +162,11 @@ class VirtualRelay:
             self.name,
             self._fabric,
             self._make_switch(replay),
-            Registry(services, deadlines(self._heap)),
+            Registry(
+                services,
+                deadlines(self._heap),
+                memory=CallMemory(self.steady.now, slot_s=world.root.parameters.slot_s),
+            ),
             clock=self.steady.now,
         )
         self.keeper = self._make_keeper(self.driver, directory)

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onionpath.client.attempts import DEFAULT_DEADLINE_S, MAX_ATTEMPTS, Attempt, Attempts, GiveUp
+from onionpath.client.attempts import MAX_ATTEMPTS, Attempt, Attempts, GiveUp
 from onionpath.errors import DeadlineError, OutcomeUnknownError, UnreachableError
+from onionpath.onion.packets import Answer, ReplyHead
+from onionpath.onion.statuses import Reason, ReplyStatus
 from onionpath.path.timeouts import LearnedTimeout, Waits
 from onionpath.service.calls import ServiceId
-from relay.limits import SwitchLimits
 
 STARTING = LearnedTimeout().waits()
 FAST = Waits(slow_after_s=0.1, hedge_after_s=0.2, timeout_s=0.5)
@@ -67,26 +68,49 @@ def test_nothing_is_tried_after_the_deadline(error: UnreachableError) -> None:
     assert isinstance(attempts.after(Attempt(1, 10.0), error, STARTING, now=99.0), Attempt)
 
 
-def test_a_call_with_effects_that_was_sent_is_never_sent_again() -> None:
+def test_a_call_with_effects_that_was_sent_is_repeated_at_its_exit_and_unknown_in_the_end() -> None:
     attempts = Attempts.of(A_SERVICE_WITH_EFFECTS, deadline_at=100.0)
-    end = attempts.after(attempts.first(STARTING, now=60.0), LOST, STARTING, now=61.0)
+    second = attempts.after(attempts.first(STARTING, now=60.0), LOST, STARTING, now=80.0)
 
+    assert Attempt(2, 10.0, is_repetition=True) == second
+    assert isinstance(second, Attempt)
+    third = attempts.after(second, UNSENT, STARTING, now=90.0)
+    assert Attempt(3, 10.0, is_repetition=True) == third
+    assert isinstance(third, Attempt)
+    end = attempts.after(third, UNSENT, STARTING, now=95.0)
     assert isinstance(end, GiveUp)
     assert isinstance(end.error, OutcomeUnknownError)
-    assert LOST is end.error.__cause__
+    assert UNSENT is end.error.__cause__
 
 
-def test_a_call_with_effects_that_never_left_is_tried_again() -> None:
+def test_a_call_with_effects_that_never_left_is_tried_again_as_a_first_one() -> None:
     attempts = Attempts.of(A_SERVICE_WITH_EFFECTS, deadline_at=100.0)
 
-    assert Attempt(2, 39.0) == attempts.after(attempts.first(STARTING, now=60.0), UNSENT, STARTING, now=61.0)
+    assert Attempt(2, 19.5) == attempts.after(attempts.first(STARTING, now=60.0), UNSENT, STARTING, now=61.0)
 
 
-def test_the_hops_have_time_to_say_where_a_call_with_effects_broke() -> None:
-    """It has one attempt, and waiting shorter than they do would leave out why it was lost."""
-    alone = Attempts.of(A_SERVICE_WITH_EFFECTS, deadline_at=DEFAULT_DEADLINE_S).first(STARTING, now=0.0)
+def refused(reason: Reason) -> Answer:
+    return Answer(2, ReplyHead(ReplyStatus.REFUSED, reason), b"", (0, 0, 0))
 
-    assert SwitchLimits().patience_s(hops_after=4) < alone.timeout_s
+
+@pytest.mark.parametrize("reason", [Reason.SERVICE_BUSY, Reason.HOP_BUSY, Reason.CALL_UNKNOWN])
+def test_a_refusal_that_leaves_open_what_became_of_the_first_sending_is_no_answer(reason: Reason) -> None:
+    attempts = Attempts.of(A_SERVICE_WITH_EFFECTS, deadline_at=100.0)
+    last = Attempt(MAX_ATTEMPTS, 1.0, is_repetition=True)
+
+    assert attempts.after_answer(Attempt(1, 1.0), refused(reason), now=90.0) is None
+    end = attempts.after_answer(last, refused(reason), now=90.0)
+    assert isinstance(end, GiveUp)
+    assert isinstance(end.error, OutcomeUnknownError)
+
+
+def test_a_repetition_that_meets_the_first_sending_under_way_is_made_again_after_a_pause() -> None:
+    attempts = Attempts.of(A_SERVICE_WITH_EFFECTS, deadline_at=100.0)
+    second = Attempt(2, 1.0, is_repetition=True)
+
+    assert Attempt(3, 25.0, is_repetition=True, pause_s=5.0) == attempts.after_answer(
+        second, refused(Reason.SERVICE_BUSY), now=70.0
+    )
 
 
 @given(

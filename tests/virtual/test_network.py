@@ -131,7 +131,7 @@ def test_a_stall_that_ends_in_time_costs_only_time() -> None:
     assert 5.0 < outcome.took_s < 6.0
 
 
-def test_a_call_with_effects_that_was_lost_is_unknown_and_not_sent_again() -> None:
+def test_a_call_with_effects_whose_exit_died_is_unknown_and_nobody_else_is_asked() -> None:
     network = waiting(3.0)
     client = network.client()
     path = client.request(Ask(WAITS)).path
@@ -142,7 +142,30 @@ def test_a_call_with_effects_that_was_lost_is_unknown_and_not_sent_again() -> No
     network.advance(seconds=30.0)
 
     assert request.outcome is not None
-    assert (Ending.UNKNOWN, 1) == (request.outcome.ending, request.outcome.attempts)
+    assert (Ending.UNKNOWN, 3) == (request.outcome.ending, request.outcome.attempts)
+    assert path[-1] == request.outcome.path[-1]
+
+
+def test_a_call_with_effects_whose_middle_died_is_carried_out_once_and_answered() -> None:
+    services: list[WaitingService] = []
+
+    def make(heap: EventHeap) -> WaitingService:
+        services.append(WaitingService(heap, 3.0))
+        return services[-1]
+
+    network = virtual_network(relays=9, services={WAITS: make})
+    network.advance(minutes=15)
+    client = network.client()
+    path = client.request(Ask(WAITS)).path
+    request = client.start(Ask(WAITS))
+    network.advance(seconds=1.0)
+    network.kill(path[1])
+    network.advance(seconds=30.0)
+
+    assert request.outcome is not None
+    assert path[-1] == request.outcome.path[-1]
+    assert Ending.ANSWERED is request.outcome.ending
+    assert 2 == sum(each.begun for each in services)
 
 
 def test_a_killed_relay_takes_its_waiting_calls_along() -> None:
@@ -238,7 +261,8 @@ def test_a_client_beyond_its_rate_is_read_more_slowly_and_loses_nothing() -> Non
 def test_a_cold_network_founds_itself_over_its_wires() -> None:
     network = virtual_network(relays=5, warm=False)
     client = network.client(cold=True)
-    network.advance(minutes=1)
+    # Authorities begin to vote each minute, and sign after three quarters of one.
+    network.advance(minutes=3)
 
     assert client.request(echo()).is_answered
     assert 5 == len(client.directory.relays if client.directory else ())

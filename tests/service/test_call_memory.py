@@ -1,0 +1,141 @@
+"""What an exit remembers of calls with effects."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from onionpath.injected import UnixTime
+from onionpath.onion.statuses import Reason
+from onionpath.service.call_keys import CallKey, new_call_key, repeated_call_key
+from onionpath.service.call_memory import MAX_BYTES, REMEMBER_S, CallMemory
+from onionpath.service.calls import Call, Limits, Reply
+from onionpath.service.registry import Registry
+
+SLOT_S = 300
+START_SLOT = 1_000
+KEY = new_call_key(START_SLOT + 2, lambda size: bytes(range(size)))
+CALL = Call(7, b"pay", KEY, 100, 1, UnixTime(0.0))
+AGAIN = replace(CALL, idempotency_key=repeated_call_key(KEY))
+DONE = Reply(b"paid")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = UnixTime(float(START_SLOT * SLOT_S))
+
+    def __call__(self) -> UnixTime:
+        return self.now
+
+
+def memory(clock: Clock | None = None) -> CallMemory:
+    return CallMemory(clock or Clock(), slot_s=SLOT_S)
+
+
+def test_a_repetition_gets_the_first_reply() -> None:
+    calls = memory()
+    assert calls.begin(CALL) is None
+    assert Reply.refused(Reason.SERVICE_BUSY) == calls.begin(AGAIN)
+    calls.end(CALL, DONE)
+
+    assert DONE == calls.begin(AGAIN)
+
+
+def test_a_key_with_another_body_is_refused() -> None:
+    calls = memory()
+    calls.begin(CALL)
+    calls.end(CALL, DONE)
+
+    assert Reply.refused(Reason.BAD_CALL) == calls.begin(replace(AGAIN, body=b"pay more"))
+
+
+@pytest.mark.parametrize(("slots", "runs"), [(-1, False), (0, False), (1, False), (2, True), (3, True)])
+def test_a_repetition_that_could_be_of_an_earlier_boot_is_not_carried_out(slots: int, runs: bool) -> None:
+    key = repeated_call_key(new_call_key(START_SLOT + slots, bytes))
+    reply = memory().begin(replace(CALL, idempotency_key=key))
+
+    assert (None if runs else Reply.refused(Reason.CALL_UNKNOWN)) == reply
+
+
+def test_a_first_sending_is_carried_out_at_once_after_a_start() -> None:
+    key = new_call_key(START_SLOT, bytes)
+
+    assert memory().begin(replace(CALL, idempotency_key=key)) is None
+
+
+def test_without_room_for_the_reply_nothing_is_carried_out_and_nothing_forgotten() -> None:
+    calls = memory()
+    calls.begin(CALL)
+    calls.end(CALL, DONE)
+    other = replace(CALL, idempotency_key=new_call_key(0, bytes), reply_capacity=MAX_BYTES)
+
+    assert Reply.refused(Reason.SERVICE_BUSY) == calls.begin(other)
+    assert DONE == calls.begin(AGAIN)
+
+
+def test_calls_are_forgotten_after_a_quarter_of_an_hour_with_their_bytes() -> None:
+    clock = Clock()
+    calls = memory(clock)
+    calls.begin(CALL)
+    calls.end(CALL, DONE)
+    clock.now = UnixTime(clock.now + REMEMBER_S)
+
+    assert (
+        calls.begin(replace(CALL, idempotency_key=new_call_key(0, bytes), reply_capacity=MAX_BYTES)) is None
+    )
+    assert 1 == len(calls)
+
+
+@given(st.integers(0, 2**32 - 1), st.binary(min_size=11, max_size=11))
+def test_a_repetition_has_the_name_and_slot_of_the_first(slot: int, chance: bytes) -> None:
+    key = new_call_key(slot, lambda size: chance)
+    first, second = CallKey.parse(key), CallKey.parse(repeated_call_key(key))
+
+    assert (first.slot, first.name) == (second.slot, second.name)
+    assert (slot, False, True) == (first.slot, first.is_repeated, second.is_repeated)
+
+
+class Counter:
+    """A service that must not do it twice."""
+
+    limits = Limits()
+
+    def __init__(self) -> None:
+        self.done = 0
+
+    async def answer(self, call: Call) -> Reply:
+        self.done += 1
+        return Reply(b"%d" % self.done)
+
+
+async def at_once(answer: Callable[[], Awaitable[Reply]], timeout_s: float) -> Reply | None:
+    return await answer()
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "trio"
+
+
+async def test_a_registry_carries_a_repeated_call_out_once() -> None:
+    service = Counter()
+    registry = Registry({7: service}, at_once, memory=memory())
+    replies = [
+        await registry.answer(call, from_client=False, last_depth=True) for call in (CALL, AGAIN, AGAIN)
+    ]
+
+    assert [Reply(b"1")] * 3 == replies
+    assert 1 == service.done
+
+
+async def test_a_registry_without_memory_refuses_repetitions_and_carries_out_first_calls() -> None:
+    registry = Registry({7: Counter()}, at_once)
+
+    assert Reply(b"1") == await registry.answer(CALL, from_client=False, last_depth=True)
+    assert Reply.refused(Reason.CALL_UNKNOWN) == await registry.answer(
+        AGAIN, from_client=False, last_depth=True
+    )
