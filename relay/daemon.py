@@ -29,6 +29,7 @@ from onionpath.injected import SteadyClock, UnixTime
 from onionpath.link.tls import client_context, server_context
 from onionpath.onion.native import NativeOnion
 from onionpath.onion.replay import MemoryTables, ReplayMemory
+from onionpath.service.call_memory import CallMemory
 from onionpath.service.calls import Limits, Reply, Service, ServiceId
 from onionpath.service.directory import DirectoryService
 from onionpath.service.echo import EchoService
@@ -230,7 +231,8 @@ def _node(
     recorder: FrameRecorder | None = None,
 ) -> Node:
     limits = base.limits
-    registry = Registry(services, _with_deadline)
+    memory = CallMemory(base.clock, slot_s=base.root.parameters.slot_s)
+    registry = Registry(services, _with_deadline, memory=memory)
     switch = Switch(
         NativeOnion(base.root.parameters.geometry, base.root.network_id),
         base.keys.identity,
