@@ -46,11 +46,18 @@ def flood(quick: bool) -> None:
 
 @bench.command()
 @quick_option
-def steps(quick: bool) -> None:
+@click.option(
+    "--relays",
+    type=click.IntRange(100, 19_990),
+    default=2_000,
+    show_default=True,
+    help="in the directory that arrives; a document lists 20,000 at most",
+)
+def steps(quick: bool, relays: int) -> None:
     """How long single turns of a relay's event loop last under load, a flood, and a large directory."""
     from simulations.bench.steps import StepsPlan, bench_steps
 
-    plan = StepsPlan(small=500, large=128, links=5, relays=100) if quick else StepsPlan()
+    plan = StepsPlan(small=500, large=128, links=5, relays=100) if quick else StepsPlan(relays=relays)
     _print(bench_steps(plan, progress=_tell))
 
 

@@ -56,7 +56,7 @@ from onionpath.service.calls import Call, Reply
 from onionpath.service.directory import DirectoryService, Publication
 from relay.keys import KeySchedule
 from relay.state_folder import DIRECTORY_NAME
-from simulations.bench.flood import LIFTED, READY_S, WARM_UP_S, Target, flood_forever
+from simulations.bench.flood import LIFTED, READY_S, Target, flood_forever
 from simulations.bench.load import Load, Pipe
 from simulations.bench.relay import RELAY_HOST, Stage
 
@@ -117,7 +117,6 @@ def _garbage(stage: MeasuredStage, plan: StepsPlan) -> None:
     try:
         if not ready.wait(READY_S):
             raise UnreachableError(f"the flood did not come up in {READY_S:.0f} s")
-        time.sleep(WARM_UP_S)
         load.run(packets, in_flight=64)
     finally:
         flooder.kill()
