@@ -24,7 +24,7 @@ from onionpath.crypto.tags import TagKey
 from onionpath.directory.address import Address
 from onionpath.directory.descriptor import Descriptor
 from onionpath.directory.trust import TrustRoot
-from onionpath.errors import MalformedError, SettingsError
+from onionpath.errors import SettingsError
 from onionpath.injected import SteadyClock, UnixTime
 from onionpath.link.tls import client_context, server_context
 from onionpath.onion.native import NativeOnion
@@ -36,15 +36,13 @@ from onionpath.service.echo import EchoService
 from onionpath.service.exit_policy import ExitPolicy
 from onionpath.service.registry import Registry
 from onionpath.version import VERSION
-from relay.authority.probing import Prober
-from relay.authority.running import RunningAuthority
-from relay.authority.signing import Authority
+from relay.authority.making import make_authority
 from relay.exit.dial import Dialer, connect
 from relay.exit.interfaces import OwnAddresses
 from relay.exit.limits import StreamLimits
 from relay.exit.resolver import SystemResolver
 from relay.exit.streams import DEFAULT_LIMITS, StreamService
-from relay.files import FolderLock, read_secret, replace_secret
+from relay.files import FolderLock
 from relay.founding import read_trust_root
 from relay.key_keeper import KeyKeeper
 from relay.keys import (
@@ -56,16 +54,17 @@ from relay.keys import (
     load_relay_keys,
 )
 from relay.limits import OPENINGS_PART, SwitchLimits
+from relay.lineage_files import read_roots
 from relay.links import Links, Timeouts
 from relay.listener import Gate, GateLimits, bind
-from relay.network_keeper import MAX_SNAPSHOT_SIZE, NetworkKeeper
+from relay.network_keeper import NetworkKeeper
 from relay.open_files import Shares, file_limit, share
 from relay.opening_speed import openings_per_second
 from relay.recorder import FrameRecorder
 from relay.replay_files import ReplayFiles, read_boot_id
 from relay.serving import Announce, Node, bound, serve
 from relay.settings import AuthoritySettings, Endpoint, LimitsSection, RelaySettings
-from relay.state_folder import CERTIFICATE_NAME, DIRECTORY_NAME, LINK_KEY_NAME, REPLAY_NAME, SIGNER_NAME
+from relay.state_folder import CERTIFICATE_NAME, DIRECTORY_NAME, LINK_KEY_NAME, REPLAY_NAME
 from relay.switch import Switch
 
 log = structlog.get_logger(__name__)
@@ -142,7 +141,7 @@ async def run_relay(settings: RelaySettings, *, ready: Announce) -> None:
 
 
 async def run_authority(settings: AuthoritySettings, *, ready: Announce) -> None:
-    """Run the one authority of a small network until a signal ends it.
+    """Run an authority until a signal ends it.
 
     Raises:
         SettingsError, KeyFileError: it cannot start.
@@ -151,26 +150,24 @@ async def run_authority(settings: AuthoritySettings, *, ready: Announce) -> None
     shares = share(file_limit(), is_exit=False)
     with ExitStack() as stack:
         stack.enter_context(FolderLock(base.state))
-        authority = _authority(settings, base)
+        roots = read_roots(settings.trust_root)
         listeners = stack.enter_context(_listening(settings.listen, "authority.listen"))
-        prober = Prober(authority, base.root.parameters.geometry, context=client_context(), clock=base.clock)
-        running = RunningAuthority(
-            authority,
-            prober,
-            store=lambda state: replace_secret(base.state / SIGNER_NAME, state),
+        made = make_authority(
+            settings,
+            base.keys.identity,
+            roots,
+            limits=_any_depth(base.limits),
+            context=client_context(),
             clock=base.clock,
         )
-        limits = _any_depth(base.limits)
-        directory = DirectoryService(collector=running.collect, limits=limits)
-        services: dict[int, Service] = {ServiceId.ECHO: EchoService(limits), ServiceId.DIRECTORY: directory}
         # An authority opens no packets, so it has nothing to remember of them.
         replay = ReplayMemory(MemoryTables(), TagKey(os.urandom(32)))
         async with trio.open_nursery() as nursery:
             switch_limits = base.limits.switch_limits()
             node = _node(
-                base, replay, services, listeners, nursery, shares=shares, switch_limits=switch_limits
+                base, replay, made.services, listeners, nursery, shares=shares, switch_limits=switch_limits
             )
-            nursery.start_soon(running.run, directory)
+            nursery.start_soon(made.running.run)
             await serve(node, nursery, ready=ready)
 
 
@@ -344,24 +341,3 @@ class _Description:
             published_at=UnixTime(int(now)),
             network_id=self.base.root.network_id,
         )
-
-
-def _authority(settings: AuthoritySettings, base: _Base) -> Authority:
-    file = base.state / SIGNER_NAME
-    section = settings.authority
-    try:
-        return Authority(
-            identity=base.keys.identity,
-            root=base.root,
-            parameters=base.root.parameters,
-            period_s=section.period_s,
-            first_document_relays=section.first_document_relays,
-            private_addresses=section.private_addresses,
-            allow=settings.allow,
-            probes=True,
-            state=read_secret(file, max_size=MAX_SNAPSHOT_SIZE) if file.exists() else None,
-        )
-    except MalformedError as error:
-        raise SettingsError(
-            f"{file}: {error}; without it two documents of one number could be signed", file=str(file)
-        ) from error

@@ -1,9 +1,9 @@
-"""What ``init`` writes: a settings file with every default, lasting keys, and an authority's trust root."""
+"""What ``init`` and ``found`` write: settings files with every default, lasting keys, cards, and a trust root."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,8 +12,9 @@ from onionpath.directory.parameters import Parameters
 from onionpath.directory.trust import MAX_ROOT_SIZE, Authority, TrustRoot
 from onionpath.errors import OnionPathError, SettingsError
 from onionpath.injected import Entropy
+from relay.cards import encode_card
 from relay.files import sync_dir
-from relay.keys import KeySchedule, NodeKeys, ensure_relay_keys
+from relay.keys import NodeKeys, ensure_relay_keys
 from relay.settings import AuthoritySettings, Endpoint, RelaySettings
 from relay.settings_files import load_settings
 from relay.settings_text import example_settings
@@ -21,6 +22,7 @@ from relay.settings_text import example_settings
 RELAY_FILE = "relay.toml"
 AUTHORITY_FILE = "authority.toml"
 ROOT_FILE = "network.json"
+CARD_FILE = "card.json"
 
 
 class Founded(NamedTuple):
@@ -28,6 +30,11 @@ class Founded(NamedTuple):
 
     settings_file: Path
     keys: NodeKeys
+
+    @property
+    def card(self) -> Path:
+        """An authority's, beside its settings."""
+        return self.settings_file.with_name(CARD_FILE)
 
 
 def read_trust_root(file: Path) -> TrustRoot:
@@ -65,43 +72,55 @@ def found_relay(
     root = None if trust_root is None else read_trust_root(trust_root).encode()
     file = _write_settings(folder / RELAY_FILE, RelaySettings, values)
     if root is not None:
-        _write_new(folder / ROOT_FILE, root)
+        write_new(folder / ROOT_FILE, root)
     settings = load_settings(file, RelaySettings, environment={})
     return Founded(file, ensure_relay_keys(settings.state, entropy))
 
 
 def found_authority(
-    folder: Path,
-    values: Mapping[str, Any],
-    *,
-    name: str,
-    address: Endpoint,
-    parameters: Parameters,
-    entropy: Entropy,
+    folder: Path, values: Mapping[str, Any], *, address: Endpoint, entropy: Entropy
 ) -> Founded:
-    """Make the folder of a network's only authority, and with it the network: a new id and its trust root.
+    """Make an authority's folder, with its card: what others must know of it, and nothing secret.
 
     Args:
         values: as in ``found_relay``.
-        name: the network's name, for people.
-        address: where relays and clients reach the authority.
-        parameters: what is the same for everybody in the network, for ever.
+        address: where relays, clients and other authorities reach it.
 
     Raises:
         SettingsError, KeyFileError: as in ``found_relay``; also if there is a trust root already.
     """
     if address.port == 0 or address.is_unspecified:
         raise SettingsError(f"{address} is no address that others can reach", key="authority.listen")
-    # Built only to be refused here rather than by every relay.
-    KeySchedule(parameters.epoch_s, parameters.slot_s)
     if os.path.lexists(folder / ROOT_FILE):
         raise SettingsError(f"{folder / ROOT_FILE} exists already: a network is founded once")
     file = _write_settings(folder / AUTHORITY_FILE, AuthoritySettings, values)
     keys = ensure_relay_keys(load_settings(file, AuthoritySettings, environment={}).state, entropy)
-    authority = Authority(keys.identity.public, Address(address.host, address.port), keys.link.key_hash)
-    root = TrustRoot(entropy(32), name, (authority,), threshold=1, parameters=parameters)
-    _write_new(folder / ROOT_FILE, root.encode())
+    card = Authority(keys.identity.public, Address(address.host, address.port), keys.link.key_hash)
+    write_new(folder / CARD_FILE, encode_card(card))
     return Founded(file, keys)
+
+
+def found_network(
+    file: Path,
+    cards: Sequence[Authority],
+    *,
+    name: str,
+    threshold: int,
+    parameters: Parameters,
+    entropy: Entropy,
+) -> TrustRoot:
+    """Make a network: a new id, its authorities, and what is the same for everybody in it for ever.
+
+    Args:
+        file: where the trust root is written; all authorities must have the same.
+        name: the network's name, for people.
+
+    Raises:
+        SettingsError: the file exists. MalformedError: too few must sign, or two authorities share something.
+    """
+    root = TrustRoot(entropy(32), name, tuple(cards), threshold=threshold, parameters=parameters)
+    write_new(file, root.encode())
+    return root
 
 
 def _write_settings(
@@ -114,7 +133,7 @@ def _write_settings(
             )
         return file
     file.parent.mkdir(parents=True, exist_ok=True)
-    _write_new(file, example_settings(kind, values).encode())
+    write_new(file, example_settings(kind, values).encode())
     try:
         load_settings(file, kind, environment={})
     except SettingsError:
@@ -124,8 +143,12 @@ def _write_settings(
     return file
 
 
-def _write_new(file: Path, content: bytes) -> None:
-    """A file that holds no secret; it is never overwritten."""
+def write_new(file: Path, content: bytes) -> None:
+    """A file that holds no secret; it is never overwritten.
+
+    Raises:
+        SettingsError: it exists, or cannot be written.
+    """
     try:
         with file.open("xb") as opened:
             opened.write(content)

@@ -175,10 +175,10 @@ class AuthoritySection(Section, frozen=True):
 
     state: str = "state"
     listen: tuple[str, ...] = (f"127.0.0.1:{DEFAULT_PORT}",)
-    period_s: Annotated[int, Meta(ge=1, le=86_400)] = 3600
     first_document_relays: Annotated[int, Meta(ge=1, le=20_000)] = 3
     private_addresses: bool = False
     allow: tuple[str, ...] = ()
+    measure: bool = True
 
 
 class RelaySettings(Section, frozen=True):

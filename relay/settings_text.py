@@ -50,9 +50,9 @@ ABOUT = {
     "simulation.record_frames": "File for every frame's size and time. Refused unless all is loopback.",
     "authority.state": "Folder of keys and of what was signed, as seen from this file.",
     "authority.listen": "Addresses to listen on, IP:PORT or [IPv6]:PORT.",
-    "authority.period_s": "Seconds between documents; each is valid for three.",
-    "authority.first_document_relays": "Sign the first document as soon as so many relays have published.",
+    "authority.first_document_relays": "Reach so many relays before voting while no document is valid.",
     "authority.private_addresses": "List relays whose addresses aren't public. Meant for test networks.",
+    "authority.measure": "Measure relays through the network; without it all weigh what others measured.",
     "authority.allow": "Identities (64 hex digits) of the only relays that may join. Empty: anybody can.",
 }
 

@@ -7,8 +7,11 @@
 | ``link.pem``, ``link.key`` | the links' certificate and its key | ``keys`` |
 | ``packet-keys/`` | a relay's X-Wing seeds, by epoch | ``keys`` |
 | ``replay/`` | a relay's replay memory, with a lock of its own | ``replay_files`` |
-| ``directory`` | a relay's last verified directory | ``network_keeper`` |
-| ``signer`` | what an authority has signed last; an old copy of it must never be restored | ``daemon`` |
+| ``directory`` | the last verified directory | ``network_keeper``, ``authority_files`` |
+| ``evidence-N`` | two documents of the number N that authorities signed; nothing in it is secret | ``evidence_files`` |
+| ``diary`` | an authority's votes and signatures; an old copy of it must never be restored | ``authority_files`` |
+| ``evidence/`` | what other authorities signed twice; nothing in it is secret | ``authority_files`` |
+| ``status`` | the socket at which an authority tells how it is | ``status_door`` |
 """
 
 from __future__ import annotations
@@ -20,4 +23,6 @@ LINK_KEY_NAME = "link.key"
 PACKET_KEYS_NAME = "packet-keys"
 REPLAY_NAME = "replay"
 DIRECTORY_NAME = "directory"
-SIGNER_NAME = "signer"
+DIARY_NAME = "diary"
+EVIDENCE_NAME = "evidence"
+STATUS_NAME = "status"

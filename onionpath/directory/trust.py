@@ -106,10 +106,21 @@ class TrustRoot:
         return decode_canonical(RootForm, compact, what="the trust root", max_size=MAX_ROOT_SIZE).parse()
 
 
-class _AuthorityForm(Form, frozen=True):
+class AuthorityForm(Form, frozen=True):
+    """An authority as it is written, in trust roots and on cards."""
+
     identity: str
     address: AddressForm
     link_key_hash: str
+
+    @classmethod
+    def of(cls, one: Authority) -> AuthorityForm:
+        """The written form of a value."""
+        return cls(one.identity.hex(), AddressForm.of(one.address), one.link_key_hash.hex())
+
+    def parse(self) -> Authority:
+        """The value; raises ``MalformedError`` if it is outside of the specification."""
+        return Authority(_unhex(self.identity), self.address.parse(), _unhex(self.link_key_hash))
 
 
 class RootForm(Form, frozen=True):
@@ -119,25 +130,19 @@ class RootForm(Form, frozen=True):
     name: str
     version: Count
     threshold: Count
-    authorities: tuple[_AuthorityForm, ...]
+    authorities: tuple[AuthorityForm, ...]
     parameters: ParametersForm
 
     @classmethod
     def of(cls, root: TrustRoot) -> RootForm:
         """The written form of a value."""
-        authorities = tuple(
-            _AuthorityForm(one.identity.hex(), AddressForm.of(one.address), one.link_key_hash.hex())
-            for one in root.authorities
-        )
+        authorities = tuple(AuthorityForm.of(one) for one in root.authorities)
         parameters = ParametersForm.of(root.parameters)
         return cls(root.network_id.hex(), root.name, root.version, root.threshold, authorities, parameters)
 
     def parse(self) -> TrustRoot:
         """The value; raises ``MalformedError`` if it is outside of the specification."""
-        authorities = tuple(
-            Authority(_unhex(one.identity), one.address.parse(), _unhex(one.link_key_hash))
-            for one in self.authorities
-        )
+        authorities = tuple(one.parse() for one in self.authorities)
         parameters = self.parameters.parse()
         return TrustRoot(
             _unhex(self.network_id), self.name, authorities, self.threshold, parameters, self.version

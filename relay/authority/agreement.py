@@ -18,7 +18,7 @@ Spec: docs/specs/authorities.md.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from onionpath.crypto.identity import IdentityKey
@@ -33,9 +33,9 @@ from relay.authority.canvass import Canvass
 from relay.authority.diary import Diary, decode_diary
 from relay.authority.draft import Draft
 from relay.authority.equivocation import Equivocation, verify_evidence
-from relay.authority.holdings import Holdings
+from relay.authority.holdings import Holdings, authenticate
 from relay.authority.roll import Known
-from relay.authority.rounds import Opening, Rounds
+from relay.authority.rounds import LEAST_BETWEEN_VISITS_S, Opening, Rounds
 from relay.authority.votes import SALT_SIZE, Ballot, Vote, ballot_digest, sign_vote
 
 # So that a visitor can take the parts of a bulletin that has changed meanwhile.
@@ -66,6 +66,7 @@ class Agreement:
 
     Args:
         root: must name this identity.
+        earlier: versions of the trust root before this one, the newest first; their documents go before ours.
         newest: the last complete document, verified, if the diary may not hold it.
         state: ``Actions.state`` as it was stored last.
         entropy: for the salts of votes.
@@ -80,6 +81,7 @@ class Agreement:
         *,
         identity: IdentityKey,
         root: TrustRoot,
+        earlier: Sequence[TrustRoot] = (),
         newest: Document | None = None,
         state: bytes | None = None,
         entropy: Entropy,
@@ -90,7 +92,9 @@ class Agreement:
         self._rounds = Rounds.of(root)
         diary = Diary() if state is None else decode_diary(state)
         self._diary = diary
-        self._holdings = Holdings(root, _higher(newest, _authentic(diary.newest, root)))
+        roots = (root, *earlier)
+        kept = authenticate(diary.newest, roots) if diary.newest else None
+        self._holdings = Holdings(roots, _higher(newest, kept))
         self._draft = Draft.decode(diary.draft, {identity.public}) if diary.draft else None
         self._opening, self._round = max(diary.opening, Opening(diary.signed)), 0
         self._canvass = self._new_canvass()
@@ -110,6 +114,16 @@ class Agreement:
         return self._rounds
 
     @property
+    def identity(self) -> bytes:
+        """Our public key."""
+        return self._identity.public
+
+    @property
+    def votes_accepted(self) -> int:
+        """In the opening at hand."""
+        return len(self._canvass.envelopes)
+
+    @property
     def voted(self) -> Opening:
         """Where we voted last."""
         return self._diary.opening
@@ -127,20 +141,28 @@ class Agreement:
         """Whether the number at hand has its document, so that visits can be rare."""
         return self._holdings.newest_number >= self.opening(now).number
 
+    def next_opening_at(self, now: UnixTime) -> UnixTime:
+        """When all begin anew."""
+        return self._rounds.next_opening_at(now, valid_until=self._holdings.valid_until)
+
+    def next_round_at(self, now: UnixTime) -> UnixTime:
+        """When the next round begins, of this opening or of the next one."""
+        round_ends_at = self._rounds.round_ends_at(self.opening(now), now)
+        return min(round_ends_at, self.next_opening_at(now))
+
     def pause_s(self, now: UnixTime) -> float:
         """How long to wait before the next ``tick``: at most until the next round begins."""
-        opening = self.opening(now)
-        return min(
-            MOST_BETWEEN_TICKS_S,
-            self._rounds.round_s(opening) / TICKS_PER_ROUND,
-            max(LEAST_BETWEEN_TICKS_S, self._rounds.round_ends_at(opening, now) - now),
-        )
+        often_s = min(MOST_BETWEEN_TICKS_S, self._rounds.round_s(self.opening(now)) / TICKS_PER_ROUND)
+        return min(often_s, max(LEAST_BETWEEN_TICKS_S, self.next_round_at(now) - now))
 
     def visit_pause_s(self, now: UnixTime) -> float:
-        """How long to wait between two visits to the same authority."""
+        """How long to wait between two visits to the same authority: at most until the next opening."""
         opening = self.opening(now)
-        often_s = self._rounds.visit_every_s(opening)
-        return self._rounds.round_s(opening) if self.is_complete(now) else often_s
+        if not self.is_complete(now):
+            return self._rounds.visit_every_s(opening)
+        return min(
+            self._rounds.round_s(opening), max(LEAST_BETWEEN_VISITS_S, self.next_opening_at(now) - now)
+        )
 
     def may_vote(self, now: UnixTime) -> bool:
         """Whether it is time for ``vote``."""
@@ -152,9 +174,9 @@ class Agreement:
             and opening.number > max(self._diary.signed, self._holdings.newest_number)
         )
 
-    def must_wait_for_relays(self, now: UnixTime) -> bool:
-        """Whether a vote is worth something only with enough relays: while no document is valid."""
-        return now >= self._holdings.valid_until
+    def relays_needed(self, now: UnixTime, first_document_relays: int) -> int:
+        """How many relays a ballot needs: few right after an outage would make a network of those few."""
+        return first_document_relays if now >= self._holdings.valid_until else 1
 
     def vote(self, ballot: Ballot, descriptors: Collection[Known], now: UnixTime) -> Actions:
         """Vote in the opening at hand.
@@ -191,6 +213,10 @@ class Agreement:
                 ballot=encoded,
             )
         )
+
+    def learn(self, descriptors: Collection[Known]) -> None:
+        """Keep verified descriptors for the number at hand."""
+        self._holdings.learn(descriptors)
 
     def stored(self, now: UnixTime) -> Actions:
         """The state that was given last is durable now."""
@@ -372,10 +398,6 @@ class Agreement:
             draft=draft.digest if draft else b"",
             signatures=draft.signatures if draft else {},
         )
-
-
-def _authentic(envelope: bytes, root: TrustRoot) -> Document | None:
-    return UnverifiedDocument(envelope).authenticate(root) if envelope else None
 
 
 def _higher(one: Document | None, other: Document | None) -> Document | None:

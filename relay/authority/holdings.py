@@ -5,12 +5,13 @@ Bounded by what votes name: one document for each accepted vote, and the descrip
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from onionpath.directory.descriptor import Descriptor, descriptor_digest, parse_descriptor
 from onionpath.directory.document import NO_PREVIOUS, Document, UnverifiedDocument
 from onionpath.directory.trust import TrustRoot
-from onionpath.errors import MalformedError
+from onionpath.errors import DirectoryError, MalformedError
 from onionpath.injected import UnixTime
 from relay.authority.roll import Known
 
@@ -19,11 +20,12 @@ class Holdings:
     """See the module's first lines.
 
     Args:
+        roots: versions of the trust root, the present one first: the last documents may be of earlier ones.
         newest: the last complete document, verified.
     """
 
-    def __init__(self, root: TrustRoot, newest: Document | None) -> None:
-        self._root = root
+    def __init__(self, roots: Sequence[TrustRoot], newest: Document | None) -> None:
+        self._roots = roots
         self._newest = newest
         self._newest_digest = NO_PREVIOUS if newest is None else newest.digest
         self._documents: dict[bytes, Document] = {}
@@ -88,7 +90,7 @@ class Holdings:
             MalformedError, DirectoryError: it isn't the one, or isn't complete.
         """
         held = self.named(digest)
-        document = held or UnverifiedDocument(contents[digest]).authenticate(self._root)
+        document = held or authenticate(contents[digest], self._roots)
         if held is None and document.digest != digest:
             raise MalformedError("this is not the document that was asked for")
         return document
@@ -116,3 +118,22 @@ class Holdings:
             return self._known[digest].envelope
         document = self.named(digest)
         return None if document is None else document.envelope
+
+
+def authenticate(envelope: bytes, roots: Sequence[TrustRoot]) -> Document:
+    """A complete document of the present version of the trust root, or of an earlier one.
+
+    Args:
+        roots: the present one first.
+
+    Raises:
+        MalformedError, DirectoryError: why it is not of the present one.
+    """
+    document = UnverifiedDocument(envelope)
+    try:
+        return document.authenticate(roots[0])
+    except DirectoryError:
+        for root in roots[1:]:
+            with suppress(DirectoryError):
+                return document.authenticate(root)
+        raise

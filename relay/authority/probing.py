@@ -15,8 +15,8 @@ from onionpath.errors import OnionPathError
 from onionpath.injected import UnixTime
 from onionpath.link.neighbour import Neighbour
 from onionpath.onion.geometry import Geometry
+from relay.authority.enrolment import Enrolment
 from relay.authority.reachability import Contact
-from relay.authority.signing import Authority
 from relay.caller import calling
 
 log = structlog.get_logger(__name__)
@@ -36,13 +36,13 @@ class Prober:
 
     def __init__(
         self,
-        authority: Authority,
+        enrolment: Enrolment,
         geometry: Geometry,
         *,
         context: ssl.SSLContext,
         clock: Callable[[], UnixTime],
     ) -> None:
-        self._authority = authority
+        self._enrolment = enrolment
         self._geometry = geometry
         self._context = context
         self._clock = clock
@@ -59,7 +59,7 @@ class Prober:
         async with trio.open_nursery() as nursery:
             while True:
                 self._wanted = trio.Event()
-                for contact in self._authority.due(self._clock()):
+                for contact in self._enrolment.due(self._clock()):
                     if contact not in self._under_way:
                         await self._room.acquire()
                         self._under_way.add(contact)
@@ -72,7 +72,7 @@ class Prober:
             reached = await self._reaches(contact)
             if not reached:
                 log.info("relay_not_reached", relay=contact.relay_id.hex())
-            self._authority.probed(contact, reached=reached, now=self._clock())
+            self._enrolment.probed(contact, reached=reached, now=self._clock())
         finally:
             self._under_way.discard(contact)
             self._room.release()

@@ -83,8 +83,16 @@ class Roll:
         """What is known of this relay."""
         return self._known.get(relay_id)
 
-    def refusal(self, descriptor: Descriptor, *, now: UnixTime) -> str | None:
-        """The named reason why it may not join now, if there is one."""
+    def make_room(self, descriptor: Descriptor, *, now: UnixTime) -> None:
+        """Forget relays that nobody may use any more, if one of them is in this one's way."""
+        if len(self._known) >= MAX_RELAYS:
+            self.drop_stale(now)
+        for claim in _claims(descriptor):
+            if (holder := self._holders.get(claim)) is not None:
+                self._drop_if_stale(holder, now)
+
+    def refusal(self, descriptor: Descriptor) -> str | None:
+        """The named reason why it may not join, if there is one."""
         known = self._known.get(descriptor.relay_id)
         if descriptor.network_id != self._network_id:
             return "wrong-network"
@@ -92,9 +100,7 @@ class Roll:
             return "not-allowed"
         if known is not None and descriptor.published_at <= known.descriptor.published_at:
             return "not-newer"
-        return (
-            self._address_refusal(descriptor) or self._taken(descriptor, now) or self._full(descriptor, now)
-        )
+        return self._address_refusal(descriptor) or self._taken(descriptor) or self._full(descriptor)
 
     def put(self, known: Known) -> None:
         """Let it join, in place of the relay's older descriptor."""
@@ -134,23 +140,15 @@ class Roll:
             return "address-not-public"
         return None
 
-    def _taken(self, descriptor: Descriptor, now: UnixTime) -> str | None:
+    def _taken(self, descriptor: Descriptor) -> str | None:
         # First come, first served: otherwise copying a relay's public values would take its place from it.
         for claim in _claims(descriptor):
-            if self._holder(claim, now) not in (None, descriptor.relay_id):
+            if self._holders.get(claim) not in (None, descriptor.relay_id):
                 return "address-taken" if isinstance(claim, Address) else "key-taken"
         return None
 
-    def _holder(self, claim: Hashable, now: UnixTime) -> RelayId | None:
-        holder = self._holders.get(claim)
-        if holder is not None:
-            self._drop_if_stale(holder, now)
-        return self._holders.get(claim)
-
-    def _full(self, descriptor: Descriptor, now: UnixTime) -> str | None:
+    def _full(self, descriptor: Descriptor) -> str | None:
         known = self._known.get(descriptor.relay_id)
-        if known is None and len(self._known) >= MAX_RELAYS:
-            self.drop_stale(now)
         if known is None and len(self._known) >= MAX_RELAYS:
             return "network-full"
         ours = subnets(known.descriptor.addresses) if known is not None else frozenset()

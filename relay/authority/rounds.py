@@ -65,6 +65,13 @@ class Rounds:
         recovery_at = int(now // self.recovery_s) * self.recovery_s
         return Opening(recovery_at // self.period_s, recovery_at)
 
+    def next_opening_at(self, now: UnixTime, *, valid_until: UnixTime) -> UnixTime:
+        """When the opening after that of this moment is."""
+        opening = self.opening(now, valid_until=valid_until)
+        if opening.recovery_at:
+            return UnixTime(opening.recovery_at + self.recovery_s)
+        return UnixTime(min(valid_until, (opening.number + 0.5) * self.period_s))
+
     def begins_at(self, opening: Opening) -> UnixTime:
         """The beginning of its first round."""
         return UnixTime(opening.recovery_at or (opening.number - 0.5) * self.period_s)

@@ -1,12 +1,17 @@
-"""Runs an authority: takes descriptors, has their relays dialled, and signs, stores, publishes, in this order."""
+"""Runs an authority: takes descriptors, has relays dialled and measured, visits the others, votes, signs, publishes.
+
+What was decided is stored in a thread before anybody is shown it; the agreement sees to the order.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import structlog
 import trio
 
+from onionpath.directory.document import Document
 from onionpath.errors import (
     KeyFileError,
     MalformedError,
@@ -16,80 +21,149 @@ from onionpath.errors import (
     StaleDirectoryError,
 )
 from onionpath.injected import UnixTime
-from onionpath.service.directory import DirectoryService, Publication
+from onionpath.service.directory import DirectoryService
+from relay.authority.agreement import Actions
+from relay.authority.authority_files import AuthorityFiles
+from relay.authority.equivocation import Equivocation
+from relay.authority.office import Office
 from relay.authority.probing import Prober
+from relay.authority.publishing import Publishing
 from relay.authority.roll import REASONS
-from relay.authority.signing import Authority, Signed
+from relay.authority.visiting import Visitor
 
 log = structlog.get_logger(__name__)
 
-TICK_S = 0.1
 STORE_RETRY_S = 1.0
+MAX_EVIDENCE = (
+    64  # pairs that wait for the disk; each is at most 12 MiB and of a number of its own, or nearly
+)
 
 
 class RunningAuthority:
     """The authority of a process.
 
     Args:
-        store: keeps the state durably; raises KeyFileError where the disk refuses.
+        service: hands out what was published.
+        files: keeps what must not be lost; raises KeyFileError where the disk refuses.
+        also: further tasks that end with it, such as measuring.
         clock: Unix time that never goes back.
     """
 
     def __init__(
         self,
-        authority: Authority,
-        prober: Prober,
+        office: Office,
+        publishing: Publishing,
+        service: DirectoryService,
         *,
-        store: Callable[[bytes], None],
+        prober: Prober,
+        files: AuthorityFiles,
         clock: Callable[[], UnixTime],
+        also: Sequence[Callable[[], Awaitable[None]]] = (),
     ) -> None:
-        self._authority = authority
+        self.office = office
+        self.publishing = publishing
+        self.visitors: Sequence[Visitor] = ()
+        self._service = service
         self._prober = prober
-        self._store = store
+        self._files = files
         self._clock = clock
+        self._also = also
+        self._state: bytes | None = None
+        self._state_given = trio.Event()
+        self._evidence: list[Equivocation] = []
+        self._evidence_given = trio.Event()
 
     def collect(self, envelope: bytes) -> None:
         """Take a descriptor.
 
         Raises:
-            OnionPathError: see ``Authority.collect``.
+            OnionPathError: see ``Enrolment.collect``.
         """
         try:
-            self._authority.collect(envelope, now=self._clock())
+            self.office.enrolment.collect(envelope, now=self._clock())
         except OnionPathError as error:
             log.warning("descriptor_refused", reason=reason_of(error))
             raise
         self._prober.soon()
 
-    async def run(self, directory: DirectoryService) -> None:
-        """Probe and sign until cancelled."""
+    def carry_out(self, actions: Actions) -> None:
+        """Do what the agreement says; never waits."""
+        if actions.document is not None:
+            self._announce(actions.document)
+        if actions.evidence:
+            self._evidence += actions.evidence[: MAX_EVIDENCE - len(self._evidence)]
+            self._evidence_given.set()
+        if actions.state is not None:
+            self._state = actions.state
+            self._state_given.set()
+
+    async def run(self) -> None:
+        """Take part until cancelled."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._prober.run)
-            nursery.start_soon(self._sign_forever, directory)
+            for visitor in self.visitors:
+                nursery.start_soon(visitor.run)
+            for task in (self._prober.run, self._store_forever, self._keep_evidence_forever, *self._also):
+                nursery.start_soon(task)
+            nursery.start_soon(self._tick_forever)
 
-    async def _sign_forever(self, directory: DirectoryService) -> None:
-        before = self._authority.directory
-        if before is not None:
-            directory.replace(Publication.of(before))
+    async def _tick_forever(self) -> None:
         while True:
-            signed = self._authority.tick(self._clock())
-            if signed is not None:
-                await self._store_until_done(signed)
-                directory.replace(Publication.of(signed.directory, before=before))
-                before = signed.directory
-                log.info("document_signed", number=before.document.number, relays=len(before.relays))
-            await trio.sleep(TICK_S)
+            if self._state is None:
+                self.carry_out(self.office.tick(self._clock()))
+            await self._publish()
+            await trio.sleep(self.office.agreement.pause_s(self._clock()))
 
-    async def _store_until_done(self, signed: Signed) -> None:
-        # Durable first: after a crash nobody signs this number a second time. Until it is, the last document serves.
+    async def _publish(self) -> None:
+        directory = self.publishing.due(self._clock())
+        if directory is None or self.publishing.publication is None:
+            return
+        self._service.replace(self.publishing.publication)
+        log.info(
+            "document_published",
+            number=directory.document.number,
+            relays=len(directory.relays),
+            missing=directory.missing,
+        )
+        try:
+            await trio.to_thread.run_sync(self._files.keep_directory, directory.encode())
+        except KeyFileError as error:
+            # It only serves the next start; the agreement keeps the document itself.
+            log.error("directory_not_kept", reason=str(error))
+
+    def _announce(self, document: Document) -> None:
+        content = self.office.agreement.content
+        envelopes = self.publishing.wanted(document, content)
+        self.publishing.announce(document, [*envelopes, *self.office.enrolment.envelopes()])
+        log.info("document_agreed", number=document.number, relays=len(document.relays))
+
+    async def _store_forever(self) -> None:
+        # Durable first: after a crash nobody votes in this opening, or signs this number, a second time.
+        while True:
+            await self._state_given.wait()
+            self._state_given = trio.Event()
+            while (state := self._state) is not None:
+                await self._until_done("state_not_stored", partial(self._files.keep_diary, state))
+                # What came meanwhile holds this, too, and is stored next.
+                if self._state == state:
+                    self._state = None
+                    self.carry_out(self.office.agreement.stored(self._clock()))
+
+    async def _keep_evidence_forever(self) -> None:
+        while True:
+            await self._evidence_given.wait()
+            self._evidence_given = trio.Event()
+            while self._evidence:
+                pair = self._evidence.pop(0)
+                log.error("authority_equivocated", kind=pair.payload_type)
+                await self._until_done("evidence_not_kept", partial(self._files.keep_evidence, pair))
+
+    async def _until_done(self, event: str, store: Callable[[], None]) -> None:
         while True:
             try:
-                self._store(signed.state)
+                return await trio.to_thread.run_sync(store)
             except KeyFileError as error:
-                log.error("document_not_stored", number=signed.directory.document.number, reason=str(error))
+                log.error(event, reason=str(error))
                 await trio.sleep(STORE_RETRY_S)
-            else:
-                return
 
 
 def reason_of(error: OnionPathError) -> str:

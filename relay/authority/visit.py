@@ -88,6 +88,11 @@ def decode_question(body: bytes) -> Question:
     return question
 
 
+def asks_for_bulletin(body: bytes) -> bool:
+    """Whether the reply to a question of ours is probably short."""
+    return body[0] == Kind.BULLETIN
+
+
 def decode_reply(body: bytes) -> Reply:
     """Read a reply.
 

@@ -1,6 +1,7 @@
-"""``LocalNetwork``: an authority, relays and perhaps a website, each a process of its own, on loopback.
+"""``LocalNetwork``: authorities, relays and perhaps a website, each a process of its own, on loopback.
 
-Relay *i* listens on 127.(*i*+1).0.1, so that the rule of paths, no two relays in one /16, holds without an exception.
+Authority *i* listens on 127.1.0.*i*, relay *i* on 127.(*i*+1).0.1, so that the rule of paths, no two relays in one
+/16, holds without an exception.
 All relays are exits for the servers of this machine and for nothing else.
 """
 
@@ -21,15 +22,18 @@ from typing import Any, NamedTuple
 
 from onionpath.directory.parameters import Parameters
 from onionpath.errors import UsageError
-from relay.founding import found_authority, found_relay
+from relay.authority.status import Status, decode_status
+from relay.authority.status_door import ask
+from relay.cards import read_card
+from relay.founding import CARD_FILE, found_authority, found_network, found_relay
 from relay.settings import Endpoint
 from simulations.local.frame_records import FrameRecord, read_frames
 from simulations.local.processes import Processes
 from simulations.local.protocol import Program
 from simulations.local.website_settings import ADDRESS, HOST_NAME, WebsiteSettings, make_certificates
 
-MIN_RELAYS, MAX_RELAYS = 3, 200
-AUTHORITY, WEBSITE = "the authority", "the website"
+MIN_RELAYS, MAX_RELAYS, MAX_AUTHORITIES = 3, 200, 9
+WEBSITE = "the website"
 # Packets remembered per slot: more than one machine can send itself in five minutes' experiments, in 0.5 MB of disk
 # per slot and relay instead of 16 MB.
 REPLAY_ENTRIES = 65_536
@@ -138,21 +142,70 @@ class LocalRelay:
         return list(read_frames(file)) if file.exists() else []
 
 
+class LocalAuthority:
+    """One authority of a running network."""
+
+    def __init__(self, number: int, folder: Path, processes: Processes) -> None:
+        self.number = number
+        self.folder = folder
+        self._processes = processes
+
+    @property
+    def name(self) -> str:
+        """What people call it: "authority 1" is the first."""
+        return f"authority {self.number}"
+
+    def start(self) -> None:
+        """Have it started; the network waits for all of them together."""
+        self._processes.start(
+            self.name, Program.AUTHORITY, self.folder / "authority.toml", self.folder / "log"
+        )
+
+    def kill(self) -> None:
+        """End it as power loss to its process would: SIGKILL."""
+        self._processes.end(self.name, signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it as its operator would: SIGTERM."""
+        self._processes.end(self.name, signal.SIGTERM)
+
+    def restart(self) -> None:
+        """Start it again, after ``kill`` or ``stop``, with the state that it left; returns once it serves."""
+        self.start()
+        self._processes.wait_ready(self.name, timeout_s=START_S)
+
+    def status(self) -> Status:
+        """What it says of itself.
+
+        Raises:
+            UsageError: it isn't running.
+        """
+        told = ask(self.folder / "state")
+        if told is None:
+            raise UsageError(f"{self.name} is not running")
+        return decode_status(told)
+
+    def log(self) -> str:
+        """All that it has logged: one JSON object per line."""
+        return _text(self.folder / "log")
+
+
 class LocalNetwork:
     """Use it with ``with``: inside, all processes serve and every relay knows all the others.
 
     Args:
         folder: where everything lies; None for a temporary one that is removed at the end.
         relays: how many; at least a path's three.
+        authorities: how many; two thirds of them, rounded up, must sign.
         authority_period_s: seconds between directory documents.
         website: whether there is one.
         record: write down every link and the sizes of its frames, and what the website saw.
         parameters: of the network.
-        relay_settings: ``section.key`` to value, for every relay.
+        relay_settings, authority_settings: ``section.key`` to value, for every relay or authority.
         tell: is given progress, a line at a time.
 
     Raises:
-        UsageError: too few or too many relays, or a folder that isn't empty.
+        UsageError: too few or too many relays or authorities, or a folder that isn't empty.
         ProcessFailedError: a process ended; DeadlineError: they did not come up in a minute.
     """
 
@@ -161,31 +214,39 @@ class LocalNetwork:
         folder: Path | None = None,
         *,
         relays: int = 9,
+        authorities: int = 1,
         authority_period_s: int = 60,
         website: bool = True,
         record: bool = False,
         parameters: Parameters | None = None,
         relay_settings: Mapping[str, Any] | None = None,
+        authority_settings: Mapping[str, Any] | None = None,
         tell: Callable[[str], None] = lambda line: None,
     ) -> None:
         if not MIN_RELAYS <= relays <= MAX_RELAYS:
             raise UsageError(f"a local network has {MIN_RELAYS} to {MAX_RELAYS} relays, not {relays}")
+        if not 1 <= authorities <= MAX_AUTHORITIES:
+            raise UsageError(f"a local network has 1 to {MAX_AUTHORITIES} authorities, not {authorities}")
         self._wanted_folder = folder
+        self._authority_count = authorities
         self._count = relays
-        self._period_s = authority_period_s
         self._with_website = website
         self._record = record
         self._parameters = replace(parameters or Parameters(), period_s=authority_period_s)
         self._relay_settings = dict(relay_settings or {})
+        self._authority_settings = dict(authority_settings or {})
         self._tell = tell
         self._stack = ExitStack()
         self._website: Website | None = None
         self.relays: Sequence[LocalRelay] = ()
+        self.authorities: Sequence[LocalAuthority] = ()
 
     def __enter__(self) -> LocalNetwork:
         with ExitStack() as stack:
             self.folder = stack.enter_context(_Folder(self._wanted_folder))
-            self._tell(f"starting an authority, {self._count} relays and their state in {self.folder}")
+            self._tell(
+                f"starting {self._authority_count} authorities, {self._count} relays and their state in {self.folder}"
+            )
             self.processes = stack.enter_context(Processes(self.folder / "forking.log"))
             self._found()
             self._start()
@@ -219,6 +280,11 @@ class LocalNetwork:
         """Whether there is one."""
         return self._website is not None
 
+    @property
+    def threshold(self) -> int:
+        """How many authorities must sign: two thirds of them."""
+        return -(-2 * self._authority_count // 3)
+
     def pids(self) -> dict[str, int]:
         """Every running process, the forking one among them."""
         return {"the forking process": self.processes.pid} | self.processes.pids()
@@ -234,26 +300,34 @@ class LocalNetwork:
     # Making it.
 
     def _found(self) -> None:
-        authority = self._found_authority()
-        shutil.copyfile(authority / "network.json", self.trust_root_file)
+        self.authorities = [self._found_authority(number) for number in range(1, self._authority_count + 1)]
+        found_network(
+            self.trust_root_file,
+            [read_card(authority.folder / CARD_FILE) for authority in self.authorities],
+            name="local",
+            threshold=self.threshold,
+            parameters=self._parameters,
+            entropy=os.urandom,
+        )
+        for authority in self.authorities:
+            shutil.copyfile(self.trust_root_file, authority.folder / "network.json")
         self.relays = [self._found_relay(number) for number in range(1, self._count + 1)]
         if self._with_website:
             self._website = self._found_website()
 
-    def _found_authority(self) -> Path:
-        folder = _private(self.folder / "authority")
-        (endpoint,) = _free("127.1.0.1")
+    def _found_authority(self, number: int) -> LocalAuthority:
+        folder = _private(self.folder / f"authority-{number}")
+        (endpoint,) = _free(f"127.1.0.{number}")
         values: dict[str, Any] = {
             "authority.listen": (str(endpoint),),
-            "authority.period_s": self._period_s,
             "authority.first_document_relays": self._count,
             "authority.private_addresses": True,
+            # Relays that share one machine would only measure each other's load.
+            "authority.measure": False,
             "log.format": "json",
-        }
-        found_authority(
-            folder, values, name="local", address=endpoint, parameters=self._parameters, entropy=os.urandom
-        )
-        return folder
+        } | self._authority_settings
+        found_authority(folder, values, address=endpoint, entropy=os.urandom)
+        return LocalAuthority(number, folder, self.processes)
 
     def _found_relay(self, number: int) -> LocalRelay:
         folder = _private(self.folder / f"relay-{number}")
@@ -289,13 +363,13 @@ class LocalNetwork:
         return Website(HOST_NAME, right.port, url, wrong_url, ca_file, notes)
 
     def _start(self) -> None:
-        folder = self.folder / "authority"
-        self.processes.start(AUTHORITY, Program.AUTHORITY, folder / "authority.toml", folder / "log")
+        for authority in self.authorities:
+            authority.start()
         if self._website is not None:
             folder = self.folder / "website"
             self.processes.start(WEBSITE, Program.WEBSITE, folder / "website.json", folder / "log")
-        # A relay whose authority doesn't answer tries again later and later, so the authority goes first.
-        self.processes.wait_ready(AUTHORITY, timeout_s=START_S)
+        # A relay whose authority doesn't answer tries again later and later, so authorities go first.
+        self.processes.wait_ready(*(one.name for one in self.authorities), timeout_s=START_S)
         for relay in self.relays:
             relay.start()
         serving = [relay.name for relay in self.relays] + ([WEBSITE] if self._website else [])

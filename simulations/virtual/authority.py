@@ -1,5 +1,5 @@
-"""The authority's machine in virtual time: it collects descriptors, dials their relays,
-signs once in a period, and serves documents.
+"""The authority's machine in virtual time: it collects descriptors, dials their relays, agrees with itself as
+several would, and serves documents.
 """
 
 from __future__ import annotations
@@ -10,17 +10,20 @@ from dataclasses import dataclass
 from onionpath.crypto.identity import IdentityKey
 from onionpath.crypto.tags import TagKey
 from onionpath.directory.address import Address
-from onionpath.directory.directory import Directory
+from onionpath.directory.directory import Directory, assemble
+from onionpath.directory.document import Document
 from onionpath.directory.trust import TrustRoot
 from onionpath.errors import OnionPathError
 from onionpath.injected import UnixTime
 from onionpath.onion.replay import MemoryTables, ReplayMemory
 from onionpath.service.calls import Service, ServiceId
-from onionpath.service.directory import DirectoryService, Publication
+from onionpath.service.directory import DirectoryService
 from onionpath.service.echo import EchoService
 from onionpath.service.registry import Registry
-from relay.authority.running import TICK_S
-from relay.authority.signing import Authority, Signed
+from relay.authority.agreement import LEAST_BETWEEN_TICKS_S, Actions, Agreement
+from relay.authority.enrolment import Enrolment
+from relay.authority.office import Office
+from relay.authority.publishing import Publishing
 from relay.switch import Switch
 from simulations.virtual.chance import bytes_of
 from simulations.virtual.clocks import MachineClock
@@ -31,7 +34,7 @@ from simulations.virtual.record import watch
 from simulations.virtual.relays import World
 from simulations.virtual.wires import Holder
 
-# The real one looks at the clock ten times in a second. Between two periods there is nothing to see, so this one
+# The real one looks at the clock every second or more often. Between two rounds there is nothing to see, so this one
 # sleeps until the next begins; a clock that is set is noticed after this time.
 LOOK_EVERY_S = 5.0
 NAME = "authority"
@@ -47,23 +50,21 @@ class AuthorityKeys:
 
 
 class VirtualAuthority:
-    """A machine with the network's one authority on it; made stopped. Its disk holds keys and the signer's state."""
+    """A machine with the network's one authority on it; made stopped. Its disk holds keys, diary and directory."""
 
     name = NAME
 
-    def __init__(
-        self, world: World, keys: AuthorityKeys, *, period_s: int, first_document_relays: int
-    ) -> None:
+    def __init__(self, world: World, keys: AuthorityKeys, *, first_document_relays: int) -> None:
         self._world = world
         self._heap = world.heap
         self._keys = keys
-        self._period_s = period_s
         self._first_document_relays = first_document_relays
         self._entropy = bytes_of(world.seed, NAME)
         self.link_key_hash = keys.link_key_hash
         self.clock = MachineClock(world.heap)
         self.steady = self.clock.steady()
         self.state: bytes | None = None
+        self.directory: Directory | None = None
         self.driver: SwitchDriver | None = None
         self.signed: list[int] = []
         self.refused: dict[str, int] = {}
@@ -91,27 +92,25 @@ class VirtualAuthority:
         """What it takes for the time."""
         return self.steady.now()
 
-    def make(self) -> Authority:
-        """The signer as a start makes it, from what the disk holds."""
+    def make(self) -> Office:
+        """The authority as a start makes it, from what the disk holds."""
         root: TrustRoot = self._world.root
-        return Authority(
-            identity=self._keys.identity,
-            root=root,
-            parameters=root.parameters,
-            period_s=self._period_s,
-            first_document_relays=self._first_document_relays,
-            probes=True,
-            state=self.state,
+        agreement = Agreement(
+            identity=self._keys.identity, root=root, state=self.state, entropy=self._entropy
         )
+        enrolment = Enrolment(root)
+        if self.directory is not None:
+            enrolment.vouch(self.directory.envelopes.values())
+        return Office(agreement, enrolment, first_document_relays=self._first_document_relays)
 
     def start(self) -> None:
         """Start the process from what the disk holds."""
         assert self.driver is None
         self.steady = self.clock.steady()
-        authority = self.make()
+        office = self.make()
         geometry = self._world.root.parameters.geometry
-        prober = Prober(NAME, authority, self._world.fabric, geometry, clock=self.now)
-        directory = DirectoryService(collector=self._collector(authority, prober))
+        prober = Prober(NAME, office.enrolment, self._world.fabric, geometry, clock=self.now)
+        directory = DirectoryService(collector=self._collector(office, prober))
         services: dict[int, Service] = {
             int(ServiceId.ECHO): EchoService(),
             int(ServiceId.DIRECTORY): directory,
@@ -133,13 +132,13 @@ class VirtualAuthority:
         self._prober = prober
         self._tasks = [
             self._heap.spawn(prober.run()),
-            self._heap.spawn(self._sign_forever(authority, directory)),
+            self._heap.spawn(self._agree_forever(office, directory)),
         ]
 
-    def _collector(self, authority: Authority, prober: Prober) -> Callable[[bytes], None]:
+    def _collector(self, office: Office, prober: Prober) -> Callable[[bytes], None]:
         def collect(envelope: bytes) -> None:
             try:
-                authority.collect(envelope, now=self.now())
+                office.enrolment.collect(envelope, now=self.now())
             except OnionPathError as error:
                 reason = str(getattr(error, "reason", type(error).__name__))
                 self.refused[reason] = self.refused.get(reason, 0) + 1
@@ -148,31 +147,45 @@ class VirtualAuthority:
 
         return collect
 
-    async def _sign_forever(self, authority: Authority, directory: DirectoryService) -> None:
-        before = authority.directory
-        if before is not None:
-            directory.replace(Publication.of(before))
+    async def _agree_forever(self, office: Office, service: DirectoryService) -> None:
+        publishing = Publishing()
+        if self.directory is not None:
+            publishing.announce(self.directory.document, self.directory.envelopes.values())
         while True:
-            signed = authority.tick(self.now())
-            if signed is not None:
-                self.store(signed)
-                directory.replace(Publication.of(signed.directory, before=before))
-                before = signed.directory
-            await self._heap.sleep(self._pause_s(before))
+            document = carry_out(office, office.tick(self.now()), self.now(), store=self._keep)
+            if document is not None:
+                self.store(join(office, document, self.directory))
+            if self.directory is not None:
+                publishing.announce(self.directory.document, self.directory.envelopes.values())
+            if publishing.due(self.now()) and publishing.publication:
+                service.replace(publishing.publication)
+            await self._heap.sleep(self._pause_s(office, publishing))
 
-    def store(self, signed: Signed) -> None:
-        """Keep the state of a new document on disk."""
-        self.state = signed.state
-        document = signed.directory.document
+    def _keep(self, state: bytes) -> None:
+        self.state = state
+
+    def store(self, directory: Directory) -> None:
+        """Keep a new document with its descriptors on disk."""
+        self.directory = directory
+        document = directory.document
         self.signed.append(document.number)
         self._note("signed", outcome=f"{document.number} {len(document.relays)}")
 
-    def _pause_s(self, before: Directory | None) -> float:
+    def warm_up(self, office: Office) -> Directory:
+        """The first document, without waiting for its rounds."""
+        document = agree_at_once(office, self._heap.now, store=self._keep)
+        assert document is not None, "enough relays were collected"
+        self.store(join(office, document, None))
+        assert self.directory is not None
+        return self.directory
+
+    def _pause_s(self, office: Office, publishing: Publishing) -> float:
         now = self.now()
-        if before is None or before.document.number < now // self._period_s:
-            return TICK_S
-        next_period_at = (now // self._period_s + 1) * self._period_s
-        return min(LOOK_EVERY_S, next_period_at - now)
+        waits_for = [now + LOOK_EVERY_S, office.agreement.next_round_at(now)]
+        newest = publishing.newest
+        if newest is not None and newest.document.valid_from > now:
+            waits_for.append(newest.document.valid_from)
+        return max(LEAST_BETWEEN_TICKS_S, min(waits_for) - now)
 
     def kill(self) -> None:
         """SIGKILL; keys and state stay on disk."""
@@ -187,3 +200,37 @@ class VirtualAuthority:
 
     def _note(self, kind: str, *, outcome: str = "") -> None:
         self._world.fabric.record.note(self._heap.now, NAME, kind, outcome=outcome)
+
+
+def carry_out(
+    office: Office, actions: Actions, now: UnixTime, *, store: Callable[[bytes], None]
+) -> Document | None:
+    """Store what is to be stored, at once, and go on until there is nothing left; a new document, if there is one."""
+    document = actions.document
+    while actions.state is not None:
+        store(actions.state)
+        actions = office.agreement.stored(now)
+        document = actions.document or document
+    return document
+
+
+def agree_at_once(
+    office: Office, now: UnixTime, *, store: Callable[[bytes], None] = lambda state: None
+) -> Document | None:
+    """What a network's only authority agrees on in the opening for this period, without waiting for its rounds."""
+    agreement = office.agreement
+    period_s = agreement.rounds.period_s
+    is_due = agreement.opening(now).recovery_at
+    opening = agreement.opening(now if is_due else UnixTime((now // period_s - 0.5) * period_s))
+    begins_at, round_s = agreement.rounds.begins_at(opening), agreement.rounds.round_s(opening)
+    document = None
+    votes_at = max(0.0, min(0.4, (now - begins_at) / round_s))
+    for rounds in (votes_at, 1.9, 2.1):
+        at = UnixTime(begins_at + rounds * round_s)
+        document = carry_out(office, office.tick(at), at, store=store) or document
+    return document
+
+
+def join(office: Office, document: Document, before: Directory | None) -> Directory:
+    """A document with its descriptors, all of which its only authority knows."""
+    return assemble(document, office.enrolment.envelopes(), known=before)

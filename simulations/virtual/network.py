@@ -101,9 +101,7 @@ class VirtualNetwork:
             destinations=plan.destinations,
             name_of=lambda relay_id: self._names.get(relay_id, relay_id.hex()[:8]),
         )
-        self.authority = VirtualAuthority(
-            self.world, keys, period_s=plan.period_s, first_document_relays=plan.relays
-        )
+        self.authority = VirtualAuthority(self.world, keys, first_document_relays=plan.relays)
         self.relays: list[VirtualRelay] = []
         self.clients: list[VirtualClient] = []
         self._first: Directory | None = None
@@ -126,17 +124,14 @@ class VirtualNetwork:
         return relay
 
     def _warm_up(self) -> None:
-        """The first document, signed by the production signer from descriptors that nobody had to carry."""
-        signer = self.authority.make()
+        """The first document, agreed on by the production authority from descriptors that nobody had to carry."""
+        office = self.authority.make()
         for relay in self.relays:
             relay.make_keys()
             descriptor = relay.describe()
-            signer.collect(sign_descriptor(descriptor, relay.disk.identity), now=self.heap.now)
-            signer.probed(Contact.of(descriptor), reached=True, now=self.heap.now)
-        signed = signer.tick(self.heap.now)
-        assert signed is not None, "enough relays were collected"
-        self.authority.store(signed)
-        self._first = self.world.shared.intern(signed.directory)
+            office.enrolment.collect(sign_descriptor(descriptor, relay.disk.identity), now=self.heap.now)
+            office.enrolment.probed(Contact.of(descriptor), reached=True, now=self.heap.now)
+        self._first = self.world.shared.intern(self.authority.warm_up(office))
         for relay in self.relays:
             relay.disk.directory = self._first
 

@@ -8,9 +8,9 @@ from onionpath.errors import OnionPathError
 from onionpath.injected import UnixTime
 from onionpath.link.neighbour import Neighbour
 from onionpath.onion.geometry import Geometry
+from relay.authority.enrolment import Enrolment
 from relay.authority.probing import AT_ONCE, LOOK_EVERY_S, PROBE_TIMEOUT_S
 from relay.authority.reachability import Contact
-from relay.authority.signing import Authority
 from simulations.virtual.connections import connect
 from simulations.virtual.heap import Promise, Task
 from simulations.virtual.wires import Fabric
@@ -22,13 +22,13 @@ class Prober:
     def __init__(
         self,
         name: str,
-        authority: Authority,
+        enrolment: Enrolment,
         fabric: Fabric,
         geometry: Geometry,
         *,
         clock: Callable[[], UnixTime],
     ) -> None:
-        self._name, self._authority, self._fabric = name, authority, fabric
+        self._name, self._enrolment, self._fabric = name, enrolment, fabric
         self._geometry, self._clock = geometry, clock
         self._heap = fabric.heap
         self._under_way: dict[Contact, Task] = {}
@@ -42,7 +42,7 @@ class Prober:
         """Probe until cancelled."""
         while True:
             self._wanted = Promise(self._heap)
-            for contact in self._authority.due(self._clock()):
+            for contact in self._enrolment.due(self._clock()):
                 if contact not in self._under_way and len(self._under_way) < AT_ONCE:
                     task = self._under_way[contact] = Task(self._probe(contact))
                     task.step()
@@ -66,7 +66,7 @@ class Prober:
         self._fabric.record.note(
             self._heap.now, self._name, "probed", outcome=f"{contact.addresses[0]} {outcome}"
         )
-        self._authority.probed(contact, reached=reached, now=self._clock())
+        self._enrolment.probed(contact, reached=reached, now=self._clock())
         self._under_way.pop(contact, None)
         self.soon()
 

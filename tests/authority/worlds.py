@@ -298,11 +298,7 @@ class World:
         self.authorities: list[Authority] = [
             (Liar if index in self.liars else Authority)(self, index) for index in range(count)
         ]
-        for one in self.authorities:
-            self.every(1 / 12, one.tick)
-            for other in range(count):
-                if other != one.index:
-                    self.every(1 / 3, lambda one=one, other=other: one.visit(other))  # type: ignore[misc]
+        self.arm()
 
     @property
     def honest(self) -> list[Authority]:
@@ -331,6 +327,16 @@ class World:
         self.round_s = self.rounds.round_s(RECOVERY)
         for one in self.authorities:
             one.skew_s = self.random.uniform(-0.05, 0.05) * self.round_s
+        self._heap.clear()
+        self.arm()
+
+    def arm(self) -> None:
+        """Have all authorities tick and visit."""
+        for one in self.authorities:
+            self.every(1 / 12, one.tick)
+            for other in range(len(self.authorities)):
+                if other != one.index:
+                    self.every(1 / 3, lambda one=one, other=other: one.visit(other))  # type: ignore[misc]
 
     def run_until(self, time: float) -> None:
         while self._heap and self._heap[0][0] <= time:

@@ -19,13 +19,13 @@ from onionpath.errors import MalformedError
 from onionpath.path.path_memory_lines import Whole, decode_memory, encode_memory
 from onionpath.service.exit_policy import ExitPolicy
 from onionpath.service.hosts import DnsName, parse_host
-from relay.authority.signing import Authority
+from relay.authority.agreement import Agreement
 from relay.keys import decode_seed
 from relay.replay_files import _decode, _encode
 from relay.settings import AuthoritySettings, RelaySettings
 from relay.settings_files import load_settings
 from simulations.local.frame_records import FrameRecord, read_frames
-from tests.directory.networks import NETWORK_ID, NOW, PERIOD_S, identity, root
+from tests.directory.networks import NETWORK_ID, NOW, identity, root
 
 SEED_HEADER = "onionpath packet key, keep it secret"
 
@@ -94,7 +94,7 @@ def signer() -> tuple[IdentityKey, TrustRoot]:
 
 def authority_state(data: bytes) -> None:
     key, trust = signer()
-    Authority(identity=key, root=trust, parameters=trust.parameters, period_s=PERIOD_S, state=data)
+    Agreement(identity=key, root=trust, state=data, entropy=bytes)
 
 
 def snapshot(data: bytes) -> None:

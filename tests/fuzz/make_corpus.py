@@ -29,11 +29,12 @@ from onionpath.path.path_memory_lines import encode_memory
 from onionpath.path.sample import Guard
 from onionpath.service import directory_wire
 from onionpath.service.stream import ReplyFlags, RequestFlags, StreamReply, StreamRequest
+from relay.authority.diary import Diary
 from relay.keys import encode_seed
 from relay.replay_files import _encode, _State
 from relay.settings import AuthoritySettings, RelaySettings
 from relay.settings_text import example_settings
-from tests.directory.networks import NOW, PERIOD_S, authority_keys, bytes_of, descriptor, network
+from tests.directory.networks import NOW, authority_keys, bytes_of, descriptor, network
 from tests.fuzz import ohttp, stories
 from tests.fuzz.files import SEED_HEADER
 from tests.fuzz.targets import (
@@ -231,8 +232,10 @@ def _files() -> dict[str, dict[str, bytes]]:
         [descriptor(number, packet_keys=descriptor(number).packet_keys[:1]) for number in range(2)]
     )
     kept = small.directory().encode()
-    signer = b"onionpath/1 signer\n" + struct.pack(">QQ", PERIOD_S, small.document.number)
-    state = signer + small.verified().digest + encode_parts([small.envelope, *small.descriptors])
+    number = small.document.number
+    diary = Diary(
+        voted=number, recovery_at=int(NOW), draft=small.envelope, newest=small.envelope, signed=number
+    )
     record = b'{"event":"linked","at":0.5,"link":1,"address":"127.0.0.1:1","called":null}\n'
     replay = _encode(_State("a boot", bytes_of("tags").hex(), 300.0, 1024, 6_000_000, 5_999_999, clean=True))
     guard = Guard(descriptor(0).relay_id, NOW, confirmed_at=NOW, is_disabled=True)
@@ -260,13 +263,14 @@ def _files() -> dict[str, dict[str, bytes]]:
         },
         "authority-settings": {
             "good": example_settings(AuthoritySettings).encode(),
-            "bad-key": b"[authority]\nperiod_s = 0\n",
+            "bad-key": b"[authority]\nfirst_document_relays = 0\n",
         },
         "key-file": {"good": key, "bad-upper-case": key.upper(), "bad-cut": key[:-1]},
         "replay-state": {"good": replay, "bad-digit": replay.replace(b"6000000", b"6000001")},
         "authority-state": {
-            "good": state,
-            "bad-period": state.replace(struct.pack(">Q", PERIOD_S), bytes(8)),
+            "good": diary.encode(),
+            "bad-number": diary.encode().replace(struct.pack(">Q", number), bytes(8)),
+            "bad-document": replace(diary, newest=small.envelope[:-1]).encode(),
         },
         "path-memory": {
             "good": guards,

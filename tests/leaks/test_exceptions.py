@@ -252,7 +252,7 @@ async def test_in_what_an_authority_takes(tmp_path: Path, log: io.StringIO) -> N
 
     def refuse(envelope: bytes) -> None:
         try:
-            authority.signing.collect(envelope, now=authority.clock())
+            authority.office.enrolment.collect(envelope, now=authority.clock())
         except MalformedError as error:
             structlog.get_logger().warning("descriptor_refused", reason=str(error))
             raise

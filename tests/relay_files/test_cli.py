@@ -26,6 +26,7 @@ from onionpath.errors import (
 )
 from onionpath.exit_codes import EXIT_CODES, INTERRUPTED, OTHER, TERMINATED, code_of
 from relay import cli, daemon
+from relay.cli_options import announcer
 from relay.keys import load_relay_keys
 from relay.serving import Ready
 from relay.settings import AuthoritySettings, Endpoint, RelaySettings
@@ -84,7 +85,7 @@ def test_founding_a_network_gives_a_trust_root_with_the_authoritys_keys(network:
     )
     assert (1, "127.0.0.1:9100") == (root.threshold, str(root.authorities[0].address))
     assert (3600, 3, False) == (
-        settings.authority.period_s,
+        root.parameters.period_s,
         root.parameters.hops,
         root.parameters.distinct_subnets,
     )
@@ -245,7 +246,7 @@ def test_a_wrong_command_line_is_code_2(run: Run, arguments: tuple[str, ...]) ->
 
 def test_the_ready_line_goes_to_both_places(capsys: pytest.CaptureFixture[str]) -> None:
     reader, writer = os.pipe()
-    cli._announcer(writer, True)(Ready("0102", ("127.0.0.1:1",), 7))
+    announcer(writer, True)(Ready("0102", ("127.0.0.1:1",), 7))
     with os.fdopen(reader) as file:
         line = file.read()
 
@@ -254,7 +255,7 @@ def test_the_ready_line_goes_to_both_places(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_the_ready_line_is_for_people_too(capsys: pytest.CaptureFixture[str]) -> None:
-    cli._announcer(None, False)(Ready("0102", ("127.0.0.1:1", "[::1]:2"), 7))
+    announcer(None, False)(Ready("0102", ("127.0.0.1:1", "[::1]:2"), 7))
 
     assert "ready: 0102 at 127.0.0.1:1 and [::1]:2, process 7\n" == capsys.readouterr().out
 

@@ -1,0 +1,75 @@
+"""What an authority keeps in its state folder; every call blocks until it is durable."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from pathlib import Path
+
+from onionpath.crypto.tags import digest
+from relay.authority.equivocation import Equivocation
+from relay.files import make_private_dir, read_secret, replace_secret
+from relay.state_folder import DIARY_NAME, DIRECTORY_NAME, EVIDENCE_NAME
+
+MAX_DIARY_SIZE = 64 * 1024 * 1024  # bytes: a ballot and two documents of at most 6 MiB, and a vote
+MAX_SNAPSHOT_SIZE = 512 * 1024 * 1024  # bytes: 20,000 relays with descriptors of 16 KiB, and the document
+# Liars make evidence at will; a few pairs show all that there is to show.
+MAX_EVIDENCE_FILES = 64
+
+
+class AuthorityFiles:
+    """The files of one authority, whose folder is locked by its process."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @property
+    def diary_file(self) -> Path:
+        """For messages."""
+        return self._folder / DIARY_NAME
+
+    def diary(self) -> bytes | None:
+        """As it was kept last.
+
+        Raises:
+            KeyFileError: it cannot be read.
+        """
+        file = self.diary_file
+        return read_secret(file, max_size=MAX_DIARY_SIZE) if file.exists() else None
+
+    def keep_diary(self, state: bytes) -> None:
+        """Raises KeyFileError where the disk refuses."""
+        replace_secret(self.diary_file, state)
+
+    def directory(self) -> bytes | None:
+        """The last snapshot, unverified.
+
+        Raises:
+            KeyFileError: it cannot be read.
+        """
+        file = self._folder / DIRECTORY_NAME
+        return read_secret(file, max_size=MAX_SNAPSHOT_SIZE) if file.exists() else None
+
+    def keep_directory(self, snapshot: bytes) -> None:
+        """Raises KeyFileError where the disk refuses."""
+        replace_secret(self._folder / DIRECTORY_NAME, snapshot)
+
+    def evidence(self) -> list[str]:
+        """The names of the files of evidence."""
+        return sorted(file.name for file in (self._folder / EVIDENCE_NAME).glob("*.json"))
+
+    def keep_evidence(self, pair: Equivocation) -> None:
+        """Raises KeyFileError where the disk refuses; what is kept already, or beyond the bound, is dropped."""
+        folder = self._folder / EVIDENCE_NAME
+        file = folder / f"{digest(pair.first + pair.second)[:8].hex()}.json"
+        if file.exists() or len(self.evidence()) >= MAX_EVIDENCE_FILES:
+            return
+        make_private_dir(folder)
+        replace_secret(file, encode_evidence(pair))
+
+
+def encode_evidence(pair: Equivocation) -> bytes:
+    """A file for people to hand on: what was signed twice, and both envelopes in base64."""
+    first, second = (b64encode(each).decode() for each in (pair.first, pair.second))
+    fields = {"payload_type": pair.payload_type, "first": first, "second": second}
+    return json.dumps(fields, indent=2).encode() + b"\n"
