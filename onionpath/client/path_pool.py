@@ -216,4 +216,4 @@ class PathPool:
 
     def _count_use(self, retired: _Kept, now: UnixTime) -> None:
         if retired.begun > 1 and retired.has_carried and retired.last is not None:
-            self.experience = self.experience.after_path(retired.ready.relays, retired.last, now=now)
+            self.experience = self.experience.after_path(retired.ready.relays, retired.last)

@@ -99,19 +99,18 @@ class PathBias:
         return Verdict.NOTICE if percent < NOTICE_USE_PERCENT else Verdict.FINE
 
 
-def outcome_for_guard(speaker: int | None, *, hops: int, second_is_blamed: bool) -> Outcome:
+def outcome_for_guard(speaker: int | None, *, hops: int) -> Outcome:
     """What an exchange says of its first hop.
 
     Args:
         speaker: index of the last hop whose seal opened in the reply; None without any.
-        second_is_blamed: more than one word stands against the second relay (``Blame.is_blamed``).
     """
     if speaker is not None and speaker >= hops - 1:
         return Outcome.CARRIED
     if speaker is not None and speaker >= 1:
         return Outcome.EXPLAINED
-    # The guard's own word that the next relay is silent clears nobody: a guard that lies says the same.
-    return Outcome.EXPLAINED if second_is_blamed else Outcome.LOST
+    # A guard's word that the next relay is silent clears no guard: those that lie together say the same.
+    return Outcome.LOST
 
 
 def _count(tried: int, succeeded: int, outcome: Outcome, *, most: int) -> tuple[int, int]:

@@ -27,7 +27,7 @@ HALF_LIFE_S = 1_800.0
 MIN_QUARANTINE_S, MAX_QUARANTINE_S = 300.0, 21_600.0
 # A failure counts against others for one half-life.
 MIN_SCORE = 0.5
-# One could be a liar. Those who speak about a relay are few: a client has two guards and four middles.
+# One could be a liar. Those who speak about an exit are few: a client has four middles.
 MIN_SPEAKERS = 2
 # A relay that speaks about many may just be honest in a bad hour, so one more, and more than it carried.
 MIN_ACCUSED = 3
@@ -87,11 +87,17 @@ class Quarantine:
 
 @dataclass(frozen=True, slots=True)
 class Accusation:
-    """What an edge has on its score, how long it is avoided, and how long its second relay is on this word alone."""
+    """What an edge has on its score, how long it is avoided, and how long its second relay is on this word alone.
+
+    Args:
+        is_by_first: the speaker stood first, so that its word gets nobody blamed: all guards of a client speak about
+            the same middles, and two of them may have one owner.
+    """
 
     score: Score
     quarantine: Quarantine
     suspected_until: UnixTime
+    is_by_first: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +114,13 @@ class Blame:
     quarantines: Mapping[RelayId, Quarantine] = field(default_factory=lambda: MappingProxyType({}))
     carried: Mapping[RelayId, Score] = field(default_factory=lambda: MappingProxyType({}))
 
-    def after_failure(self, edge: RelayEdge, *, now: UnixTime) -> Blame:
-        """A relay has said, under its seal, that it and the next one could not do it."""
-        blame = self._accuse(edge, now)
+    def after_failure(self, edge: RelayEdge, *, now: UnixTime, is_first: bool = False) -> Blame:
+        """A relay has said, under its seal, that it and the next one could not do it.
+
+        Args:
+            is_first: it stood first on the path.
+        """
+        blame = self._accuse(edge, now, is_first=is_first)
         # The second first: if several accuse it, that explains what the first one said.
         for relay in (edge.about, edge.speaker):
             if blame._is_at_fault(relay, now):
@@ -144,7 +154,7 @@ class Blame:
         quarantine = self.quarantines.get(relay)
         return quarantine is not None and quarantine.holds(now)
 
-    def _accuse(self, edge: RelayEdge, now: UnixTime) -> Blame:
+    def _accuse(self, edge: RelayEdge, now: UnixTime, *, is_first: bool) -> Blame:
         last = self.accusations.get(edge)
         score = (last.score if last is not None else Score(0.0, now)).plus_one(now)
         quarantine = _next_quarantine(None if last is None else last.quarantine, now)
@@ -160,7 +170,7 @@ class Blame:
         accusations = self.accusations
         if last is None and len(accusations) >= MAX_EDGES:
             accusations = _without_one(accusations)
-        accusation = Accusation(score, quarantine, suspected_until)
+        accusation = Accusation(score, quarantine, suspected_until, is_first)
         return replace(self, accusations=_with_last(accusations, edge, accusation, MAX_EDGES))
 
     def _is_at_fault(self, relay: RelayId, now: UnixTime) -> bool:
@@ -180,11 +190,11 @@ class Blame:
         return [score for score in scores if score >= MIN_SCORE]
 
     def _words_about(self, relay: RelayId, now: UnixTime) -> list[float]:
-        """The scores that others gave to it; the word of blamed ones counts for nothing."""
+        """The scores that others gave to it; the word of blamed ones and of first hops counts for nothing."""
         scores = [
             each.score.value_at(now)
             for edge, each in self.accusations.items()
-            if edge.about == relay and not self.is_blamed(edge.speaker, now)
+            if edge.about == relay and not each.is_by_first and not self.is_blamed(edge.speaker, now)
         ]
         return [score for score in scores if score >= MIN_SCORE]
 

@@ -17,6 +17,7 @@ from onionpath.crypto.identity import RelayId
 from onionpath.directory.directory import Directory, Relay
 from onionpath.errors import NoPathError
 from onionpath.injected import UnixTime
+from onionpath.path.avoidance import bearable
 from onionpath.path.blame import NOTHING_AVOIDED, Avoided
 from onionpath.path.constraints import Constraints
 from onionpath.path.roles import NO_CONSTRAINTS, Purpose
@@ -25,6 +26,8 @@ from onionpath.path.rules import Refusal, Rules, drawing_order
 # In a network of ten relays that is every choice; in a larger one, where so many choices have failed, the
 # constraints leave next to nothing, and the caller should hear so in time.
 MAX_DEAD_ENDS = 256
+# What is avoided is only a wish, and not worth as much time.
+MAX_DEAD_ENDS_AVOIDING = 64
 # Where half of the weight is ruled out, one draw in 65,000 falls back to looking at every relay.
 QUICK_DRAWS = 16
 # One for each port and required exit in use; a table of 2,000 relays takes 32 KB.
@@ -118,10 +121,12 @@ class Chooser:
         tables = self._tables_for(purpose)
         first = None if guards is None else self._first_table(purpose, guards)
         if avoided:
-            search = _Search(tables, self._rules(purpose, excluded, avoided, now), choice, first)
-            if drawn := search.extend(()):
+            avoided = self._bearable(avoided, purpose, tables, first)
+            rules = self._rules(purpose, excluded, avoided, now)
+            if drawn := _Search(tables, rules, choice, first, MAX_DEAD_ENDS_AVOIDING).extend(()):
                 return Path.drawn(drawn)
-        search = _Search(tables, self._rules(purpose, excluded, NOTHING_AVOIDED, now), choice, first)
+        rules = self._rules(purpose, excluded, NOTHING_AVOIDED, now)
+        search = _Search(tables, rules, choice, first, MAX_DEAD_ENDS)
         if drawn := search.extend(()):
             return Path.drawn(drawn)
         reasons = search.reasons()
@@ -144,6 +149,19 @@ class Chooser:
             Refusals(rules.positions[count], len(self._directory.relays), rules.count(drawn[:count]))
             for count in range(len(drawn))
         )
+
+    def _bearable(
+        self,
+        avoided: Avoided,
+        purpose: Purpose,
+        tables: tuple[WeightTable, ...],
+        first: tuple[Relay, ...] | None,
+    ) -> Avoided:
+        last, *others = (table.relays for table in tables)
+        is_guarded = first is not None or purpose.guards is not None
+        if first is not None:
+            others[0] = first
+        return bearable(avoided, (*others, last), is_guarded=is_guarded)
 
     def _rules(
         self, purpose: Purpose, excluded: Collection[RelayId], avoided: Avoided, now: UnixTime
@@ -216,10 +234,11 @@ class _Search:
         tables: tuple[WeightTable, ...],
         rules: Rules,
         choice: random.Random,
-        first: tuple[Relay, ...] | None = None,
+        first: tuple[Relay, ...] | None,
+        most_dead_ends: int,
     ) -> None:
         self._tables, self._rules, self._choice = tables, rules, choice
-        self._first = first
+        self._first, self._most_dead_ends = first, most_dead_ends
         self._dead_end: tuple[Relay, ...] = ()
         self._dead_ends = 0
 
@@ -229,7 +248,7 @@ class _Search:
             return drawn
         for relay in self._draws(drawn):
             complete = self.extend((*drawn, relay))
-            if complete is not None or self._dead_ends >= MAX_DEAD_ENDS:
+            if complete is not None or self._dead_ends >= self._most_dead_ends:
                 return complete
         return None
 

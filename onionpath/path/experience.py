@@ -84,20 +84,20 @@ class Experience:
         blame = self._blame(relays, ended, now)
         guards = self._guards(relays[0], ended, candidates, now, choice)
         if is_first and not _is_ours(ended):
-            guards = after_attempt(guards, relays[0], _outcome(relays, ended, blame, now))
+            guards = after_attempt(guards, relays[0], _outcome(relays, ended))
         return replace(self, guards=guards, blame=blame, timeouts=self._timeouts(ended))
 
-    def after_path(self, relays: Sequence[RelayId], ended: Ended, *, now: UnixTime) -> Experience:
+    def after_path(self, relays: Sequence[RelayId], ended: Ended) -> Experience:
         """Count a path that was used after its first exchange and is retired; ``ended`` is its last exchange."""
-        outcome = _outcome(relays, ended, self.blame, now)
-        return replace(self, guards=after_use(self.guards, relays[0], outcome))
+        return replace(self, guards=after_use(self.guards, relays[0], _outcome(relays, ended)))
 
     def _blame(self, relays: Sequence[RelayId], ended: Ended, now: UnixTime) -> Blame:
         blame = self.blame
         if ended.speaker is not None:
             blame = blame.after_answer(relays[: ended.speaker + 1], now=now)
-        edge = None if ended.edge is None else relay_edge(ended.edge, relays)
-        return blame if edge is None else blame.after_failure(edge, now=now)
+        if ended.edge is None or (edge := relay_edge(ended.edge, relays)) is None:
+            return blame
+        return blame.after_failure(edge, now=now, is_first=ended.edge.speaker == 0)
 
     def _guards(
         self, guard: RelayId, ended: Ended, candidates: Candidates, now: UnixTime, choice: random.Random
@@ -114,12 +114,11 @@ class Experience:
         return self.timeouts
 
 
-def _outcome(relays: Sequence[RelayId], ended: Ended, blame: Blame, now: UnixTime) -> Outcome:
+def _outcome(relays: Sequence[RelayId], ended: Ended) -> Outcome:
     # A guard that couldn't be reached has not been given the path; its mark says what there is to say.
     if _is_ours(ended):
         return Outcome.EXPLAINED
-    blamed = blame.is_blamed(relays[1], now)
-    return outcome_for_guard(ended.speaker, hops=len(relays), second_is_blamed=blamed)
+    return outcome_for_guard(ended.speaker, hops=len(relays))
 
 
 def _is_ours(ended: Ended) -> bool:

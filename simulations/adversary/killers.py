@@ -3,6 +3,7 @@
 | who kills | what the client does about it |
 |---|---|
 | its guard | retries go over the next one; the bias of its paths is counted, and judged at 150 attempts |
+| its guard, and accuses the middle | the edge is avoided; the next path goes over another middle, then another guard |
 | a middle | its edges are blamed and avoided; the guard is not touched |
 """
 
@@ -124,9 +125,8 @@ def _careful_comparisons(victims: list[Victim], network: Network, attack: Attack
 
 
 def _surrounded_comparison(victims: list[Victim], network: Network, attack: Attack) -> Comparison:
-    """Nothing bounds what two bad guards can take of their paths but that they cannot make exits theirs."""
-    bound = selected_share(network.bad_share, kills=attack.kills)
-    return _linked_comparison(victims, network, attack, bound=bound, is_sampled=True)
+    """Of three primaries one is honest: whatever the two say, their edges or their bias move the paths to it."""
+    return _linked_comparison(victims, network, attack, bound=2 * network.bad_share)
 
 
 def _middle_comparisons(victims: list[Victim], network: Network, attack: Attack) -> Iterator[Comparison]:
@@ -138,11 +138,10 @@ def _middle_comparisons(victims: list[Victim], network: Network, attack: Attack)
 
 
 def _linked_comparison(
-    victims: list[Victim], network: Network, attack: Attack, *, bound: float, is_sampled: bool = False
+    victims: list[Victim], network: Network, attack: Attack, *, bound: float
 ) -> Comparison:
     """Both ends bad, of what was answered; without an attack that is the share of bad exits."""
     answered = [walk.relays for victim in victims for walk in victim.walks if walk.is_answered]
     linked = sum(relays[0] in network.bad and relays[-1] in network.bad for relays in answered)
-    trials = len(answered) if is_sampled else None
     what = f"linked of the answered; {attack}"
-    return at_most("killers", what, bound=bound, ours=linked / len(answered), trials=trials)
+    return at_most("killers", what, bound=bound, ours=linked / len(answered))

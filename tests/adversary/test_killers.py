@@ -10,7 +10,9 @@ from simulations.adversary.victims import Victim
 
 NETWORK = generate(60, bad_share=0.1, seed=1)
 ATTACKS = [
-    Attack(hop, bad_guards, lies=lies) for hop, bad_guards in ((0, 1), (1, 0)) for lies in (False, True)
+    Attack(hop, bad_guards, lies=lies)
+    for hop, bad_guards in ((0, 1), (0, 2), (1, 0))
+    for lies in (False, True)
 ]
 
 

@@ -72,21 +72,12 @@ def test_impossible_counters_are_refused(counters: tuple[int, int, int, int]) ->
 
 
 @pytest.mark.parametrize(
-    ("outcome", "speaker", "second_is_blamed"),
-    [
-        (Outcome.CARRIED, 2, False),
-        (Outcome.EXPLAINED, 1, False),
-        (Outcome.LOST, 0, False),
-        (Outcome.LOST, None, False),
-        (Outcome.EXPLAINED, 0, True),
-        (Outcome.EXPLAINED, None, True),
-    ],
+    ("outcome", "speaker"),
+    [(Outcome.CARRIED, 2), (Outcome.EXPLAINED, 1), (Outcome.LOST, 0), (Outcome.LOST, None)],
 )
-def test_only_a_later_hop_clears_the_guard(
-    outcome: Outcome, speaker: int | None, second_is_blamed: bool
-) -> None:
-    assert outcome == outcome_for_guard(speaker, hops=3, second_is_blamed=second_is_blamed)
+def test_only_a_later_hop_clears_the_guard(outcome: Outcome, speaker: int | None) -> None:
+    assert outcome == outcome_for_guard(speaker, hops=3)
 
 
 def test_of_two_hops_the_second_is_the_last() -> None:
-    assert Outcome.CARRIED == outcome_for_guard(1, hops=2, second_is_blamed=False)
+    assert Outcome.CARRIED == outcome_for_guard(1, hops=2)

@@ -143,6 +143,16 @@ def test_two_speakers_get_a_relay_blamed() -> None:
     assert not [name for name in ("m1", "m2") if blame.is_blamed(relay(name), START)]
 
 
+def test_first_hops_get_nobody_blamed_together() -> None:
+    """Two guards of one owner could otherwise take a client's honest middles away."""
+    blame = Blame()
+    for guard in ("g1", "g2", "g3"):
+        blame = blame.after_failure(edge(f"{guard} m"), now=START, is_first=True)
+
+    assert not blame.is_blamed(relay("m"), START)
+    assert blamed_by("m1 m", "m2 m", blame=blame).is_blamed(relay("m"), START)
+
+
 def test_one_speaker_never_does_however_often_it_speaks() -> None:
     blame = Blame()
     for hour in range(48):

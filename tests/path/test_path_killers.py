@@ -79,9 +79,8 @@ class Client:
         if speaker is not None:
             self.blame = self.blame.after_answer(path[: speaker + 1], now=self.now)
             if speaker < 2 and (edge := relay_edge(Edge(speaker, speaker + 1), path)):
-                self.blame = self.blame.after_failure(edge, now=self.now)
-        blamed = self.blame.is_blamed(path[1], self.now)
-        outcome = outcome_for_guard(speaker, hops=3, second_is_blamed=blamed)
+                self.blame = self.blame.after_failure(edge, now=self.now, is_first=speaker == 0)
+        outcome = outcome_for_guard(speaker, hops=3)
         self.bias[path[0]] = self.bias[path[0]].after_attempt(outcome)
         self.answered += outcome is Outcome.CARRIED
         self.answered_by_own += outcome is Outcome.CARRIED and path[-1] in OWN_EXITS
