@@ -66,7 +66,7 @@ class Limits:
             what its switch gives the last hop.
         any_depth: whether it may be called at every depth and over links from clients.
         has_effects: whether a call that is carried out twice does more than once; its repetitions are answered from
-            memory, or refused.
+            memory, or refused. Of no meaning together with ``any_depth``.
     """
 
     concurrent: int = 1024

@@ -71,7 +71,9 @@ class Registry:
         refusal = self._refusal(call, from_client=from_client, last_depth=last_depth)
         if refusal is not Reason.NONE:
             return self._refuse(refusal)
-        if not self._services[call.service].limits.has_effects:
+        limits = self._services[call.service].limits
+        # What may be called over a link, without an onion, comes without a key by which to know it again.
+        if limits.any_depth or not limits.has_effects:
             return await self._carried_out(call)
         if self._memory is None:
             is_repeated = CallKey.parse(call.idempotency_key).is_repeated

@@ -102,9 +102,8 @@ def test_a_repetition_has_the_name_and_slot_of_the_first(slot: int, chance: byte
 class Counter:
     """A service that must not do it twice."""
 
-    limits = Limits()
-
     def __init__(self) -> None:
+        self.limits = Limits()
         self.done = 0
 
     async def answer(self, call: Call) -> Reply:
@@ -139,3 +138,14 @@ async def test_a_registry_without_memory_refuses_repetitions_and_carries_out_fir
     assert Reply.refused(Reason.CALL_UNKNOWN) == await registry.answer(
         AGAIN, from_client=False, last_depth=True
     )
+
+
+async def test_a_service_that_is_called_over_links_without_keys_carries_out_every_call() -> None:
+    """Relays publish to an authority by calls that all have a key of zeros."""
+    service = Counter()
+    service.limits = Limits(any_depth=True)
+    registry = Registry({7: service}, at_once, memory=memory())
+    calls = [replace(CALL, idempotency_key=bytes(16), body=body) for body in (b"one", b"two")]
+    replies = [await registry.answer(call, from_client=True, last_depth=False) for call in calls]
+
+    assert [Reply(b"1"), Reply(b"2")] == replies
