@@ -292,7 +292,8 @@ def _stream_limits(streams: int) -> StreamLimits:
 
 
 def _any_depth(limits: LimitsSection) -> Limits:
-    return Limits(timeout_s=limits.service_s, any_depth=True)
+    # Echoes, documents and votes may be asked for twice; calls of neighbours have no key to tell a repetition by.
+    return Limits(timeout_s=limits.service_s, any_depth=True, has_effects=False)
 
 
 async def _with_deadline(answer: Callable[[], Awaitable[Reply]], timeout_s: float) -> Reply | None:
