@@ -67,7 +67,7 @@ class ClientThread:
         # The loop may have ended by itself, or by another thread's call.
         with suppress(TimeoutError, RuntimeError):
             portal = self._loop.result(CLOSE_S)
-            portal.start_task_soon(portal.stop, True)
+            portal.start_task_soon(self._stop, portal)
         self._thread.join(CLOSE_S)
         if self._thread.is_alive():
             raise DeadlineError(f"the client's thread did not end within {CLOSE_S:g} s")
@@ -83,12 +83,20 @@ class ClientThread:
 
     async def _live(self) -> None:
         async with BlockingPortal() as portal:
+            self._stopping = anyio.Event()
             self._loop.set_result(portal)
             try:
                 async with self._client:
                     self._entered.set_result(portal)
-                    await portal.sleep_until_stopped()
+                    await self._stopping.wait()
             except Exception as error:
                 if self._entered.done():
                     raise
                 self._entered.set_exception(error)
+            await portal.stop(cancel_remaining=True)
+
+    async def _stop(self, portal: BlockingPortal) -> None:
+        self._stopping.set()
+        # A client that is entered leaves by itself, because a cancelled one could not say goodbye to its exits.
+        if not self._entered.done():
+            await portal.stop(cancel_remaining=True)

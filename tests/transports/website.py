@@ -150,7 +150,7 @@ class _Http11(BaseHTTPRequestHandler):
         if self.path == "/deaf":
             self._site.gate.wait(IDLE_S)
         digest = hashlib.sha256()
-        while size := int(self.rfile.readline(32), 16):
+        while size := int(self.rfile.readline(32) or b"0", 16):
             digest.update(self.rfile.read(size))
             self.rfile.readline(2)
         self.rfile.readline(2)
