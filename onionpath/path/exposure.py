@@ -17,17 +17,24 @@ def exposure(bad_share: float, draws: float) -> float:
     return float(1.0 - (1.0 - bad_share) ** draws)
 
 
-def guard_exposure(
-    bad_share: float, *, guards: int, days: float, lifetime_days: float, losses_per_day: float = 0.0
-) -> float:
-    """The probability that some guard was bad on at least one of these days.
+def guard_exposure(bad_share: float, *, guards: int, days: float, lifetime_days: float) -> float:
+    """The probability that some guard of a client of any age was bad on at least one of these days.
 
     Args:
         guards: in use at a time.
         lifetime_days: for how long a guard is used.
-        losses_per_day: how often a guard is replaced early, because its relay left the network.
     """
-    return exposure(bad_share, guards * (1 + days / lifetime_days + days * losses_per_day))
+    return exposure(bad_share, guards * (1 + days / lifetime_days))
+
+
+def bad_share_left(bad_share: float, *, days: float, losses_per_day: float) -> float:
+    """The bad share of what is left of relays after days on which honest ones left for good, and no bad one.
+
+    Args:
+        losses_per_day: the part of the honest relays that leaves each day, 0 to 1.
+    """
+    honest_left = (1.0 - bad_share) * (1.0 - losses_per_day) ** days
+    return bad_share / (bad_share + honest_left)
 
 
 def middle_exposure(bad_share: float, *, middles: int, days: float, mean_lifetime_days: float) -> float:

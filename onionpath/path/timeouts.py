@@ -27,6 +27,8 @@ MIN_TIMEOUT_S = 0.01
 SLOW_SHARE, HEDGE_SHARE, GIVE_UP_SHARE = 0.80, 0.95, 0.99
 # A very even network would otherwise be given up at its first hiccup.
 MIN_MEDIANS = 3.0
+# A fit takes a hundred logarithms, and ten answers among 200 hardly move it.
+REFIT_EVERY = 10
 # So many losses among the last 20 mean that this is another network now (Tor's cbtmaxtimeouts).
 RECENT, FORGETTING_LOSSES = 20, 18
 
@@ -53,10 +55,14 @@ class LearnedTimeout:
     Args:
         samples: at most 200, oldest first.
         start_s: the timeout while there are too few of them.
+        fitted: the waits by the samples of the last fit; None while there are too few.
+        since_fit: how many samples came after it.
     """
 
     samples: tuple[Sample, ...] = ()
     start_s: float = START_S
+    fitted: Waits | None = None
+    since_fit: int = 0
 
     def after_answer(self, duration_s: float) -> LearnedTimeout:
         """Remember an answer, also one that came after its timeout."""
@@ -77,17 +83,22 @@ class LearnedTimeout:
 
     def waits(self) -> Waits:
         """How long to wait now."""
-        if len(self.samples) < MIN_SAMPLES:
-            return Waits(self.start_s / 2, self.start_s / 2, self.start_s)
-        tail = ParetoTail.fit(self.samples)
-        timeout_s = max(tail.quantile(GIVE_UP_SHARE), MIN_MEDIANS * tail.median_s, MIN_TIMEOUT_S)
-        timeout_s = min(timeout_s, MAX_TIMEOUT_S)
-        slow_s, hedge_s = (min(tail.quantile(share), timeout_s) for share in (SLOW_SHARE, HEDGE_SHARE))
-        return Waits(slow_s, hedge_s, timeout_s)
+        return self.fitted or Waits(self.start_s / 2, self.start_s / 2, self.start_s)
 
     def _with(self, duration_s: float, *, answered: bool) -> LearnedTimeout:
-        sample = Sample(max(duration_s, 0.0), answered)
-        return replace(self, samples=(*self.samples[1 - MAX_SAMPLES :], sample))
+        samples = (*self.samples[1 - MAX_SAMPLES :], Sample(max(duration_s, 0.0), answered))
+        is_due = self.fitted is None or self.since_fit + 1 >= REFIT_EVERY
+        if is_due and len(samples) >= MIN_SAMPLES:
+            return LearnedTimeout(samples, self.start_s, _fitted(samples))
+        return LearnedTimeout(samples, self.start_s, self.fitted, self.since_fit + 1)
+
+
+def _fitted(samples: tuple[Sample, ...]) -> Waits:
+    tail = ParetoTail.fit(samples)
+    timeout_s = max(tail.quantile(GIVE_UP_SHARE), MIN_MEDIANS * tail.median_s, MIN_TIMEOUT_S)
+    timeout_s = min(timeout_s, MAX_TIMEOUT_S)
+    slow_s, hedge_s = (min(tail.quantile(share), timeout_s) for share in (SLOW_SHARE, HEDGE_SHARE))
+    return Waits(slow_s, hedge_s, timeout_s)
 
 
 def _untaught() -> Mapping[SizeClass, LearnedTimeout]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from onionpath.path.exposure import exposure, guard_exposure, middle_exposure
+from onionpath.path.exposure import bad_share_left, exposure, guard_exposure, middle_exposure
 
 
 @pytest.mark.parametrize(
@@ -39,10 +39,12 @@ def test_rotations_of_four_middles_until_one_is_bad_are_those_of_proposal_292() 
     assert [4, 2] == [rotations_until(0.5, bad_share=share, middles=4) for share in (0.05, 0.10)]
 
 
-def test_churn_counts_as_further_draws() -> None:
-    steady = guard_exposure(0.1, guards=2, days=60, lifetime_days=60)
+def test_of_relays_that_leave_for_good_the_bad_ones_that_stay_are_ever_more() -> None:
+    left = bad_share_left(0.1, days=30, losses_per_day=0.05)
 
-    assert steady == guard_exposure(0.1, guards=2, days=60, lifetime_days=120, losses_per_day=1 / 120)
+    assert pytest.approx(0.341, abs=0.001) == left
+    # More than by as many fresh draws.
+    assert (0.57, 0.41) == (round(exposure(left, 2), 2), round(exposure(0.1, 2 * (1 + 30 * 0.05)), 2))
 
 
 def test_without_a_day_there_is_one_draw_for_each_place() -> None:

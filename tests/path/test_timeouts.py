@@ -72,6 +72,17 @@ def test_the_start_holds_until_enough_was_seen() -> None:
     assert START_S > learned.after_answer(0.1).waits().timeout_s
 
 
+def test_what_was_learned_is_told_at_each_tenth_sample() -> None:
+    """A fit for each answer would cost as much as the rest of what a client does about it."""
+    learned = taught(answers(*[1.0] * MIN_SAMPLES))
+    told = []
+    for _ in range(25):
+        learned = learned.after_answer(3.0)
+        told.append(learned.waits())
+
+    assert [1, 10, 20] == [told.index(waits) + 1 for waits in dict.fromkeys(told)]
+
+
 def test_an_even_network_is_given_three_medians() -> None:
     waits = taught(answers(*[0.5] * MIN_SAMPLES)).waits()
 
