@@ -7,33 +7,29 @@ docs/guides/exit-codes.md. Commands import what they need themselves, so that ``
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from onionpath.cli_client import client_of, existing, json_option, network_option, run_loop, state_option
 from onionpath.cli_output import Write, into_file, into_stdout, say
-from onionpath.cli_state import default_state_folder
+from onionpath.cli_proxy import proxy, run
 from onionpath.errors import (
-    MissingDirectoryError,
     NoPathError,
     OnionPathError,
-    SignatureThresholdError,
-    UnreachableError,
     UsageError,
     WebsiteError,
-    WrongNetworkError,
 )
-from onionpath.exit_codes import TERMINATED, run_program
+from onionpath.exit_codes import run_program
 
 if TYPE_CHECKING:
     import ssl
 
     import httpx
 
-    from onionpath.client.client import Client
     from onionpath.directory.trust import TrustRoot
 
 PROGRAM = "onionpath"
@@ -43,28 +39,6 @@ MAX_JSON_BODY = 1024 * 1024
 # Why relays were refused, when none of them is the last hop for a port.
 NO_EXIT = {"port-not-allowed", "service-not-offered"}
 
-NO_NETWORK = (
-    "there is no public onionpath network yet; in a checkout of onionpath, `./dev run python -m simulations local`"
-    " runs one on this machine; name its file with --network FILE or ONIONPATH_NETWORK"
-)
-
-network_option = click.option(
-    "--network",
-    type=click.Path(path_type=Path),
-    envvar="ONIONPATH_NETWORK",
-    metavar="FILE",
-    help="The network's trust root.  [env: ONIONPATH_NETWORK]",
-)
-state_option = click.option(
-    "--state",
-    type=click.Path(path_type=Path),
-    envvar="ONIONPATH_STATE",
-    default=default_state_folder,
-    show_default="$XDG_STATE_HOME/onionpath",
-    metavar="FOLDER",
-    help="Where to keep directory and guards between runs.  [env: ONIONPATH_STATE]",
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 deadline_option = click.option(
     "--deadline",
     "deadline_s",
@@ -129,8 +103,8 @@ def get(
     from onionpath.cli_url import parse_url
 
     address = parse_url(url)
-    file = _existing(network)
-    _run(file, lambda: _get(address, file, state, ca, output, deadline_s, as_json))
+    file = existing(network)
+    run_loop(file, lambda: _get(address, file, state, ca, output, deadline_s, as_json))
 
 
 async def _get(
@@ -152,7 +126,7 @@ async def _get(
     # The body is shown as it comes, so it shall not come compressed.
     headers = {"Accept-Encoding": "identity"}
     with anyio.move_on_after(deadline_s) as scope:
-        async with _client(network, state) as client:
+        async with client_of(network, state) as client:
             transport = OnionTransport(client, verify=verify)
             # httpx's own deadlines are per read; ours is one for all.
             http = httpx.AsyncClient(transport=transport, headers=headers, timeout=None)  # noqa: S113
@@ -258,9 +232,9 @@ def network_show(file: Path | None, network: Path | None, state: Path | None, as
     from onionpath.cli_network import described, lines
     from onionpath.cli_network_files import read_directory, read_file
 
-    trust_root = _existing(network)
+    trust_root = existing(network)
     if file is None:
-        _run(trust_root, lambda: _network_show(trust_root, state, as_json))
+        run_loop(trust_root, lambda: _network_show(trust_root, state, as_json))
         return
     root = _trust_root(trust_root)
     _tell(described(read_directory(read_file(file), root), root), lines, as_json)
@@ -269,7 +243,7 @@ def network_show(file: Path | None, network: Path | None, state: Path | None, as
 async def _network_show(network: Path, state: Path | None, as_json: bool) -> None:
     from onionpath.cli_network import described, lines
 
-    async with _client(network, state) as client:
+    async with client_of(network, state) as client:
         directory, root = client.directory, client.trust_root
     _tell(described(directory, root), lines, as_json)
 
@@ -289,7 +263,7 @@ def network_verify(file: Path, network: Path | None, as_json: bool) -> None:
     from onionpath.cli_network_files import read_file, sentences, verified
     from onionpath.injected import UnixTime
 
-    root = _trust_root(_existing(network))
+    root = _trust_root(existing(network))
     _tell(verified(read_file(file), root, now=UnixTime(time.time())), sentences, as_json)
 
 
@@ -303,7 +277,7 @@ def network_diff(old: Path, new: Path, network: Path | None, as_json: bool) -> N
     from onionpath.cli_network_diff import compared, lines
     from onionpath.cli_network_files import read_directory, read_file
 
-    root = _trust_root(_existing(network))
+    root = _trust_root(existing(network))
     before, after = (read_directory(read_file(file), root).document for file in (old, new))
     _tell(compared(before, after), lines, as_json)
 
@@ -318,52 +292,8 @@ def _tell(shown: dict[str, Any], lines: Callable[[dict[str, Any]], Iterable[str]
     say(json.dumps(shown) if as_json else "\n".join(lines(shown)))
 
 
-def _existing(network: Path | None) -> Path:
-    if network is None:
-        raise UsageError(NO_NETWORK)
-    return network
-
-
-@asynccontextmanager
-async def _client(network: Path, state: Path | None) -> AsyncIterator[Client]:
-    from onionpath.client.client import Client
-
-    client = Client(network, state=state)
-    try:
-        await client.__aenter__()
-    except MissingDirectoryError as error:
-        # Nothing was offered that must not be used: there is nothing yet.
-        raise UnreachableError(str(error)) from error
-    try:
-        yield client
-    finally:
-        await client.__aexit__(None, None, None)
-
-
-def _run(network: Path, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    import signal
-
-    import anyio
-
-    terminated = False
-
-    def end(number: int, frame: object) -> None:
-        nonlocal terminated
-        terminated = True
-        signal.raise_signal(signal.SIGINT)
-
-    # SIGTERM ends us as Ctrl-C does, so that what was begun is cleared away; where a shell had Ctrl-C ignored, as it
-    # has for jobs in the background of a script, SIGTERM keeps its own way.
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGTERM, end)
-    try:
-        anyio.run(work)
-    except KeyboardInterrupt:
-        if terminated:
-            raise SystemExit(TERMINATED) from None
-        raise
-    except (SignatureThresholdError, WrongNetworkError) as error:
-        raise type(error)(f"{network}: {error}; get this file anew from whoever runs the network") from error
+cli.add_command(proxy)
+cli.add_command(run)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

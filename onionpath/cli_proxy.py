@@ -1,0 +1,149 @@
+"""``onionpath proxy`` and ``onionpath run``: the network for programs that know nothing of it."""
+
+from __future__ import annotations
+
+import json
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from onionpath.cli_client import client_of, existing, json_option, network_option, run_loop, state_option
+from onionpath.cli_output import say
+from onionpath.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anyio.abc import ByteStream, Listener
+
+DEFAULT_LISTEN = "127.0.0.1:9250"
+_NOTICES = {
+    "address_by_number": "a program asked for an address instead of a name; it may have looked the name up itself, "
+    "for all to see: give it socks5h:// or http://, not socks5://",
+    "too_many_connections": "programs hold as many connections as this proxy takes; newer ones are hung up on",
+    "socks_4": "a program speaks SOCKS 4, which has no names; give it socks5h:// or http://",
+}
+
+
+@click.command()
+@click.option(
+    "--listen",
+    default=DEFAULT_LISTEN,
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where programs connect; port 0 takes a free one.",
+)
+@network_option
+@state_option
+@json_option
+def proxy(listen: str, network: Path | None, state: Path | None, as_json: bool) -> None:
+    """Serve SOCKS 5 and HTTP on one port, for programs of this machine, until Ctrl-C.
+
+    Names are resolved by the last relay. A SOCKS user name, with its password, or a user name for HTTP gives its
+    connections paths of their own.
+    """
+    host, port = _endpoint(listen)
+    file = existing(network)
+    run_loop(file, lambda: _proxy(file, state, host, port, as_json))
+
+
+async def _proxy(network: Path, state: Path | None, host: str, port: int, as_json: bool) -> None:
+    from onionpath.proxy.server import ProxyServer
+
+    async with AsyncExitStack() as stack:
+        listener, bound = await _listen(host, port)
+        stack.push_async_callback(listener.aclose)
+        if not _is_loopback(host):
+            _warn(f"everybody who can reach {host} can use this proxy, and sees what you send to it")
+        client = await stack.enter_async_context(client_of(network, state))
+        _tell(host, bound, as_json)
+        await ProxyServer(client.open_stream, notice=_notice).serve(listener)
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@network_option
+@state_option
+def run(command: tuple[str, ...], network: Path | None, state: Path | None) -> None:
+    """Run COMMAND with a proxy of its own in its environment, and end with its exit code.
+
+    It works for programs that heed HTTP_PROXY, HTTPS_PROXY and ALL_PROXY: curl, git, pip and most others. One that
+    does not still connects directly: nothing here can keep it from that.
+    """
+    file = existing(network)
+    codes: list[int] = []
+    run_loop(file, lambda: _run(command, file, state, codes))
+    raise SystemExit(codes[0])
+
+
+async def _run(command: Sequence[str], network: Path, state: Path | None, codes: list[int]) -> None:
+    import os
+
+    import anyio
+
+    from onionpath.proxy.command import NOT_EXECUTABLE, NOT_FOUND, environment, new_password, run_command
+    from onionpath.proxy.handshake import Access
+    from onionpath.proxy.server import ProxyServer
+
+    password = new_password()
+    async with client_of(network, state) as client, anyio.create_task_group() as tasks:
+        listener, port = await _listen("127.0.0.1", 0)
+        server = ProxyServer(client.open_stream, access=Access(password), notice=_notice)
+        tasks.start_soon(server.serve, listener)
+        variables = environment(os.environ, port=port, password=password)
+        codes.append(await run_command(command, variables))
+        tasks.cancel_scope.cancel()
+    if codes[0] in (NOT_FOUND, NOT_EXECUTABLE):
+        _warn(f"{command[0]}: not found, or not to be run")
+
+
+async def _listen(host: str, port: int) -> tuple[Listener[ByteStream], int]:
+    import anyio
+    from anyio.abc import SocketAttribute
+
+    try:
+        listener = await anyio.create_tcp_listener(local_host=host, local_port=port)
+    except OSError as error:
+        raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+    return listener, listener.extra(SocketAttribute.local_port)  # noqa: S610  # anyio's, and no SQL is near
+
+
+def _endpoint(listen: str) -> tuple[str, int]:
+    from ipaddress import ip_address
+
+    host, _, digits = listen.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    try:
+        ip_address(host)
+        port = int(digits)
+    except ValueError as error:
+        raise UsageError(f"--listen wants ADDRESS:PORT, such as {DEFAULT_LISTEN}, not {listen!r}") from error
+    if not 0 <= port < 65_536:
+        raise UsageError(f"there is no port {port}")
+    return host, port
+
+
+def _is_loopback(host: str) -> bool:
+    from ipaddress import ip_address
+
+    return ip_address(host).is_loopback
+
+
+def _tell(host: str, port: int, as_json: bool) -> None:
+    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    if as_json:
+        ready = {"event": "ready", "address": where, "socks": f"socks5h://{where}", "http": f"http://{where}"}
+        say(json.dumps(ready))
+    else:
+        say(f"proxy ready at {where}: socks5h://{where} or http://{where}; end it with Ctrl-C")
+
+
+def _notice(reason: str) -> None:
+    if reason in _NOTICES:
+        _warn(_NOTICES[reason])
+
+
+def _warn(message: str) -> None:
+    click.echo(f"warning: {message}", err=True)

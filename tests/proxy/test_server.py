@@ -1,0 +1,167 @@
+"""Programs that use the proxy, over a real client and a real network."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import anyio
+import pytest
+from anyio.abc import SocketAttribute, SocketStream
+
+from onionpath.client.client import Client
+from onionpath.proxy.handshake import Access
+from onionpath.proxy.server import ProxyLimits, ProxyServer
+from tests.client.worlds import World
+
+pytestmark = pytest.mark.anyio
+GREETING = b"\x05\x01\x00"
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A proxy that runs."""
+
+    server: ProxyServer
+    port: int
+
+    async def connect(self) -> SocketStream:
+        return await anyio.connect_tcp("127.0.0.1", self.port)
+
+
+@asynccontextmanager
+async def proxy(
+    world: World, *, access: Access | None = None, limits: ProxyLimits | None = None
+) -> AsyncIterator[Proxy]:
+    async with Client(world.root) as client, anyio.create_task_group() as tasks:
+        server = ProxyServer(client.open_stream, access=access, limits=limits)
+        listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+        tasks.start_soon(server.serve, listener)
+        yield Proxy(server, listener.extra(SocketAttribute.local_port))  # noqa: S610  # anyio's
+        tasks.cancel_scope.cancel()
+
+
+def connect_to(host: bytes, port: int) -> bytes:
+    return b"\x05\x01\x00\x03" + bytes([len(host)]) + host + port.to_bytes(2)
+
+
+async def all_of(stream: SocketStream) -> bytes:
+    data = b""
+    with anyio.fail_after(10):
+        while True:
+            try:
+                data += await stream.receive()
+            except (anyio.EndOfStream, anyio.BrokenResourceError):
+                return data
+
+
+async def exactly(stream: SocketStream, size: int) -> bytes:
+    data = b""
+    with anyio.fail_after(10):
+        while len(data) < size:
+            data += await stream.receive(size - len(data))
+    return data
+
+
+async def test_a_program_with_socks_talks_to_a_website_both_ways_to_the_end(world: World) -> None:
+    async with proxy(world) as ours, await ours.connect() as program:
+        await program.send(GREETING + connect_to(b"localhost", world.shout_port) + b"early ")
+        assert b"\x05\x00" + b"\x05\x00\x00\x01" + bytes(6) == await exactly(program, 12)
+        await program.send(b"and late")
+        await program.send_eof()
+
+        assert b"EARLY AND LATE" == await all_of(program)
+
+
+async def test_a_program_with_http_connects_to_a_website(world: World) -> None:
+    async with proxy(world) as ours, await ours.connect() as program:
+        await program.send(b"CONNECT localhost:%d HTTP/1.1\r\nHost: x\r\n\r\n" % world.shout_port)
+        assert b"HTTP/1.1 200 Connected\r\n\r\n" == await exactly(program, 26)
+        await program.send(b"hello")
+        await program.send_eof()
+
+        assert b"HELLO" == await all_of(program)
+
+
+async def test_a_request_with_a_url_is_answered_and_the_connection_closed(world: World) -> None:
+    url = f"http://localhost:{world.http_port}/".encode()
+    async with proxy(world) as ours, await ours.connect() as program:
+        await program.send(b"GET " + url + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = await all_of(program)
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.endswith(b"\r\nConnection: close\r\n\r\nhello")
+
+
+async def test_a_closed_port_is_told_as_such(world: World, closed_port: int) -> None:
+    async with proxy(world) as ours:
+        async with await ours.connect() as program:
+            await program.send(GREETING + connect_to(b"localhost", closed_port))
+            assert b"\x05\x00" + b"\x05\x05\x00\x01" + bytes(6) == await all_of(program)
+        async with await ours.connect() as program:
+            await program.send(b"CONNECT localhost:%d HTTP/1.1\r\nHost: x\r\n\r\n" % closed_port)
+            said = await all_of(program)
+
+    assert said.startswith(b"HTTP/1.1 502 ")
+    assert f"refuses connections on port {closed_port}".encode() in said
+
+
+async def test_a_name_that_the_exit_cannot_resolve_is_told_as_such(world: World) -> None:
+    async with proxy(world) as ours, await ours.connect() as program:
+        await program.send(GREETING + connect_to(b"nowhere.invalid", 80))
+        assert b"\x05\x00\x05\x04" == (await all_of(program))[:4]
+
+
+async def test_a_guarded_proxy_keeps_others_out(world: World) -> None:
+    async with proxy(world, access=Access("secret")) as ours:
+        async with await ours.connect() as program:
+            await program.send(GREETING)
+            assert b"\x05\xff" == await all_of(program)
+        async with await ours.connect() as program:
+            await program.send(b"GET http://localhost/ HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await all_of(program)).startswith(b"HTTP/1.1 407 ")
+        assert 0 == ours.server.counts.get("connected", 0)
+
+
+async def test_a_program_that_says_nothing_is_hung_up_on(world: World) -> None:
+    async with proxy(world, limits=ProxyLimits(handshake_s=0.05)) as ours:
+        for begun in (b"", GREETING, b"GET "):
+            async with await ours.connect() as program:
+                await program.send(begun) if begun else None
+                await all_of(program)
+        assert 3 == ours.server.counts["handshake_timed_out"]
+
+
+async def test_a_connection_on_which_nothing_moves_is_given_up(world: World) -> None:
+    async with (
+        proxy(world, limits=ProxyLimits(idle_s=0.1)) as ours,
+        await ours.connect() as program,
+    ):
+        await program.send(GREETING + connect_to(b"localhost", world.shout_port))
+        assert 12 == len(await all_of(program))
+
+
+async def test_more_connections_than_allowed_are_hung_up_on(world: World) -> None:
+    async with proxy(world, limits=ProxyLimits(connections=1)) as ours:
+        async with await ours.connect() as first:
+            await first.send(GREETING)
+            await exactly(first, 2)
+            async with await ours.connect() as second:
+                assert b"" == await all_of(second)
+        assert 1 == ours.server.counts["too_many_connections"]
+
+
+async def test_a_large_upload_and_download_at_once_arrive_whole(world: World) -> None:
+    data = b"0123456789abcdef" * 8_192
+    async with proxy(world) as ours, await ours.connect() as program:
+        await program.send(GREETING + connect_to(b"localhost", world.shout_port))
+        await exactly(program, 12)
+        async with anyio.create_task_group() as both:
+
+            async def upload() -> None:
+                await program.send(data)
+                await program.send_eof()
+
+            both.start_soon(upload)
+            assert data.upper() == await all_of(program)
