@@ -53,7 +53,7 @@ class PathRow:
 
 def bench_path(plan: PathPlan, *, progress: Callable[[str], None]) -> dict[str, Any]:
     """Measure echoes of small packets through a network of three relays; gives the JSON of ``bench path``."""
-    network = LocalNetwork(relays=3, website=False, relay_settings=LIFTED, authority_period_s=3_600)
+    network = LocalNetwork(relays=3, website=False, relay_settings=LIFTED, authority_period_s=600)
     with network:
         rows = anyio.run(_measure_all, network, plan, progress, backend="trio")
     return {

@@ -21,11 +21,19 @@ if TYPE_CHECKING:
 relays_option = click.option(
     "--relays", type=click.IntRange(3, 200), default=9, show_default=True, help="how many"
 )
+authorities_option = click.option(
+    "--authorities", type=click.IntRange(1, 9), default=1, show_default=True,
+    help="how many agree on documents; two thirds must sign",
+)  # fmt: skip
+# As many as it takes for one to fail: two of three sign.
+DEMO_AUTHORITIES = 3
+
 json_option = click.option("--json", "as_json", is_flag=True, help="one JSON object on standard output")
 
 
 @click.command()
 @relays_option
+@authorities_option
 @click.option(
     "--authority-period", "period_s", type=click.IntRange(1, 86_400), default=60, show_default=True,
     metavar="SECONDS", help="between directory documents",
@@ -33,14 +41,21 @@ json_option = click.option("--json", "as_json", is_flag=True, help="one JSON obj
 @click.option("--folder", type=click.Path(path_type=Path), help="keep everything there; must be new or empty")
 @click.option("--website", is_flag=True, help="with an HTTPS website, and a CA of its own")
 @json_option
-def local(relays: int, period_s: int, folder: Path | None, website: bool, as_json: bool) -> None:
-    """Run a whole network on this machine until Ctrl-C: an authority and relays, each a process of its own."""
+def local(
+    relays: int, authorities: int, period_s: int, folder: Path | None, website: bool, as_json: bool
+) -> None:
+    """Run a whole network on this machine until Ctrl-C: authorities and relays, each a process of its own."""
     from simulations.local.network import LocalNetwork
 
     with _ended_by_signals():
         started_at = time.monotonic()
         network = LocalNetwork(
-            folder, relays=relays, authority_period_s=period_s, website=website, tell=_tell
+            folder,
+            relays=relays,
+            authorities=authorities,
+            authority_period_s=period_s,
+            website=website,
+            tell=_tell,
         )
         with network:
             _tell(f"up after {time.monotonic() - started_at:.1f} s")
@@ -59,7 +74,7 @@ def demo(relays: int, keep: bool, as_json: bool) -> None:
 
     with _ended_by_signals():
         started_at = time.monotonic()
-        with LocalNetwork(relays=relays, record=True, tell=_tell) as network:
+        with LocalNetwork(relays=relays, authorities=DEMO_AUTHORITIES, record=True, tell=_tell) as network:
             _tell(f"up after {time.monotonic() - started_at:.1f} s")
             shown = show(network)
             click.echo(json.dumps(shown.as_json()) if as_json else shown.as_text())
@@ -142,10 +157,14 @@ def _facts(network: LocalNetwork) -> dict[str, object]:
         {"name": relay.name, "id": relay.relay_id.hex(), "address": str(relay.endpoint), "pid": relay.pid}
         for relay in network.relays
     ]
+    authorities = [
+        {"name": one.name, "settings": str(one.folder / "authority.toml")} for one in network.authorities
+    ]
     facts: dict[str, object] = {
         "network": str(network.trust_root_file),
         "command": _command(network),
         "pids": network.pids(),
+        "authorities": authorities,
         "relays": relays,
     }
     if network.has_website:

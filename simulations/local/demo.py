@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simulations.local.agreed import Agreed, agreed
 from simulations.local.evidence import Outside, Sight, outside, sights
-from simulations.local.report import report
+from simulations.local.report import agreement, report
 from simulations.local.website_notes import Note, Requested, read_notes
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Shown:
     page: Fetched
     relays: tuple[Sight, ...]
     outside: Outside
+    document: Agreed
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, with ``outside`` being what the exit's connection to the website carried."""
@@ -43,7 +45,8 @@ class Shown:
 
     def as_text(self) -> str:
         """For people."""
-        return report(self.page.url, self.page.body, self.page.seconds, self.relays, self.outside)
+        shown = report(self.page.url, self.page.body, self.page.seconds, self.relays, self.outside)
+        return f"{shown}\n\n{agreement(self.document)}"
 
 
 def show(network: LocalNetwork) -> Shown:
@@ -57,7 +60,7 @@ def show(network: LocalNetwork) -> Shown:
     page = anyio.run(_fetch, network, backend="trio")
     assert network.website.notes is not None
     seen = outside(network, _wait_for_notes(network, network.website.notes), page.body)
-    return Shown(page, tuple(sights(network, seen)), seen)
+    return Shown(page, tuple(sights(network, seen)), seen, agreed(network))
 
 
 async def _fetch(network: LocalNetwork) -> Fetched:

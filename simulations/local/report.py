@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Sequence
 from itertools import zip_longest
 
+from simulations.local.agreed import Agreed
 from simulations.local.evidence import Outside, Side, Sight
 
 PAGE_LINES = 6
@@ -44,6 +45,16 @@ def report(url: str, body: str, seconds: float, relays: Sequence[Sight], outside
         *wrapped(website_view(outside), width),
     ]
     return "\n".join(lines)
+
+
+def agreement(agreed: Agreed) -> str:
+    """On what the network runs, for a terminal of any width."""
+    width = min(MAX_WIDTH, shutil.get_terminal_size((100, 24)).columns)
+    told = (
+        f"Document {agreed.number} lists {agreed.relays} relays. {agreed.authorities} authorities, each a process of "
+        f"its own, reached the relays, voted, and {agreed.signatures} of them have signed it; {agreed.needed} must."
+    )
+    return "\n".join([*heading("What the network runs on", width), *wrapped([told], width)])
 
 
 def heading(text: str, width: int) -> list[str]:
