@@ -82,23 +82,37 @@ class StatusBoard:
             if self._changed is not None:
                 self._changed.set()
 
-    async def follow(self) -> AsyncIterator[Status]:
+    def follow(self) -> AsyncIterator[Status]:
         """The status now, and each newer one that the reader has time for; ends when closed."""
-        shown: Status | None = None
-        while True:
-            status = self.status
-            if status != shown:
-                shown = status
-                yield shown
-                if shown.state is State.CLOSED:
-                    return
-            else:
-                if self._changed is None or self._changed.is_set():
-                    self._changed = anyio.Event()
-                with anyio.move_on_after(self._holds_for_s()):
-                    await self._changed.wait()
+        return _Changes(self)
+
+    async def wait_for_other(self, shown: Status | None) -> Status:
+        """The status, as soon as it is another than this."""
+        while (status := self.status) == shown:
+            if self._changed is None or self._changed.is_set():
+                self._changed = anyio.Event()
+            with anyio.move_on_after(self._holds_for_s()):
+                await self._changed.wait()
+        return status
 
     def _holds_for_s(self) -> float:
         success = self._status.last_success_at
         age_s = 0.0 if success is None else self._clock() - success
         return max(0.0, RECENT_S - age_s) if self.status.state is State.READY else math.inf
+
+
+class _Changes:
+    """No generator, so that whoever stops in the middle has nothing to close."""
+
+    def __init__(self, board: StatusBoard) -> None:
+        self._board = board
+        self._shown: Status | None = None
+
+    def __aiter__(self) -> _Changes:
+        return self
+
+    async def __anext__(self) -> Status:
+        if self._shown is not None and self._shown.state is State.CLOSED:
+            raise StopAsyncIteration
+        self._shown = await self._board.wait_for_other(self._shown)
+        return self._shown

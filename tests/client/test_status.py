@@ -62,7 +62,3 @@ async def test_a_success_while_he_waits_is_news() -> None:
         assert State.WAITING is (await anext(changes)).state
         board.show(Status(State.READY, last_success_at=OLD))
         assert State.READY is (await anext(changes)).state
-        board.show(Status(State.CLOSED))
-        assert State.CLOSED is (await anext(changes)).state
-        with pytest.raises(StopAsyncIteration):
-            await anext(changes)

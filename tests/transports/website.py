@@ -45,6 +45,7 @@ class Website:
         authority.cert_pem.write_to_path(str(self.ca_file))
         self.gate = threading.Event()
         self.visits: list[Visit] = []
+        self.ended: set[int] = set()  # connections that are over
         self._numbers = count(1)
         self._open: set[socket.socket] = set()
         self._listeners: list[socket.socket] = []
@@ -105,6 +106,7 @@ class Website:
             (_serve_h2 if is_h2 else _Http11)(connection, number, self)
         self._open.discard(connection)
         connection.close()
+        self.ended.add(number)
 
 
 def _server_context(authority: trustme.CA, names: tuple[str, ...]) -> ssl.SSLContext:
