@@ -34,7 +34,7 @@ def bad_share_left(bad_share: float, *, days: float, losses_per_day: float) -> f
         losses_per_day: the part of the honest relays that leaves each day, 0 to 1.
     """
     honest_left = (1.0 - bad_share) * (1.0 - losses_per_day) ** days
-    return bad_share / (bad_share + honest_left)
+    return float(bad_share / (bad_share + honest_left))
 
 
 def middle_exposure(bad_share: float, *, middles: int, days: float, mean_lifetime_days: float) -> float:
