@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import anyio
 import pytest
-from anyio.abc import SocketAttribute, SocketStream
+from anyio.abc import ByteStream, SocketAttribute, SocketStream
 
 from onionpath.client.client import Client
 from onionpath.proxy.handshake import Access
@@ -165,3 +165,59 @@ async def test_a_large_upload_and_download_at_once_arrive_whole(world: World) ->
 
             both.start_soon(upload)
             assert data.upper() == await all_of(program)
+
+
+async def test_the_client_is_told_whose_connections_belong_together(world: World) -> None:
+    keys: list[str | None] = []
+    async with Client(world.root) as client, anyio.create_task_group() as tasks:
+
+        async def open_stream(
+            host: str, port: int, *, isolation: str | None = None, deadline_s: float = 40.0
+        ) -> ByteStream:
+            keys.append(isolation)
+            return await client.open_stream(host, port, isolation=isolation, deadline_s=deadline_s)
+
+        listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+        port = listener.extra(SocketAttribute.local_port)  # noqa: S610  # anyio's
+        tasks.start_soon(ProxyServer(open_stream).serve, listener)
+        for greeting in (b"\x05\x01\x00", b"\x05\x01\x02\x01\x01a\x00", b"\x05\x01\x02\x01\x01b\x00"):
+            async with await anyio.connect_tcp("127.0.0.1", port) as program:
+                await program.send(greeting + connect_to(b"localhost", world.shout_port))
+                await program.send_eof()
+                await all_of(program)
+        with anyio.fail_after(5):
+            while client._streams:  # noqa: ASYNC110  # there is nothing to wait on inside of code under test
+                await anyio.sleep(0.01)
+        tasks.cancel_scope.cancel()
+
+    assert keys[0] is None
+    assert 3 == len(set(keys))
+
+
+async def test_a_website_that_ends_first_still_hears_the_rest(world: World) -> None:
+    """Either side may end its way and leave the other open."""
+    heard: list[bytes] = []
+    is_over = anyio.Event()
+
+    async def website(stream: SocketStream) -> None:
+        async with stream:
+            await stream.send_eof()
+            heard.append(await all_of(stream))
+            is_over.set()
+
+    async with (
+        await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(listener.serve, website)
+        port = listener.extra(SocketAttribute.local_port)  # noqa: S610  # anyio's
+        async with proxy(world) as ours, await ours.connect() as program:
+            await program.send(GREETING + connect_to(b"localhost", port))
+            assert 12 == len(await all_of(program))
+            await program.send(b"the rest")
+            await program.send_eof()
+            with anyio.fail_after(10):
+                await is_over.wait()
+        tasks.cancel_scope.cancel()
+
+    assert [b"the rest"] == heard
