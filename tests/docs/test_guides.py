@@ -46,7 +46,16 @@ def test_a_guides_program_runs_as_it_stands(name: str, network: LocalNetwork, tm
 
 
 def test_the_guides_have_programs() -> None:
-    assert {"fetch_asyncio.py", "fetch_trio.py", "download.py", "streams.py"} <= PROGRAMS.keys()
+    named = {
+        "fetch_asyncio.py",
+        "fetch_trio.py",
+        "fetch_sync.py",
+        "fetch_httpx2.py",
+        "download.py",
+        "streams.py",
+    }
+
+    assert named <= PROGRAMS.keys()
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/guides/local-network.md"])
