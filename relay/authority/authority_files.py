@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from base64 import b64encode
 from pathlib import Path
 
+import msgspec
+
 from onionpath.crypto.tags import digest
+from onionpath.directory.canonical import Form, decode_canonical, encode_canonical, without_white_space
+from onionpath.directory.document import MAX_DOCUMENT_SIZE
 from relay.authority.equivocation import Equivocation
 from relay.files import make_private_dir, read_secret, replace_secret
 from relay.state_folder import DIARY_NAME, DIRECTORY_NAME, EVIDENCE_NAME
@@ -15,6 +17,7 @@ MAX_DIARY_SIZE = 64 * 1024 * 1024  # bytes: a ballot and two documents of at mos
 MAX_SNAPSHOT_SIZE = 512 * 1024 * 1024  # bytes: 20,000 relays with descriptors of 16 KiB, and the document
 # Liars make evidence at will; a few pairs show all that there is to show.
 MAX_EVIDENCE_FILES = 64
+MAX_EVIDENCE_SIZE = 3 * MAX_DOCUMENT_SIZE  # bytes: two envelopes in base64
 
 
 class AuthorityFiles:
@@ -70,6 +73,22 @@ class AuthorityFiles:
 
 def encode_evidence(pair: Equivocation) -> bytes:
     """A file for people to hand on: what was signed twice, and both envelopes in base64."""
-    first, second = (b64encode(each).decode() for each in (pair.first, pair.second))
-    fields = {"payload_type": pair.payload_type, "first": first, "second": second}
-    return json.dumps(fields, indent=2).encode() + b"\n"
+    form = _EvidenceForm(pair.payload_type, pair.first, pair.second)
+    return msgspec.json.format(encode_canonical(form), indent=2) + b"\n"
+
+
+def decode_evidence(data: bytes) -> Equivocation:
+    """Read such a file; ``verify_evidence`` says what it proves.
+
+    Raises:
+        MalformedError: wrong form.
+    """
+    compact = without_white_space(data, what="the evidence", max_size=MAX_EVIDENCE_SIZE)
+    form = decode_canonical(_EvidenceForm, compact, what="the evidence", max_size=MAX_EVIDENCE_SIZE)
+    return Equivocation(form.payload_type, form.first, form.second)
+
+
+class _EvidenceForm(Form, frozen=True):
+    payload_type: str
+    first: bytes
+    second: bytes

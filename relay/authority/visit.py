@@ -130,8 +130,13 @@ def answer(agreement: Agreement, body: bytes, *, room: int) -> bytes:
     name = digest(content) if is_bulletin else question.digest
     if is_bulletin and name == question.digest:
         return Reply(Outcome.UNCHANGED).encode()
+    return part_of(content, Question(question.kind, name, question.offset), room=room)
+
+
+def part_of(content: bytes, question: Question, *, room: int) -> bytes:
+    """The reply with as much of a content as there is room for, from the question's offset on."""
     part = content[question.offset : question.offset + room - REPLY_HEAD_SIZE]
-    return Reply(Outcome.CONTENT, len(content), name, part).encode()
+    return Reply(Outcome.CONTENT, len(content), question.digest, part).encode()
 
 
 @dataclass(frozen=True, slots=True)

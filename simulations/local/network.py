@@ -145,8 +145,9 @@ class LocalRelay:
 class LocalAuthority:
     """One authority of a running network."""
 
-    def __init__(self, number: int, folder: Path, processes: Processes) -> None:
+    def __init__(self, number: int, identity: bytes, folder: Path, processes: Processes) -> None:
         self.number = number
+        self.identity = identity
         self.folder = folder
         self._processes = processes
 
@@ -289,6 +290,14 @@ class LocalNetwork:
         """Every running process, the forking one among them."""
         return {"the forking process": self.processes.pid} | self.processes.pids()
 
+    def add_relay(self) -> LocalRelay:
+        """One more relay, which serves when this returns; the next document lists it."""
+        relay = self._found_relay(len(self.relays) + 1)
+        self.relays = [*self.relays, relay]
+        relay.start()
+        self.processes.wait_ready(relay.name, timeout_s=START_S)
+        return relay
+
     def relay(self, relay_id: bytes) -> LocalRelay:
         """The relay of this identity."""
         return next(relay for relay in self.relays if relay.relay_id == relay_id)
@@ -326,8 +335,8 @@ class LocalNetwork:
             "authority.measure": False,
             "log.format": "json",
         } | self._authority_settings
-        found_authority(folder, values, address=endpoint, entropy=os.urandom)
-        return LocalAuthority(number, folder, self.processes)
+        founded = found_authority(folder, values, address=endpoint, entropy=os.urandom)
+        return LocalAuthority(number, founded.keys.identity.public, folder, self.processes)
 
     def _found_relay(self, number: int) -> LocalRelay:
         folder = _private(self.folder / f"relay-{number}")

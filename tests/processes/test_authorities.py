@@ -1,0 +1,165 @@
+"""Authorities as processes: they agree, also when one dies, one lies, and relays come and go under a client's calls."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+
+from onionpath.client.client import Client
+from onionpath.directory.trust import TrustRoot
+from onionpath.errors import OnionPathError
+from onionpath.service.calls import ServiceId
+from relay.authority.authority_files import decode_evidence
+from relay.authority.equivocation import verify_evidence
+from simulations.local.network import LocalAuthority, LocalNetwork
+
+pytestmark = pytest.mark.processes
+
+REPOSITORY = Path(__file__).parents[2]
+PERIOD_S = 6
+REQUEST_EVERY_S = 0.2
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[LocalNetwork]:
+    with LocalNetwork(relays=3, authorities=3, website=False) as network:
+        yield network
+
+
+def lines(log: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+
+
+def numbers(authority: LocalAuthority) -> list[int]:
+    """Of the documents that it has published."""
+    told = lines(authority.log())
+    return [int(str(line["number"])) for line in told if line["event"] == "document_published"]
+
+
+def test_three_authorities_sign_one_document_on_which_everybody_runs(network: LocalNetwork) -> None:
+    told = [authority.status() for authority in network.authorities]
+
+    assert 1 == len({status.number for status in told})
+    assert {3} == {status.listed for status in told}
+    assert max(status.signatures for status in told) >= 2
+    assert all(numbers(authority) for authority in network.authorities)
+
+
+async def fetch_documents(network: LocalNetwork) -> dict[int, set[bytes]]:
+    """What a client is given now, by number."""
+    async with Client(network.trust_root_file) as client:
+        return {client.directory.document.number: {client.directory.document.digest}}
+
+
+@contextmanager
+def lying(authority: LocalAuthority) -> Iterator[None]:
+    """In the authority's place, with its keys and state."""
+    authority.stop()
+    command = [sys.executable, "-m", "tests.processes.two_faces", str(authority.folder / "authority.toml")]
+    with (authority.folder / "log").open("ab") as log:
+        process = subprocess.Popen(command, cwd=REPOSITORY, stdout=log, stderr=log)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+class Asking:
+    """A client's steady requests, and what became of them."""
+
+    def __init__(self, network: LocalNetwork) -> None:
+        self._network = network
+        self.answered = 0
+        self.failed: list[str] = []
+        self.documents: defaultdict[int, set[bytes]] = defaultdict(set)
+
+    async def during(self, story: Callable[[], None]) -> None:
+        """Ask until the story, which runs in a thread, has ended."""
+        async with Client(self._network.trust_root_file) as client, anyio.create_task_group() as group:
+            group.start_soon(self._ask_forever, client)
+            await anyio.to_thread.run_sync(story)
+            group.cancel_scope.cancel()
+
+    async def _ask_forever(self, client: Client) -> None:
+        while True:
+            document = client.directory.document
+            self.documents[document.number].add(document.digest)
+            try:
+                answer = await client.call(ServiceId.ECHO, b"hello", deadline_s=20)
+                assert b"hello" == answer.body
+                self.answered += 1
+            except OnionPathError as error:
+                self.failed.append(f"{type(error).__name__}: {error}")
+            await anyio.sleep(REQUEST_EVERY_S)
+
+
+def pass_periods(network: LocalNetwork, count: float) -> None:
+    ends_at = time.monotonic() + count * PERIOD_S
+    while time.monotonic() < ends_at:
+        network.processes.check(timeout_s=0.2)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_one_dies_one_lies_two_relays_are_replaced_and_no_request_fails() -> None:
+    with LocalNetwork(relays=12, authorities=4, authority_period_s=PERIOD_S, website=False) as network:
+        dead, liar, *honest = network.authorities
+        asking = Asking(network)
+
+        def story() -> None:
+            pass_periods(network, 1)
+            with lying(liar):
+                pass_periods(network, 2)
+                dead.kill()
+                pass_periods(network, 2)
+                dead.restart()
+                for relay in network.relays[:2]:
+                    network.add_relay()
+                    relay.stop()
+                pass_periods(network, 3)
+
+        anyio.run(asking.during, story, backend="trio")
+        root = TrustRoot.decode(network.trust_root_file.read_bytes())
+
+        assert [] == asking.failed
+        assert asking.answered > 100
+        assert all(1 == len(digests) for digests in asking.documents.values())
+        assert len(asking.documents) >= 5
+        for authority in honest:
+            (evidence, *_) = [
+                file.read_bytes() for file in (authority.folder / "state" / "evidence").iterdir()
+            ]
+            guilty = verify_evidence(decode_evidence(evidence), root)
+            assert {liar.identity} == guilty
+            events = {line["event"] for line in lines(authority.log())}
+            assert {"authority_equivocated", "authority_not_visited"} <= events
+            assert authority.status().evidence
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_all_authorities_killed_until_the_last_document_has_expired_come_back() -> None:
+    with LocalNetwork(relays=3, authorities=3, authority_period_s=PERIOD_S, website=False) as network:
+        for authority in network.authorities:
+            authority.kill()
+        pass_periods(network, 4)
+        before = max(max(numbers(authority)) for authority in network.authorities)
+        for authority in network.authorities:
+            authority.start()
+        network.processes.wait_for(
+            lambda: all(max(numbers(authority)) > before for authority in network.authorities),
+            timeout_s=15,
+            what="a document after the outage",
+        )
+
+        assert {True} == {authority.status().complete for authority in network.authorities}
