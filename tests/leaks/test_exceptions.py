@@ -14,6 +14,7 @@ import trio
 
 from onionpath.crypto.identity import IdentityKey, RelayId
 from onionpath.crypto.tags import TagKey
+from onionpath.directory.address import Address
 from onionpath.directory.descriptor import Descriptor
 from onionpath.errors import MalformedError, RefusedError, UnreachableError
 from onionpath.injected import UnixTime
@@ -28,6 +29,10 @@ from onionpath.service.directory import DirectoryService
 from onionpath.service.directory_wire import check_published, publish_calls
 from onionpath.service.registry import Registry
 from onionpath.service.stream import RequestFlags, StreamRequest
+from relay.authority.probing import Prober
+from relay.authority.reachability import Contact
+from relay.authority.visiting import Visitor
+from relay.authority.votes_service import VotesService
 from relay.caller import calling
 from relay.cli import _explain
 from relay.limits import SwitchLimits
@@ -266,6 +271,47 @@ async def test_in_what_an_authority_takes(tmp_path: Path, log: io.StringIO) -> N
     authority.close()
 
     assert_silent(log, told="descriptor_refused")
+
+
+class BadAddresses(tuple[Address, ...]):
+    """A bug that somebody's descriptor reaches."""
+
+    def __iter__(self) -> Iterator[Address]:
+        fail()
+        raise AssertionError
+
+
+async def test_in_what_dials_relays_for_an_authority(tmp_path: Path, log: io.StringIO) -> None:
+    authority = AuthorityNode(tmp_path / "authority", relays=1)
+    prober = Prober(
+        authority.office.enrolment, PARAMETERS.geometry, context=client_context(), clock=authority.clock
+    )
+
+    assert not await prober._reaches(Contact(authority.relay_id, BadAddresses(), bytes(32)))
+    authority.close()
+
+    assert_silent(log, told="probe_failed")
+    assert "ASpecialError" in log.getvalue()
+
+
+async def test_in_what_visits_other_authorities(tmp_path: Path, log: io.StringIO) -> None:
+    authority = AuthorityNode(tmp_path / "authority", relays=1)
+    authority.services[ServiceId.VOTES] = VotesService(authority.office.agreement, Limits(any_depth=True))
+    visitor = Visitor(
+        authority.root.authorities[0],
+        authority.office.agreement,
+        PARAMETERS.geometry,
+        context=client_context(),
+        clock=fail,  # type: ignore[arg-type]
+        carry_out=lambda actions: None,
+    )
+    async with trio.open_nursery() as nursery:
+        await nursery.start(authority.serve)
+        assert "fault-of-ours" == await visitor._visit_while_it_works()
+        nursery.cancel_scope.cancel()
+
+    assert_silent(log, told="visit_failed")
+    assert "ASpecialError" in log.getvalue()
 
 
 async def test_in_what_keeps_a_relay_in_its_network(tmp_path: Path, log: io.StringIO) -> None:
