@@ -20,7 +20,7 @@ from onionpath.transports.sync_network import Portal, SyncOnionNetwork
 
 
 class SyncTransport:
-    """``AsyncTransport`` for plain programs; several threads may use it at once.
+    """``OnionTransport`` for plain programs; several threads may use it at once.
 
     The client lives in a thread that the transport starts when it is entered or first used. Closing the transport
     closes the client and ends the thread within seconds.
@@ -28,7 +28,7 @@ class SyncTransport:
     Args:
         client: an ``onionpath.Client`` that nobody has entered. Its ``status`` may be read from any thread.
         portal: where an entered client lives; then the transport starts no thread, and closing it leaves both.
-        verify, http1, http2, isolation, limits: see ``AsyncTransport``.
+        verify, http1, http2, isolation, limits: see ``OnionTransport``.
     """
 
     def __init__(
