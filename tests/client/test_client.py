@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import anyio
-import httpx
 import pytest
 
 from onionpath.client.client import Client
@@ -18,7 +16,6 @@ from onionpath.directory.address import Address
 from onionpath.directory.trust import Authority, TrustRoot
 from onionpath.errors import (
     DeadlineError,
-    OnionPathError,
     RefusedError,
     SignatureThresholdError,
     StaleDirectoryError,
@@ -27,7 +24,6 @@ from onionpath.errors import (
 )
 from onionpath.injected import UnixTime
 from onionpath.service.calls import ServiceId
-from onionpath.transports.for_httpx import OnionTransport
 from tests.client.worlds import World
 from tests.directory.networks import identity
 
@@ -247,63 +243,6 @@ async def test_a_disk_that_cannot_be_written_does_not_end_a_running_client(
             await keeper.refresh_forever(client._running.connections, [])
         assert scope.cancelled_caught
         assert tried
-
-
-# httpx.
-
-
-async def test_a_website_is_fetched_and_the_path_is_told(world: World) -> None:
-    async with Client(world.root) as client, httpx.AsyncClient(transport=OnionTransport(client)) as http:
-        for _ in range(2):
-            response = await http.get(f"http://127.0.0.1:{world.http_port}/")
-            assert (200, "hello") == (response.status_code, response.text)
-            assert 3 == len(set(response.extensions["onionpath"]["path"]))
-
-
-async def test_proxies_of_the_environment_and_direct_connections_are_never_used(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One direct look-up or connection would tell the network who asks for what."""
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    connected: list[int] = []
-    original = anyio.connect_tcp
-
-    async def connect_tcp(host: str, port: int, **more: object) -> object:
-        connected.append(port)
-        return await original(host, port, **more)  # type: ignore[call-overload]
-
-    def refuse(*arguments: object, **more: object) -> object:
-        raise AssertionError(f"looked up {arguments}")
-
-    monkeypatch.setattr(anyio, "connect_tcp", connect_tcp)
-    async with Client(world.root) as client, httpx.AsyncClient(transport=OnionTransport(client)) as http:
-        monkeypatch.setattr(socket, "getaddrinfo", refuse)
-        assert 200 == (await http.get(f"http://127.0.0.1:{world.http_port}/")).status_code
-        with pytest.raises(httpx.ConnectError):
-            await http.get("http://somewhere.example/")
-
-    relays = {relay.port for relay in world.network.relays} | {world.network.authority.port}
-    assert connected
-    assert set(connected) <= relays
-
-
-async def test_errors_arrive_as_httpx_errors_with_ours_as_the_cause(world: World, closed_port: int) -> None:
-    async with Client(world.root) as client, httpx.AsyncClient(transport=OnionTransport(client)) as http:
-        with pytest.raises(httpx.ConnectError, match="refuses connections") as refused:
-            await http.get(f"http://127.0.0.1:{closed_port}/")
-        with pytest.raises(httpx.ConnectError):
-            await http.get(f"https://127.0.0.1:{world.shout_port}/")
-        with pytest.raises(httpx.ReadTimeout):
-            await http.get(f"http://127.0.0.1:{world.http_port}/", timeout=httpx.Timeout(10, read=0.000001))
-        with pytest.raises(httpx.UnsupportedProtocol):
-            await http.get("ftp://127.0.0.1/")
-
-    cause: BaseException | None = refused.value
-    while cause is not None and not isinstance(cause, OnionPathError):
-        cause = cause.__cause__
-    assert isinstance(cause, RefusedError)
 
 
 async def test_a_deadline_that_is_too_short_is_a_deadline_error(world: World) -> None:
