@@ -28,6 +28,7 @@ import onionpath
 import relay
 from onionpath.crypto.certificates import LinkCertificate
 from onionpath.crypto.keys import SecretBytes
+from onionpath.crypto.oblivious import ObliviousAead, ResponseSecret
 from onionpath.errors import OnionPathError
 from onionpath.onion.geometry import SizeClass
 from onionpath.onion.packets import ReplyKey
@@ -40,7 +41,7 @@ CANARIES = {"the key": CANARY}
 # Raw bytes under these names are a key to something: to a reply, a stream, a link.
 KEY_NAMES = frozenset({"idempotency_key", "key_pem", "secret", "seed", "seeds", "tag_key", "token"})
 # And these are what somebody says to somebody.
-CONTENT_NAMES = frozenset({"body", "data", "host"})
+CONTENT_NAMES = frozenset({"body", "data", "host", "message"})
 # Unsealed frames between two neighbours: ciphertext of a packet, or the directory that everybody may read.
 NEIGHBOURLY = frozenset({"AnswerBody", "CallBody", "Frame", "Step", "DirectoryReply"})
 
@@ -140,6 +141,8 @@ def make(name: str, hint: Any) -> Any:
 
 def instance(kind: type) -> Any:
     """An instance with canaries; built without its checks, which canaries would not pass."""
+    if kind is ResponseSecret:
+        return ResponseSecret(CANARY, aead=ObliviousAead.AES_256_GCM, enc=bytes(32))
     if issubclass(kind, SecretBytes):
         return kind(CANARY)
     if kind is ReplyKey:
@@ -229,6 +232,7 @@ def test_the_walk_finds_what_holds_keys() -> None:
         "PacketKeys",
         "Forward",
         "Serve",
+        "OpenedRequest",
     } <= names
     assert {"Call", "OnionCall", "Serving", "StreamRequest"} <= {kind.__name__ for kind in SECRETIVE}
 
