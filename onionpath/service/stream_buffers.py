@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from onionpath.errors import MalformedError
 
-UPSTREAM_LIMIT = 1024 * 1024  # bytes; a server that reads slower than this per round trip sets the pace anyway
+# Bytes; a server that reads slower than this per round trip sets the pace anyway.
+UPSTREAM_LIMIT = 1024 * 1024
 # Bytes: 32 polls of 127 KiB, the most that a client keeps outstanding, and a quarter more. With 4 MiB the first poll
 # after a full flight finds a buffer that is still full of what it acknowledges, is answered with next to nothing, and
 # costs a round trip: 5.4 MB/s instead of 7.3 over 300 ms in virtual time.
