@@ -33,6 +33,8 @@ log = structlog.get_logger(__name__)
 # One system call brings at most 32 small packets, two to six milliseconds of work; then others have their turn.
 RECEIVE_BUFFER_SIZE = 256 * 1024
 TICK_EVERY_S = 0.5
+# A flood takes its share within so long, and the answer should not take much longer.
+ADAPT_EVERY_S = 0.25
 
 
 class Timeouts(NamedTuple):
@@ -106,20 +108,20 @@ class Links:
         """Sweep deadlines and flush what services answered, until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._tick)
+            nursery.start_soon(self._adapt)
             nursery.start_soon(self._flush_answers)
 
     async def _tick(self) -> None:
+        while True:
+            await trio.sleep(TICK_EVERY_S)
+            self.carry_out(self._switch.tick(self._clock()))
+            self._flush()
+
+    async def _adapt(self) -> None:
         idleness = Idleness()
-        trio.lowlevel.add_instrument(idleness)
-        try:
-            while True:
-                await trio.sleep(TICK_EVERY_S)
-                now = self._clock()
-                self._switch.adapt(idleness.share(), now=now)
-                self.carry_out(self._switch.tick(now))
-                self._flush()
-        finally:
-            trio.lowlevel.remove_instrument(idleness)
+        while True:
+            await trio.sleep(ADAPT_EVERY_S)
+            self._switch.adapt(idleness.share(), now=self._clock())
 
     async def _flush_answers(self) -> None:
         # Answers that come in one turn of the scheduler leave in one write per link.

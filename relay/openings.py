@@ -74,7 +74,7 @@ class Openings:
         link.used_openings += 1
 
     def adapt(self, idle_share: float, now: UnixTime) -> None:
-        """Follow what the relay really gets done; call it once in a second or so.
+        """Follow what the relay really gets done; call it some times in a second.
 
         Args:
             idle_share: part of the time since the last call, 0 to 1, in which the relay had nothing to do.

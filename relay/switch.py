@@ -164,7 +164,7 @@ class Switch:
         return self._settle(step)
 
     def adapt(self, idle_share: float, *, now: UnixTime) -> None:
-        """The driver had nothing to do for this part of the time since it last said so, 0 to 1; once a second."""
+        """The driver had nothing to do for this part of the time since it last said so, 0 to 1."""
         self._openings.adapt(idle_share, now)
 
     @property
