@@ -168,6 +168,21 @@ def test_two_isolation_keys_share_no_cookie_connection_or_tls_session(
     assert [False, False] == [each.get_extra_info("ssl_object").session_reused for each in streams]
 
 
+@pytest.mark.parametrize(("names", "shared"), [(("alice", "alice"), True), (("alice", "bob"), False)])
+def test_only_one_and_the_same_isolation_key_shares_paths(
+    network: LocalNetwork, site: Website, names: tuple[str, str], shared: bool
+) -> None:
+    client = Client(network.trust_root_file)
+    ready = []
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(client):
+        for name in names:
+            with httpx.Client(transport=SyncOnionTransport(client, portal=portal, isolation=name)) as browser:
+                browser.get(f"{site.plain_url}/")
+            ready.append(client.status().paths)
+
+    assert shared is (ready[0] == ready[1])
+
+
 @pytest.mark.slow
 def test_a_dead_network_is_an_error_and_no_reason_to_go_directly(kind: Kind, site: Website) -> None:
     """What died is named: the edge behind the last who still speaks, the one living relay or the client."""

@@ -131,8 +131,11 @@ def test_a_certificate_for_another_name_is_refused(kind: Kind, browse: Browse, s
         browse().request("GET", f"https://other.localhost:{site.port}/")
 
 
-def test_the_library_s_own_verification_is_the_default(kind: Kind, browse: Browse, site: Website) -> None:
-    """It trusts the authorities of the world, and the website's is none of them."""
+def test_the_library_s_own_verification_is_the_default(
+    kind: Kind, browse: Browse, site: Website, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It trusts the authorities of the world, and the website's is none of them, whatever the environment says."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(site.ca_file))
     with pytest.raises(kind.http.ConnectError, match="certificate"):
         browse(transport={"verify": None}).request("GET", f"{site.url}/")
 
