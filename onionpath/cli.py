@@ -16,6 +16,7 @@ import click
 
 from onionpath.cli_client import client_of, existing, json_option, network_option, run_loop, state_option
 from onionpath.cli_output import Write, into_file, into_stdout, say
+from onionpath.cli_path import path
 from onionpath.cli_proxy import proxy, run
 from onionpath.errors import (
     NoPathError,
@@ -292,6 +293,7 @@ def _tell(shown: dict[str, Any], lines: Callable[[dict[str, Any]], Iterable[str]
     say(json.dumps(shown) if as_json else "\n".join(lines(shown)))
 
 
+cli.add_command(path)
 cli.add_command(proxy)
 cli.add_command(run)
 

@@ -29,6 +29,7 @@ from onionpath.client.memory_keeper import MemoryKeeper
 from onionpath.client.onion_exchange import onion_call
 from onionpath.client.pace import LoopPace
 from onionpath.client.path_pool import PathPool
+from onionpath.client.path_report import PathReport
 from onionpath.client.paths import ExitPaths, Paths
 from onionpath.client.ready_path import Need
 from onionpath.client.refusals import refusal
@@ -351,6 +352,16 @@ class Client:
     def status(self) -> Status:
         """The state now; *ready* means that the last call went through, end to end, within the last minute."""
         return self._board.status
+
+    def path_report(self, *, port: int | None = None) -> PathReport:
+        """Guards, middles, and a path to this port as it would be drawn now, with the reasons; nothing uses the path.
+
+        Raises:
+            MissingDirectoryError: the directory has expired, or too little of it can be used.
+        """
+        self._entered()
+        need = Need(ServiceId.STREAM, port)
+        return self._pool.report(self._keeper.directory, need, now=self._clock())
 
     def statuses(self) -> AsyncIterator[Status]:
         """The state now and its changes, until the client is closed."""

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
-from onionpath.client.ready_path import LeftOut, Need, ReadyPath
+from onionpath.client.ready_path import NOTHING_LEFT_OUT, LeftOut, Need, ReadyPath
 from onionpath.crypto.identity import RelayId
 from onionpath.directory.directory import USABLE_WEIGHT_PERCENT, Directory
 from onionpath.errors import MissingDirectoryError, NoPathError
 from onionpath.injected import UnixTime
 from onionpath.path.blame import Avoided
 from onionpath.path.candidates import Candidates
-from onionpath.path.choose import Chooser
+from onionpath.path.choose import Chooser, Path, Refusals
 from onionpath.path.constraints import Constraints
 from onionpath.path.experience import Experience, Places
 from onionpath.path.guards import NoneReachable, guard_for, reachable
@@ -80,6 +81,33 @@ class PathDraw:
                 raise
             path = choose(guards=others)
         return ReadyPath.of(path, now=now)
+
+    def explain(
+        self, need: Need, experience: Experience, path: Path, *, now: UnixTime
+    ) -> tuple[Refusals, ...]:
+        """For each position of a path that was drawn for this need, in the order of drawing, who was refused and why.
+
+        Raises:
+            NoPathError: every guard is down by now.
+        """
+        places = self.places(now)
+        few, others = self._guards(experience, NOTHING_LEFT_OUT, places.first, now)
+        guards = few if path.relays[0].relay_id in few else others
+        purpose = replace(self._purpose(need, experience, places, now), guards=frozenset(guards))
+        avoided = _avoided(need, experience, NOTHING_LEFT_OUT, now)
+        return self._chooser.explain(purpose, path, now=now, avoided=avoided)
+
+    def exits(self, need: Need, *, now: UnixTime) -> frozenset[RelayId]:
+        """All relays that may be last on a path for this need."""
+        hops = self.directory.document.parameters.hops
+        purpose = Purpose(need.service, need.port, need.exit, constraints=self._constraints)
+        return frozenset(
+            relay.relay_id
+            for relay in self.directory.relays.values()
+            if relay.weight > 0
+            and relay.descriptor.packet_key(now) is not None
+            and purpose.refusal(relay, hops - 1, hops=hops) is None
+        )
 
     def _purpose(self, need: Need, experience: Experience, places: Places, now: UnixTime) -> Purpose:
         middles = usable_middles(experience.middles, places.second, now=now)

@@ -17,6 +17,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from onionpath.client.path_draw import PathDraw
+from onionpath.client.path_report import PathReport, report_of
 from onionpath.client.ready_path import NOTHING_LEFT_OUT, LeftOut, Need, ReadyPath, has_current_keys
 from onionpath.directory.directory import Directory
 from onionpath.errors import MissingDirectoryError
@@ -107,6 +108,15 @@ class PathPool:
     def waits(self, reply_class: SizeClass) -> Waits:
         """How long to wait for a reply of this class now."""
         return self.experience.timeouts.waits(reply_class)
+
+    def report(self, directory: Directory, need: Need, *, now: UnixTime) -> PathReport:
+        """What is known of guards, middles and a path for this need; nothing keeps the path.
+
+        Raises:
+            MissingDirectoryError: the directory has expired, or too little of it can be used.
+        """
+        draw = self._current(directory, now)
+        return report_of(draw, need, self.experience, choice=self._choice, now=now)
 
     # Paths.
 
