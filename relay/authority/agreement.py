@@ -30,13 +30,23 @@ from onionpath.errors import DirectoryError, MalformedError, UsageError
 from onionpath.injected import Entropy, UnixTime
 from relay.authority.bulletin import Bulletin
 from relay.authority.canvass import Canvass
+from relay.authority.countersigned import open_countersigned
 from relay.authority.diary import Diary, decode_diary
 from relay.authority.draft import Draft
 from relay.authority.equivocation import Equivocation, verify_evidence
 from relay.authority.holdings import Holdings, authenticate
 from relay.authority.roll import Known
 from relay.authority.rounds import LEAST_BETWEEN_VISITS_S, Opening, Rounds
-from relay.authority.votes import SALT_SIZE, Ballot, Vote, ballot_digest, sign_vote
+from relay.authority.votes import (
+    MAX_VOTE_SIZE,
+    SALT_SIZE,
+    VOTE_TYPE,
+    Ballot,
+    Vote,
+    ballot_digest,
+    decode_vote,
+    sign_vote,
+)
 
 # So that a visitor can take the parts of a bulletin that has changed meanwhile.
 BULLETINS_KEPT = 4
@@ -96,6 +106,7 @@ class Agreement:
         kept = authenticate(diary.newest, roots) if diary.newest else None
         self._holdings = Holdings(roots, _higher(newest, kept))
         self._draft = Draft.decode(diary.draft, {identity.public}) if diary.draft else None
+        self._root_version_voted = _root_version(diary.vote, identity) if diary.vote else root.version
         self._opening, self._round = max(diary.opening, Opening(diary.signed)), 0
         self._canvass = self._new_canvass()
         self._unstored: Diary | None = None
@@ -204,6 +215,7 @@ class Agreement:
             salt=self._entropy(SALT_SIZE),
         )
         envelope = sign_vote(vote, self._identity).encode()
+        self._root_version_voted = self._root.version
         return self._write(
             replace(
                 self._latest,
@@ -311,7 +323,9 @@ class Agreement:
 
     def _consider_our_own(self, now: UnixTime) -> None:
         # After a restart too, as if it had come from somebody else.
-        if self._diary.opening == self._opening == self.opening(now) and self._diary.vote:
+        # What was voted before a succession counts for nobody any more, and still was our only vote of this opening.
+        is_of_this_root = self._root_version_voted == self._root.version
+        if self._diary.opening == self._opening == self.opening(now) and self._diary.vote and is_of_this_root:
             own = {ballot_digest(self._diary.ballot): self._diary.ballot}
             self._canvass.consider(self._diary.vote, own, now)
 
@@ -398,6 +412,11 @@ class Agreement:
             draft=draft.digest if draft else b"",
             signatures=draft.signatures if draft else {},
         )
+
+
+def _root_version(vote: bytes, key: IdentityKey) -> int:
+    opened = open_countersigned(vote, payload_type=VOTE_TYPE, signers={key.public}, max_size=MAX_VOTE_SIZE)
+    return decode_vote(opened.payload).root_version
 
 
 def _higher(one: Document | None, other: Document | None) -> Document | None:

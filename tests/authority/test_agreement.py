@@ -191,6 +191,20 @@ def signed_in_recovery() -> tuple[Agreement, Agreement, bytes]:
     return signed(both[0], both[1], in_recovery)
 
 
+def test_a_vote_of_before_a_succession_is_shown_no_more_and_stays_the_only_one() -> None:
+    """An authority that restarted with the new trust root in the middle of an opening ended by it."""
+    ours = agreement()
+    state = ours.vote(ballot_of(known(0)), [known(0)], after(0)).state
+    before = root(3, 2)
+    again = Agreement(
+        identity=KEYS[0], root=replace(before, version=2), earlier=(before,), state=state, entropy=randbytes
+    )
+    again.tick(after(0.1))
+
+    assert () == decode_bulletin(again.bulletin()).votes
+    assert not again.may_vote(after(0.1))
+
+
 def signed_by_two() -> tuple[Agreement, Agreement, bytes]:
     """Two that voted and visited each other and have signed; the state of the first."""
     return signed(voted(0), voted(1), after)

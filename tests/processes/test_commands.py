@@ -237,7 +237,7 @@ def test_ctrl_c_after_the_demo_leaves_no_process_behind() -> None:
         process.send_signal(signal.SIGINT)
 
         assert 130 == process.wait(DEADLINE_S)
-    assert 7 == len(everything)
+    assert 9 == len(everything)
     assert not everything & parents().keys()
 
 
