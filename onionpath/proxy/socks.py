@@ -20,7 +20,7 @@ from onionpath.proxy.failures import Failure, SocksCode
 from onionpath.proxy.handshake import Access, Heard, Wanted
 
 VERSION = 5
-_NO_AUTHENTICATION, _PASSWORD, _NO_METHOD = 0, 2, 0xFF
+_NO_AUTHENTICATION, _PASSWORD_METHOD, _NO_METHOD = 0, 2, 0xFF
 _PASSWORD_VERSION = 1
 _CONNECT = 1
 _IPV4, _NAME, _IPV6 = 1, 3, 4
@@ -86,9 +86,9 @@ class SocksHandshake:
         if len(self._received) < 2 or len(self._received) < 2 + self._received[1]:
             return None
         methods = self._take(2 + self._received[1])[2:]
-        if _PASSWORD in methods:
+        if _PASSWORD_METHOD in methods:
             self._state = _State.PASSWORD
-            return Heard(bytes([VERSION, _PASSWORD]))
+            return Heard(bytes([VERSION, _PASSWORD_METHOD]))
         if _NO_AUTHENTICATION in methods and self._access.password is None:
             self._state = _State.REQUEST
             return Heard(bytes([VERSION, _NO_AUTHENTICATION]))
