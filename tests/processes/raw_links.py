@@ -45,9 +45,16 @@ class RawLink:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         if source is not None:
             self._socket.bind((source, 0))
-        self._socket.connect((relay.endpoint.host, relay.endpoint.port))
         self._tls = TlsSession(client_context(), server_side=False)
         self._reader = FrameReader(geometry)
+        try:
+            self._connect(relay)
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def _connect(self, relay: LocalRelay) -> None:
+        self._socket.connect((relay.endpoint.host, relay.endpoint.port))
         while not self._tls.shake_hands():
             self._socket.sendall(self._tls.take())
             self._tls.feed(self._socket.recv(65_536))

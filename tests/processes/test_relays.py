@@ -16,8 +16,9 @@ import pytest
 
 from onionpath.client.client import Client
 from onionpath.directory.directory import Directory
+from onionpath.errors import PeerError
 from onionpath.link.frames import CallBody, Kind, encode_call, encode_frame
-from onionpath.onion.geometry import SizeClass
+from onionpath.onion.geometry import Geometry, SizeClass
 from onionpath.service.calls import ServiceId
 from simulations.local.network import LocalNetwork, LocalRelay
 from tests.processes.raw_links import RawLink, echo_request, open_echo_request
@@ -186,6 +187,14 @@ def take_connections(relay: LocalRelay, held: ExitStack) -> None:
         connection.connect((relay.endpoint.host, relay.endpoint.port))
 
 
+def takes_a_link(relay: LocalRelay, geometry: Geometry) -> bool:
+    try:
+        with RawLink(relay, geometry):
+            return True
+    except (OSError, PeerError):
+        return False
+
+
 def body_from_three_hops(link: RawLink, network: LocalNetwork, directory: Directory) -> bytes:
     """What the last of the network's three relays answers over this link to the first."""
     frame, open_reply = open_echo_request(directory, *(relay.relay_id for relay in network.relays))
@@ -206,6 +215,10 @@ def test_a_relay_out_of_files_lives_and_carries_packets_all_the_same(
             take_connections(relay, held)
             assert b"hello" == body_from_three_hops(link, network, directory)
         closed_at = time.monotonic()
+        # It hangs up on whoever comes before it has noticed that the others left.
+        network.processes.wait_for(
+            lambda: takes_a_link(relay, geometry), timeout_s=2, what="the relay to take links again"
+        )
         with RawLink(relay, geometry) as link:
             assert b"hello" == body_from_three_hops(link, network, directory)
         assert time.monotonic() - closed_at < 2
