@@ -30,6 +30,15 @@ def test_attacked_clients_are_linked_at_most_twice_as_often(attack: Attack) -> N
     assert frozenset() == frozenset().union(*(victim.disabled for victim in victims)) - NETWORK.bad
 
 
+def test_two_guards_that_accuse_the_same_middles_keep_no_client() -> None:
+    """Each confirms what the other says; the third one carries."""
+    (victim,) = attacked(Attack(0, 2, lies=True), NETWORK, clients=1, seed=0)
+    answered = [walk.relays[0] for walk in victim.walks if walk.is_answered]
+
+    assert 2 * NETWORK.bad_share >= linked([victim], NETWORK)
+    assert len(answered) / 2 < answered.count(victim.first_guards[2])
+
+
 @pytest.mark.slow
 def test_a_guard_that_kills_is_trusted_with_two_hundred_attempts_at_most() -> None:
     victims = attacked(Attack(0, 1), NETWORK, clients=5, seed=3)
