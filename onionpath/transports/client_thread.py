@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 
 import anyio
@@ -64,18 +64,23 @@ class ClientThread:
             self._is_closed = True
             if not self._is_started:
                 return
-        # The loop may have ended by itself, or by another thread's call.
-        with suppress(TimeoutError, RuntimeError):
-            portal = self._loop.result(CLOSE_S)
-            portal.start_task_soon(self._stop, portal)
+        # A loop that hangs holds up whoever asks it, so somebody else does.
+        threading.Thread(target=self._ask_to_stop, name="onionpath closing", daemon=True).start()
         self._thread.join(CLOSE_S)
         if self._thread.is_alive():
             raise DeadlineError(f"the client's thread did not end within {CLOSE_S:g} s")
+
+    def _ask_to_stop(self) -> None:
+        # The loop may have ended by itself, or by another thread's call.
+        with suppress(CancelledError, RuntimeError):
+            portal = self._loop.result()
+            portal.start_task_soon(self._stop, portal)
 
     def _run(self) -> None:
         try:
             anyio.run(self._live)
         finally:
+            self._loop.cancel()
             if not self._entered.done():
                 self._entered.set_exception(
                     UsageError("the transport was closed before the client was ready")

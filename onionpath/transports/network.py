@@ -99,7 +99,7 @@ class OnionSocket:
         return OnionSocket(core, tls)
 
     def get_extra_info(self, info: str) -> Any:
-        """``ssl_object``, ``is_readable`` (then an idle connection is over), ``onionpath`` (see ``journey``)."""
+        """``ssl_object``, ``is_readable`` (then an idle connection is over), ``onionpath`` (see ``_journey``)."""
         if info == "ssl_object":
             return self._stream.extra(TLSAttribute.ssl_object, None)
         if info == "is_readable":

@@ -78,7 +78,8 @@ class SyncTransport:
         Raises:
             DeadlineError: the thread hangs; it does not keep the program from ending.
         """
-        for pool in self._pools.values():
+        # A client that closes takes all connections with it.
+        for pool in self._pools.values() if self._given else ():
             pool.close()
         self._thread.close()
 
