@@ -1,7 +1,6 @@
-"""Signing a network's documents: collects descriptors, decides when to sign, never signs two of one number.
+"""Agrees with other authorities on a network's documents: collects descriptors, measures relays, votes, signs once.
 
-Enter through ``signing`` where one authority signs alone, through ``agreement`` and ``visit`` where several agree;
-``weights`` says how much of the traffic each relay gets, ``public`` which addresses may be listed. Storing the
-state and serving the document is the daemon's.
-Spec: docs/specs/directory.md §9 and docs/specs/authorities.md.
+Enter through ``making`` for a process, or through ``office`` for an authority without its doors; ``agreement``
+has the rules. The switch that carries its calls is the daemon's.
+Spec: docs/specs/authorities.md, docs/specs/measuring.md and docs/specs/directory.md §9.
 """

@@ -19,21 +19,22 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from onionpath.crypto.identity import IdentityKey
 from onionpath.crypto.tags import digest
 from onionpath.directory.document import PAYLOAD_TYPE as DOCUMENT_TYPE
 from onionpath.directory.document import Document, UnverifiedDocument
 from onionpath.directory.trust import TrustRoot
-from onionpath.errors import DirectoryError, MalformedError, UsageError
+from onionpath.errors import UsageError
 from onionpath.injected import Entropy, UnixTime
+from relay.authority.actions import NOTHING, Actions
 from relay.authority.bulletin import Bulletin
 from relay.authority.canvass import Canvass
 from relay.authority.countersigned import open_countersigned
 from relay.authority.diary import Diary, decode_diary
 from relay.authority.draft import Draft
-from relay.authority.equivocation import Equivocation, verify_evidence
+from relay.authority.equivocation import Equivocation, is_evidence
 from relay.authority.holdings import Holdings, authenticate
 from relay.authority.roll import Known
 from relay.authority.rounds import LEAST_BETWEEN_VISITS_S, Opening, Rounds
@@ -56,19 +57,6 @@ MOST_BETWEEN_TICKS_S = 1.0
 LEAST_BETWEEN_TICKS_S = 0.001
 
 NO_CONTENTS: Mapping[bytes, bytes] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Actions:
-    """What is to be done; see the module's first lines."""
-
-    state: bytes | None = field(default=None, repr=False)
-    document: Document | None = None
-    evidence: tuple[Equivocation, ...] = ()
-    wanted: tuple[bytes, ...] = ()
-
-
-NOTHING = Actions()
 
 
 class Agreement:
@@ -104,7 +92,8 @@ class Agreement:
         self._diary = diary
         roots = (root, *earlier)
         kept = authenticate(diary.newest, roots) if diary.newest else None
-        self._holdings = Holdings(roots, _higher(newest, kept))
+        known = [document for document in (newest, kept) if document is not None]
+        self._holdings = Holdings(roots, max(known, key=lambda document: document.number, default=None))
         self._draft = Draft.decode(diary.draft, {identity.public}) if diary.draft else None
         self._root_version_voted = _root_version(diary.vote, identity) if diary.vote else root.version
         self._opening, self._round = max(diary.opening, Opening(diary.signed)), 0
@@ -387,14 +376,7 @@ class Agreement:
         if draft and draft.number == document.number:
             others.append(draft.envelope)
         pairs = [Equivocation(DOCUMENT_TYPE, other, document.envelope) for other in others]
-        return tuple(pair for pair in pairs if self._is_evidence(pair))
-
-    def _is_evidence(self, pair: Equivocation) -> bool:
-        try:
-            verify_evidence(pair, self._root)
-        except (MalformedError, DirectoryError):
-            return False
-        return True
+        return tuple(pair for pair in pairs if is_evidence(pair, self._root))
 
     def _untold(self, evidence: Collection[Equivocation]) -> tuple[Equivocation, ...]:
         fresh = [one for one in evidence if one not in self._told]
@@ -417,8 +399,3 @@ class Agreement:
 def _root_version(vote: bytes, key: IdentityKey) -> int:
     opened = open_countersigned(vote, payload_type=VOTE_TYPE, signers={key.public}, max_size=MAX_VOTE_SIZE)
     return decode_vote(opened.payload).root_version
-
-
-def _higher(one: Document | None, other: Document | None) -> Document | None:
-    both = [document for document in (one, other) if document is not None]
-    return max(both, key=lambda document: document.number, default=None)

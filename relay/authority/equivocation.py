@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from onionpath.directory.document import MAX_DOCUMENT_SIZE, decode_document
 from onionpath.directory.document import PAYLOAD_TYPE as DOCUMENT_TYPE
 from onionpath.directory.trust import TrustRoot
-from onionpath.errors import MalformedError, SignatureThresholdError
+from onionpath.errors import DirectoryError, MalformedError, SignatureThresholdError
 from relay.authority.countersigned import Countersigned, open_countersigned
 from relay.authority.votes import MAX_VOTE_SIZE, VOTE_TYPE, decode_vote
 
@@ -45,6 +45,14 @@ def verify_evidence(evidence: Equivocation, root: TrustRoot) -> frozenset[bytes]
     if not guilty:
         raise SignatureThresholdError("no authority has signed both")
     return guilty
+
+
+def is_evidence(pair: Equivocation, root: TrustRoot) -> bool:
+    """Whether it proves anybody's guilt."""
+    try:
+        return bool(verify_evidence(pair, root))
+    except (MalformedError, DirectoryError):
+        return False
 
 
 def _open(evidence: Equivocation, root: TrustRoot, max_size: int) -> tuple[Countersigned, Countersigned]:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from onionpath.crypto.identity import RelayId
 from onionpath.directory.descriptor import descriptor_digest
 from onionpath.injected import UnixTime
-from relay.authority.agreement import Actions, Agreement
+from relay.authority.actions import Actions
+from relay.authority.agreement import Agreement
 from relay.authority.enrolment import Enrolment
 from relay.authority.measures import Measure
 from relay.authority.roll import Known

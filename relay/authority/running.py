@@ -22,7 +22,7 @@ from onionpath.errors import (
 )
 from onionpath.injected import UnixTime
 from onionpath.service.directory import DirectoryService
-from relay.authority.agreement import Actions
+from relay.authority.actions import Actions
 from relay.authority.authority_files import AuthorityFiles
 from relay.authority.equivocation import Equivocation
 from relay.authority.office import Office

@@ -15,7 +15,8 @@ from onionpath.crypto.tags import digest
 from onionpath.directory.document import DIGEST_SIZE, MAX_DOCUMENT_SIZE
 from onionpath.errors import MalformedError, UsageError
 from onionpath.injected import UnixTime
-from relay.authority.agreement import NOTHING, Actions, Agreement
+from relay.authority.actions import NOTHING, Actions
+from relay.authority.agreement import Agreement
 from relay.authority.bulletin import MAX_BULLETIN_SIZE, Bulletin, decode_bulletin
 
 # Fixed by the specification (§6).

@@ -20,7 +20,8 @@ from onionpath.link.neighbour import Neighbour
 from onionpath.onion.geometry import Geometry, SizeClass
 from onionpath.onion.statuses import ReplyStatus
 from onionpath.service.calls import ServiceId
-from relay.authority.agreement import Actions, Agreement
+from relay.authority.actions import Actions
+from relay.authority.agreement import Agreement
 from relay.authority.visit import Taken, Visit, asks_for_bulletin
 from relay.caller import Caller, calling
 

@@ -9,25 +9,21 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
-import ssl
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 from onionpath.directory.parameters import Parameters
 from onionpath.errors import UsageError
-from relay.authority.status import Status, decode_status
-from relay.authority.status_door import ask
 from relay.cards import read_card
 from relay.founding import CARD_FILE, found_authority, found_network, found_relay
 from relay.settings import Endpoint
-from simulations.local.frame_records import FrameRecord, read_frames
+from simulations.local.nodes import RECORDS, START_S, LocalAuthority, LocalRelay, Website
 from simulations.local.processes import Processes
 from simulations.local.protocol import Program
 from simulations.local.website_settings import ADDRESS, HOST_NAME, WebsiteSettings, make_certificates
@@ -37,158 +33,14 @@ WEBSITE = "the website"
 # Packets remembered per slot: more than one machine can send itself in five minutes' experiments, in 0.5 MB of disk
 # per slot and relay instead of 16 MB.
 REPLAY_ENTRIES = 65_536
-# The directory is there once all relays have published; 200 relays need a while for that.
-START_S = 60.0
 
-_RECORDS = "frames.jsonl"
+__all__ = ["LocalAuthority", "LocalNetwork", "LocalRelay", "Website"]
+
 _EXIT = {
     "exit.enabled": True,
     "exit.policy": ("accept 127.0.0.0/8:*", "accept [::1/128]:*"),
     "exit.reach_private": ("127.0.0.0/8", "::1/128"),
 }
-
-
-class Website(NamedTuple):
-    """The website's names.
-
-    Args:
-        url: ends with a slash.
-        wrong_url: shows a certificate that ``ca_file`` doesn't vouch for.
-        notes: what it wrote down, if frames are recorded.
-    """
-
-    host: str
-    port: int
-    url: str
-    wrong_url: str
-    ca_file: Path
-    notes: Path | None
-
-    def tls(self) -> ssl.SSLContext:
-        """A client's context that trusts this website's authority and no other."""
-        return ssl.create_default_context(cafile=str(self.ca_file))
-
-
-class LocalRelay:
-    """One relay of a running network."""
-
-    def __init__(
-        self, number: int, relay_id: bytes, endpoint: Endpoint, folder: Path, processes: Processes
-    ) -> None:
-        self.number = number
-        self.relay_id = relay_id
-        self.endpoint = endpoint
-        self.folder = folder
-        self._processes = processes
-
-    @property
-    def name(self) -> str:
-        """What people call it: "relay 1" is the first."""
-        return f"relay {self.number}"
-
-    @property
-    def pid(self) -> int:
-        """Its process.
-
-        Raises:
-            UsageError: it isn't running.
-        """
-        pid = self._processes.pids().get(self.name)
-        if pid is None:
-            raise UsageError(f"{self.name} is not running")
-        return pid
-
-    def kill(self) -> None:
-        """End it as power loss to its process would: SIGKILL."""
-        self._processes.end(self.name, signal.SIGKILL)
-
-    def stop(self) -> None:
-        """End it as its operator would: SIGTERM."""
-        self._processes.end(self.name, signal.SIGTERM)
-
-    def restart(self) -> None:
-        """Start it again, after ``kill`` or ``stop``, with the state that it left; returns once it serves."""
-        self.start()
-        self._processes.wait_ready(self.name, timeout_s=START_S)
-
-    def start(self) -> None:
-        """Have it started; the network waits for all of them together."""
-        self._processes.start(self.name, Program.RELAY, self.folder / "relay.toml", self.folder / "log")
-
-    def has_directory(self) -> bool:
-        """Whether it has ever had the network's directory, and so knows the others."""
-        return '"directory_refreshed"' in self.log()
-
-    def log(self) -> str:
-        """All that it has logged: one JSON object per line."""
-        return _text(self.folder / "log")
-
-    def statistics(self) -> str:
-        """Have it log its statistics, and give that line.
-
-        Raises:
-            DeadlineError: none came within 10 s.
-        """
-        before = self.log().count('"statistics"')
-        self._processes.signal(self.name, signal.SIGUSR1)
-        self._processes.wait_for(
-            lambda: self.log().count('"statistics"') > before, timeout_s=10, what=f"{self.name}'s statistics"
-        )
-        return next(line for line in reversed(self.log().splitlines()) if '"statistics"' in line)
-
-    def frames(self) -> list[FrameRecord]:
-        """What was recorded of its links, if the network records."""
-        file = self.folder / _RECORDS
-        return list(read_frames(file)) if file.exists() else []
-
-
-class LocalAuthority:
-    """One authority of a running network."""
-
-    def __init__(self, number: int, identity: bytes, folder: Path, processes: Processes) -> None:
-        self.number = number
-        self.identity = identity
-        self.folder = folder
-        self._processes = processes
-
-    @property
-    def name(self) -> str:
-        """What people call it: "authority 1" is the first."""
-        return f"authority {self.number}"
-
-    def start(self) -> None:
-        """Have it started; the network waits for all of them together."""
-        self._processes.start(
-            self.name, Program.AUTHORITY, self.folder / "authority.toml", self.folder / "log"
-        )
-
-    def kill(self) -> None:
-        """End it as power loss to its process would: SIGKILL."""
-        self._processes.end(self.name, signal.SIGKILL)
-
-    def stop(self) -> None:
-        """End it as its operator would: SIGTERM."""
-        self._processes.end(self.name, signal.SIGTERM)
-
-    def restart(self) -> None:
-        """Start it again, after ``kill`` or ``stop``, with the state that it left; returns once it serves."""
-        self.start()
-        self._processes.wait_ready(self.name, timeout_s=START_S)
-
-    def status(self) -> Status:
-        """What it says of itself.
-
-        Raises:
-            UsageError: it isn't running.
-        """
-        told = ask(self.folder / "state")
-        if told is None:
-            raise UsageError(f"{self.name} is not running")
-        return decode_status(told)
-
-    def log(self) -> str:
-        """All that it has logged: one JSON object per line."""
-        return _text(self.folder / "log")
 
 
 class LocalNetwork:
@@ -290,6 +142,10 @@ class LocalNetwork:
         """Every running process, the forking one among them."""
         return {"the forking process": self.processes.pid} | self.processes.pids()
 
+    def found_authority(self) -> LocalAuthority:
+        """One more authority, which knows no network yet and does not run."""
+        return self._found_authority(self._authority_count + 1)
+
     def add_relay(self) -> LocalRelay:
         """One more relay, which serves when this returns; the next document lists it."""
         relay = self._found_relay(len(self.relays) + 1)
@@ -351,7 +207,7 @@ class LocalNetwork:
             | self._relay_settings
         )
         if self._record:
-            values["simulation.record_frames"] = _RECORDS
+            values["simulation.record_frames"] = RECORDS
         founded = found_relay(folder, values, trust_root=self.trust_root_file, entropy=os.urandom)
         return LocalRelay(number, founded.keys.identity.relay_id, endpoint, folder, self.processes)
 
@@ -426,7 +282,3 @@ def _free(*hosts: str) -> list[Endpoint]:
     with ExitStack() as stack:
         listeners = [stack.enter_context(socket.create_server((host, 0))) for host in hosts]
         return [Endpoint(*listener.getsockname()) for listener in listeners]
-
-
-def _text(file: Path) -> str:
-    return file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""

@@ -20,7 +20,8 @@ from onionpath.service.calls import Service, ServiceId
 from onionpath.service.directory import DirectoryService
 from onionpath.service.echo import EchoService
 from onionpath.service.registry import Registry
-from relay.authority.agreement import LEAST_BETWEEN_TICKS_S, Actions, Agreement
+from relay.authority.actions import Actions
+from relay.authority.agreement import LEAST_BETWEEN_TICKS_S, Agreement
 from relay.authority.enrolment import Enrolment
 from relay.authority.office import Office
 from relay.authority.publishing import Publishing

@@ -19,7 +19,8 @@ from onionpath.directory.document import Document, UnverifiedDocument
 from onionpath.directory.trust import TrustRoot
 from onionpath.errors import DirectoryError, MalformedError
 from onionpath.injected import UnixTime
-from relay.authority.agreement import Actions, Agreement
+from relay.authority.actions import Actions
+from relay.authority.agreement import Agreement
 from relay.authority.bulletin import Bulletin, decode_bulletin
 from relay.authority.countersigned import open_countersigned
 from relay.authority.equivocation import Equivocation

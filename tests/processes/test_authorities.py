@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -52,12 +53,6 @@ def test_three_authorities_sign_one_document_on_which_everybody_runs(network: Lo
     assert {3} == {status.listed for status in told}
     assert max(status.signatures for status in told) >= 2
     assert all(numbers(authority) for authority in network.authorities)
-
-
-async def fetch_documents(network: LocalNetwork) -> dict[int, set[bytes]]:
-    """What a client is given now, by number."""
-    async with Client(network.trust_root_file) as client:
-        return {client.directory.document.number: {client.directory.document.digest}}
 
 
 @contextmanager
@@ -162,4 +157,45 @@ def test_all_authorities_killed_until_the_last_document_has_expired_come_back() 
             what="a document after the outage",
         )
 
-        assert {True} == {authority.status().complete for authority in network.authorities}
+        assert 1 == len({max(numbers(authority)) for authority in network.authorities})
+
+
+def run(*arguments: object) -> None:
+    command = [sys.executable, "-m", "relay", "authority", *map(str, arguments)]
+    subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True)
+
+
+def succeed(network: LocalNetwork, newcomer: LocalAuthority) -> None:
+    """The last authority makes way for the newcomer; the others sign."""
+    folder, staying = network.folder, network.authorities[:-1]
+    cards = [one.folder / "card.json" for one in (*staying, newcomer)]
+    root, after = network.trust_root_file, folder / "next.json"
+    run("succeed", "propose", root, *cards, "--threshold", network.threshold, "--output", after)
+    signed = [folder / f"signed-{one.number}" for one in staying]
+    for one, output in zip(staying, signed, strict=True):
+        run("succeed", "sign", root, after, "--state", one.folder / "state", "--output", output)
+    run("succeed", "join", root, *signed)
+    for one in (*staying, newcomer):
+        shutil.copyfile(folder / "network.succession-2", one.folder / "network.succession-2")
+    shutil.copyfile(root, newcomer.folder / "network.json")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_an_authority_is_succeeded_and_clients_keep_their_trust_root() -> None:
+    with LocalNetwork(relays=3, authorities=4, authority_period_s=PERIOD_S, website=False) as network:
+        newcomer = network.found_authority()
+        succeed(network, newcomer)
+        network.authorities[-1].stop()
+        newcomer.restart()
+        for authority in network.authorities[:-1]:
+            authority.stop()
+            authority.restart()
+        pass_periods(network, 3)
+
+        async def fetch() -> int:
+            async with Client(network.trust_root_file) as client:
+                return client.directory.document.root_version
+
+        assert 2 == anyio.run(fetch, backend="trio")
+        assert numbers(newcomer)

@@ -20,7 +20,8 @@ from onionpath.errors import MalformedError, OnionPathError, RefusedError
 from onionpath.link.tls import client_context
 from onionpath.service.directory import DirectoryService
 from relay.authority import running
-from relay.authority.agreement import Actions, Agreement
+from relay.authority.actions import Actions
+from relay.authority.agreement import Agreement
 from relay.authority.authority_files import AuthorityFiles
 from relay.authority.bulletin import decode_bulletin
 from relay.authority.enrolment import Enrolment
