@@ -14,19 +14,15 @@ reached is none of this module's business (``guards``). Spec: docs/specs/guards.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from onionpath.crypto.identity import RelayId
 from onionpath.injected import UnixTime
-from onionpath.path.bias import NOTICE_PERCENT, PathBias, Verdict
+from onionpath.path.bias import PathBias
 from onionpath.path.candidates import Candidates
 from onionpath.path.choose import weighted_choice
 from onionpath.path.guard_numbers import GuardNumbers
-
-# So many attempts over another guard show whether paths live at all: one that lets three paths in ten live looks as
-# if it carried, 14 of 20, once in 23,000 times.
-MIN_COMPARED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +79,9 @@ def confirm(
 
 def count(sample: Sample, relay_id: RelayId, counted: Callable[[PathBias], PathBias]) -> Sample:
     """Count something of a guard; one that is disabled by it stays so, and in its place, lest it be drawn anew."""
-    may_disable = any(_carries(guard) for guard in sample if guard.relay_id != relay_id)
+    others = [guard.bias for guard in sample if guard.relay_id != relay_id and not guard.is_disabled]
     return tuple(
-        _judged(guard, counted(guard.bias), may_disable=may_disable) if guard.relay_id == relay_id else guard
+        _judged(guard, counted(guard.bias), others) if guard.relay_id == relay_id else guard
         for guard in sample
     )
 
@@ -95,19 +91,9 @@ def is_usable(guard: Guard, candidates: Candidates) -> bool:
     return not guard.is_disabled and guard.relay_id in candidates.usable
 
 
-def _judged(guard: Guard, bias: PathBias, *, may_disable: bool) -> Guard:
-    is_bad = may_disable and bias.verdict() is Verdict.DISABLE
+def _judged(guard: Guard, bias: PathBias, others: Sequence[PathBias]) -> Guard:
+    is_bad = any(bias.is_worse_than(other) for other in others)
     return replace(guard, bias=bias, is_disabled=guard.is_disabled or is_bad)
-
-
-def _carries(guard: Guard) -> bool:
-    """Whether paths over this guard live: only beside it another one is seen to kill them.
-
-    All guards share their middles. When those kill paths, all guards lose as many, and none of them is to blame.
-    """
-    bias = guard.bias
-    is_seen = bias.attempts >= MIN_COMPARED
-    return is_seen and not guard.is_disabled and 100 * bias.carried >= NOTICE_PERCENT * bias.attempts
 
 
 def _noted(

@@ -236,11 +236,21 @@ def test_a_guard_that_kills_paths_is_disabled_for_good_and_the_next_one_takes_it
 
 
 def test_a_guard_that_breaks_paths_in_use_is_disabled_too() -> None:
-    guards = with_one_that_carries(guards_of(4, 2, 7), 7)
+    guards = guards_of(4, 2, 7)
     for _ in range(20):
+        guards = after_use(guards, relay_id(7), Outcome.CARRIED)
         guards = after_use(guards, relay_id(4), Outcome.LOST)
 
     assert 2 == used(guards)
+
+
+def test_that_another_guard_carries_first_exchanges_says_nothing_of_what_comes_after_them() -> None:
+    """The middles that both share may kill paths later."""
+    guards = with_one_that_carries(guards_of(4, 2, 7), 7)
+    for _ in range(100):
+        guards = after_use(guards, relay_id(4), Outcome.LOST)
+
+    assert 4 == used(guards)
 
 
 def test_when_all_guards_lose_paths_alike_none_is_disabled() -> None:
