@@ -1,5 +1,6 @@
 """The first rule that matches decides, and nothing listed means denied."""
 
+import random
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import pytest
@@ -71,6 +72,57 @@ def test_the_policy_agrees_with_a_reference_evaluator(
         assert reference(texts, address, port) == policy.allows(address, port)
         # What an address may reach, a name may be resolved for.
         assert policy.may_allow_port(port) or not policy.allows(address, port)
+
+
+@pytest.mark.slow
+def test_the_policy_agrees_with_the_reference_in_a_million_cases() -> None:
+    """20,000 policies of any networks and ports, asked 50 times each about what lies in and beside their rules."""
+    chance = random.Random(7)
+    wrong = [
+        (texts, str(address), port)
+        for texts in (random_rules(chance) for _ in range(20_000))
+        for policy in [ExitPolicy.parse(texts)]
+        for address, port in (random_question(chance, texts) for _ in range(50))
+        if reference(texts, address, port) != policy.allows(address, port)
+        or (policy.allows(address, port) and not policy.may_allow_port(port))
+    ]
+
+    assert [] == wrong
+
+
+def random_rules(chance: random.Random) -> list[str]:
+    return [random_rule(chance) for _ in range(chance.randint(0, 5))]
+
+
+def random_rule(chance: random.Random) -> str:
+    low, high = sorted(chance.choices(range(1, 65536), k=2))
+    ports = chance.choice(["*", str(low), f"{low}-{high}", "443", "80-81"])
+    bits, address = chance.choice([(32, IPv4Address), (128, IPv6Address)])
+    # Above 2001::, so that no network lies among the IPv4 addresses inside IPv6, which rules may not name.
+    value = chance.getrandbits(bits) if bits == 32 else 0x2001 << 112 | chance.getrandbits(112)
+    prefix = chance.randint(0 if bits == 32 else 16, bits)
+    network = str(ip_network((str(address(value >> bits - prefix << bits - prefix)), prefix)))
+    where = chance.choice(
+        ["*", network if bits == 32 else f"[{network}]", network if bits == 32 else f"[{network}]"]
+    )
+    return f"{chance.choice(['accept', 'reject'])} {where}:{ports}"
+
+
+def random_question(chance: random.Random, texts: list[str]) -> tuple[IPAddress, int]:
+    """At the edges of a rule, where mistakes are made, or anywhere."""
+    network, _, span = chance.choice(texts or ["accept *:443"]).partition(" ")[2].rpartition(":")
+    low, _, high = span.replace("*", "1-65535").partition("-")
+    port = chance.choice([int(low), int(high or low), int(low) - 1, int(high or low) + 1, 443])
+    if network == "*":
+        return IPv4Address(chance.getrandbits(32)), min(max(port, 1), 65535)
+    edges = ip_network(network.strip("[]"))
+    first, last = int(edges.network_address), int(edges.broadcast_address)
+    value = chance.choice([first, last, chance.randint(first, last), max(first - 1, 0), last + 1])
+    kind = type(edges.network_address)
+    address = kind(min(value, 2**edges.max_prefixlen - 1))
+    if isinstance(address, IPv4Address) and chance.random() < 0.1:
+        address = IPv6Address(f"::ffff:{address}")
+    return address, min(max(port, 1), 65535)
 
 
 @given(st.lists(rules, max_size=6))
