@@ -169,7 +169,7 @@ async def test_each_slow_peer_is_closed_by_its_own_deadline_and_files_come_back(
                             nursery.start_soon(be_slow, node, number + 1, act)
             await until(lambda: len(node.gate._open) == 1)
 
-            assert before == open_files()
+            await until(lambda: open_files() <= before)
             assert max(took) < 1.0
     for act, deadline in PHASES:
         assert 15 == len(lasted[act.__name__]), act
@@ -195,7 +195,7 @@ async def test_a_thousand_idle_connections_hinder_nobody_and_leave_nothing(tmp_p
             await until(lambda: len(took) > 20)
             assert max(took) < 1.0
         await until(lambda: node.gate._open.total() == 1)
-        assert before == open_files()
+        await until(lambda: open_files() <= before)
 
 
 CEILING = 32 * MIB
