@@ -19,6 +19,7 @@ def spellings(value: bytes) -> dict[str, bytes]:
         "hex in capitals": value.hex().upper().encode(),
         "hex with colons": value.hex(":").encode(),
         "repr": repr(value)[2:-1].encode(),
+        "repr in JSON": repr(value)[2:-1].replace("\\", "\\\\").encode(),
         "list": repr(list(value))[1:-1].encode(),
         "JSON's list": repr(list(value))[1:-1].replace(" ", "").encode(),
         "UTF-16, little end first": value.decode("latin-1").encode("utf-16-le"),

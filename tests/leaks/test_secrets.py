@@ -42,8 +42,9 @@ CANARIES = {"the key": CANARY}
 KEY_NAMES = frozenset({"idempotency_key", "key_pem", "secret", "seed", "seeds", "tag_key", "token"})
 # And these are what somebody says to somebody.
 CONTENT_NAMES = frozenset({"body", "data", "host", "message"})
-# Unsealed frames between two neighbours: ciphertext of a packet, or the directory that everybody may read.
-NEIGHBOURLY = frozenset({"AnswerBody", "CallBody", "Frame", "Step", "DirectoryReply"})
+# Unsealed frames between two neighbours: ciphertext of a packet, the directory that everybody may read, or nonces and
+# signatures by which they know each other, which are of use over this link only.
+NEIGHBOURLY = frozenset({"AnswerBody", "CallBody", "Frame", "Greeting", "Step", "DirectoryReply"})
 
 
 def our_classes() -> list[type]:
@@ -166,6 +167,8 @@ def silently(show: Callable[[Any], object], value: Any) -> bytes:
         shown = show(value)
     except (TypeError, NotImplementedError):
         return b""
+    if isinstance(shown, str):
+        return shown.encode(errors="surrogateescape")
     return shown if isinstance(shown, bytes) else repr(shown).encode()
 
 
