@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from onionpath.cli_client import client_of, existing, json_option, network_option, run_loop, state_option
+from onionpath.cli_client import Given, client_of, json_option, network_file, run_loop, settings_options
 from onionpath.cli_output import say
+from onionpath.cli_progress import waiting
 
 if TYPE_CHECKING:
     from onionpath.cli_path_sections import Section
@@ -62,15 +61,13 @@ def path() -> None:
     "--bad", "bad_share", type=Share(), default="10%", show_default=True, metavar="SHARE",
     help="What part of the network's weight you assume to be one adversary's.",
 )  # fmt: skip
-@network_option
-@state_option
+@settings_options
 @json_option
 def path_show(
     host: str | None,
     port: int,
     bad_share: float,
-    network: Path | None,
-    state: Path | None,
+    given: Given,
     as_json: bool,
 ) -> None:
     """Show a path as it would be drawn now, the guards and middles, and the privacy budget.
@@ -85,18 +82,15 @@ def path_show(
     def describe(report: PathReport, directory: Directory) -> Shown:
         return described(report, directory, where, bad_share=bad_share)
 
-    _report(network, state, port, describe, show_sections, as_json)
+    _report(given, port, describe, show_sections, as_json)
 
 
 @path.command("explain")
 @host_option
 @port_option
-@network_option
-@state_option
+@settings_options
 @json_option
-def path_explain(
-    host: str | None, port: int, network: Path | None, state: Path | None, as_json: bool
-) -> None:
+def path_explain(host: str | None, port: int, given: Given, as_json: bool) -> None:
     """Say why a path has these relays: for each place, how many others were refused there, and for what."""
     from onionpath.cli_path_sections import explain_sections
     from onionpath.cli_path_values import destination, explained
@@ -106,18 +100,16 @@ def path_explain(
     def describe(report: PathReport, directory: Directory) -> Shown:
         return explained(report, directory, where)
 
-    _report(network, state, port, describe, explain_sections, as_json)
+    _report(given, port, describe, explain_sections, as_json)
 
 
-def _report(
-    network: Path | None, state: Path | None, port: int, describe: Describe, sections: Sections, as_json: bool
-) -> None:
+def _report(given: Given, port: int, describe: Describe, sections: Sections, as_json: bool) -> None:
     """Show a report; if there is no path, end with the error that says why, after what there is to show."""
-    trust_root = existing(network)
+    settings = given.settings()
 
     async def work() -> None:
-        with _progress("fetching the directory"):
-            async with client_of(trust_root, state) as client:
+        with waiting("fetching the directory"):
+            async with client_of(settings) as client:
                 report, directory = client.path_report(port=port), client.directory
                 problem = client.status().state_problem
         shown = describe(report, directory) | {"state_problem": problem}
@@ -125,7 +117,7 @@ def _report(
         if report.failure is not None:
             raise report.failure
 
-    run_loop(trust_root, work)
+    run_loop(network_file(settings), work)
 
 
 def _tell(shown: Shown, sections: Sections, as_json: bool) -> None:
@@ -139,15 +131,3 @@ def _tell(shown: Shown, sections: Sections, as_json: bool) -> None:
         say("\n".join(as_lines(sections(shown))))
     if shown["state_problem"] is not None:
         click.echo(f"warning: {shown['state_problem']}", err=True)
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[None]:
-    """Say what takes time, to whoever watches; files and pipes get nothing of it."""
-    if not sys.stderr.isatty():
-        yield
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status(what):
-        yield

@@ -69,21 +69,26 @@ def as_lines(sections: Iterable[Section]) -> Iterator[str]:
 def draw(sections: Iterable[Section]) -> None:
     """On the terminal that standard output is."""
     from rich.console import Console
+
+    Console().print(*renderables(sections), sep="\n")
+
+
+def renderables(sections: Iterable[Section]) -> Iterator[Any]:
+    """For rich."""
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
     for section in sections:
         # As text, so that nothing from the network is read as markup.
-        console.print(Text(section.title, style="bold"))
+        yield Text(section.title, style="bold")
         if section.rows:
             table = Table(*section.columns)
             for row in section.rows:
                 table.add_row(*map(Text, row))
-            console.print(table)
+            yield table
         for note in section.notes:
-            console.print(Text(note))
-        console.print()
+            yield Text(note)
+        yield Text()
 
 
 def _columns(table: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import json
 from contextlib import AsyncExitStack
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from onionpath.cli_client import client_of, existing, json_option, network_option, run_loop, state_option
+from onionpath.cli_client import (
+    Given,
+    client_folder,
+    client_of,
+    json_option,
+    network_file,
+    run_loop,
+    settings_options,
+)
 from onionpath.cli_output import say
 from onionpath.errors import UsageError
 
@@ -17,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from anyio.abc import ByteStream, Listener
+
+    from onionpath.cli_settings import Settings
 
 DEFAULT_LISTEN = "127.0.0.1:9250"
 _NOTICES = {
@@ -30,26 +40,30 @@ _NOTICES = {
 @click.command()
 @click.option(
     "--listen",
-    default=DEFAULT_LISTEN,
-    show_default=True,
     metavar="HOST:PORT",
-    help="Where programs connect; port 0 takes a free one.",
+    help=f"Where programs connect; port 0 takes a free one.  [env: ONIONPATH_LISTEN; default: {DEFAULT_LISTEN}]",
 )
-@network_option
-@state_option
+@settings_options
 @json_option
-def proxy(listen: str, network: Path | None, state: Path | None, as_json: bool) -> None:
+def proxy(listen: str | None, given: Given, as_json: bool) -> None:
     """Serve SOCKS 5 and HTTP on one port, for programs of this machine, until Ctrl-C.
 
     Names are resolved by the last relay. A SOCKS user name, with its password, or a user name for HTTP gives its
     connections paths of their own.
     """
-    host, port = _endpoint(listen)
-    file = existing(network)
-    run_loop(file, lambda: _proxy(file, state, host, port, as_json))
+    from onionpath.cli_settings_values import parse_listen
+
+    settings = given.also("listen", listen, "--listen").settings()
+    host, port = parse_listen(settings.listen)
+    run_loop(network_file(settings), lambda: _proxy(settings, host, port, as_json))
 
 
-async def _proxy(network: Path, state: Path | None, host: str, port: int, as_json: bool) -> None:
+async def _proxy(settings: Settings, host: str, port: int, as_json: bool) -> None:
+    import anyio
+
+    from onionpath.cli_status_door import tell_forever
+    from onionpath.cli_status_process import told
+    from onionpath.cli_traffic import Traffic
     from onionpath.proxy.server import ProxyServer
 
     async with AsyncExitStack() as stack:
@@ -57,28 +71,33 @@ async def _proxy(network: Path, state: Path | None, host: str, port: int, as_jso
         stack.push_async_callback(listener.aclose)
         if not _is_loopback(host):
             _warn(f"everybody who can reach {host} can use this proxy, and sees what you send to it")
-        client = await stack.enter_async_context(client_of(network, state))
-        _tell(host, bound, as_json)
-        await ProxyServer(client.open_stream, notice=_notice).serve(listener)
+        client = await stack.enter_async_context(client_of(settings))
+        traffic = Traffic()
+        server = ProxyServer(traffic.counted(client.open_stream), notice=_notice)
+        tasks = await stack.enter_async_context(anyio.create_task_group())
+        where = _where(host, bound)
+        tell = partial(told, client, server, traffic, where)
+        tasks.start_soon(tell_forever, client_folder(settings, client.trust_root), tell)
+        _tell(where, as_json)
+        await server.serve(listener)
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-@network_option
-@state_option
-def run(command: tuple[str, ...], network: Path | None, state: Path | None) -> None:
+@settings_options
+def run(command: tuple[str, ...], given: Given) -> None:
     """Run COMMAND with a proxy of its own in its environment, and end with its exit code.
 
     It works for programs that heed HTTP_PROXY, HTTPS_PROXY and ALL_PROXY: curl, git, pip and most others. One that
     does not still connects directly: nothing here can keep it from that.
     """
-    file = existing(network)
+    settings = given.settings()
     codes: list[int] = []
-    run_loop(file, lambda: _run(command, file, state, codes))
+    run_loop(network_file(settings), lambda: _run(command, settings, codes))
     raise SystemExit(codes[0])
 
 
-async def _run(command: Sequence[str], network: Path, state: Path | None, codes: list[int]) -> None:
+async def _run(command: Sequence[str], settings: Settings, codes: list[int]) -> None:
     import os
 
     import anyio
@@ -88,7 +107,7 @@ async def _run(command: Sequence[str], network: Path, state: Path | None, codes:
     from onionpath.proxy.server import ProxyServer
 
     password = new_password()
-    async with client_of(network, state) as client, anyio.create_task_group() as tasks:
+    async with client_of(settings) as client, anyio.create_task_group() as tasks:
         listener, port = await _listen("127.0.0.1", 0)
         server = ProxyServer(client.open_stream, access=Access(password), notice=_notice)
         tasks.start_soon(server.serve, listener)
@@ -110,29 +129,17 @@ async def _listen(host: str, port: int) -> tuple[Listener[ByteStream], int]:
     return listener, listener.extra(SocketAttribute.local_port)  # noqa: S610  # anyio's, and no SQL is near
 
 
-def _endpoint(listen: str) -> tuple[str, int]:
-    from ipaddress import ip_address
-
-    host, _, digits = listen.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    try:
-        ip_address(host)
-        port = int(digits)
-    except ValueError as error:
-        raise UsageError(f"--listen wants ADDRESS:PORT, such as {DEFAULT_LISTEN}, not {listen!r}") from error
-    if not 0 <= port < 65_536:
-        raise UsageError(f"there is no port {port}")
-    return host, port
-
-
 def _is_loopback(host: str) -> bool:
     from ipaddress import ip_address
 
     return ip_address(host).is_loopback
 
 
-def _tell(host: str, port: int, as_json: bool) -> None:
-    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+def _where(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _tell(where: str, as_json: bool) -> None:
     if as_json:
         ready = {"event": "ready", "address": where, "socks": f"socks5h://{where}", "http": f"http://{where}"}
         say(json.dumps(ready))
