@@ -33,13 +33,12 @@ from onionpath.service.call_memory import CallMemory
 from onionpath.service.calls import Limits, Reply, Service, ServiceId
 from onionpath.service.directory import DirectoryService
 from onionpath.service.echo import EchoService
-from onionpath.service.exit_policy import ExitPolicy
+from onionpath.service.exit_policy import ExitPolicy, IPAddress
 from onionpath.service.registry import Registry
 from onionpath.version import VERSION
 from relay.authority.making import make_authority
 from relay.exit.dial import Dialer, connect
 from relay.exit.interfaces import OwnAddresses
-from relay.exit.limits import StreamLimits
 from relay.exit.resolver import SystemResolver
 from relay.exit.streams import DEFAULT_LIMITS, StreamService
 from relay.files import FolderLock
@@ -108,7 +107,7 @@ async def run_relay(settings: RelaySettings, *, ready: Announce) -> None:
             stack.callback(recorder.close)
         listeners = stack.enter_context(_listening(settings.listen, "relay.listen"))
         async with trio.open_nursery() as nursery:
-            services, directory = _services(settings, nursery, streams=shares.streams)
+            services, directory = _services(settings, nursery, streams=shares.streams, listeners=listeners)
             switch_limits = base.limits.switch_limits(openings_per_second=_openings_per_second(base.root))
             node = _node(
                 base, replay, services, listeners, nursery,
@@ -256,7 +255,7 @@ def _node(
 
 
 def _services(
-    settings: RelaySettings, nursery: trio.Nursery, *, streams: int
+    settings: RelaySettings, nursery: trio.Nursery, *, streams: int, listeners: Sequence[socket.socket]
 ) -> tuple[dict[int, Service], DirectoryService]:
     limits = _any_depth(settings.limits)
     directory = DirectoryService(limits=limits)
@@ -267,12 +266,14 @@ def _services(
             own=OwnAddresses(
                 trio.current_time, advertised=[ipaddress.ip_address(each.host) for each in settings.published]
             ),
+            listeners=[_endpoint(each) for each in listeners],
             reachable_private=tuple(ipaddress.ip_network(text) for text in settings.exit.reach_private),
             resolver=SystemResolver(),
             connect=connect,
+            destinations=settings.exit.destination_limits(),
         )
         limits = replace(DEFAULT_LIMITS, timeout_s=settings.limits.service_s)
-        stream_limits = _stream_limits(streams)
+        stream_limits = settings.exit.stream_limits(files=streams)
         services[ServiceId.STREAM] = StreamService(
             dialer, nursery, limits=limits, stream_limits=stream_limits
         )
@@ -281,14 +282,9 @@ def _services(
     return services, directory
 
 
-def _stream_limits(streams: int) -> StreamLimits:
-    most = StreamLimits()
-    # One link carries many clients, and still must leave half to the others.
-    return replace(
-        most,
-        streams=min(most.streams, streams),
-        streams_per_link=min(most.streams_per_link, max(1, streams // 2)),
-    )
+def _endpoint(listener: socket.socket) -> tuple[IPAddress, int]:
+    host, port = listener.getsockname()[:2]
+    return ipaddress.ip_address(host), port
 
 
 def _any_depth(limits: LimitsSection) -> Limits:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -21,11 +22,15 @@ from onionpath.crypto.identity import RelayId, parse_relay_id
 from onionpath.errors import MalformedError, SettingsError, UsageError
 from onionpath.onion.replay import DEFAULT_CAPACITY
 from onionpath.service.exit_policy import DEFAULT_RULES, ExitPolicy
+from relay.exit.destinations import DestinationLimits
+from relay.exit.limits import StreamLimits
 from relay.limits import CLIENT, RELAY, PeerLimits, SwitchLimits
 
 DEFAULT_PORT = 7740  # unassigned by IANA, and above what only root may take
 
 _SWITCH = SwitchLimits()
+_DESTINATION = DestinationLimits()
+_STREAMS = StreamLimits()
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Count = Annotated[int, Meta(ge=1, le=2**40)]
@@ -102,6 +107,28 @@ class ExitSection(Section, frozen=True):
     enabled: bool = False
     policy: tuple[str, ...] = DEFAULT_RULES
     reach_private: tuple[str, ...] = ()
+    connections_per_server: Count = _DESTINATION.concurrent
+    new_connections_per_second: Annotated[float, Meta(ge=1, le=1e6)] = _DESTINATION.per_s
+    streams: Count = _STREAMS.streams
+    streams_per_link: Count = _STREAMS.streams_per_link
+    held_bytes: Count = _STREAMS.total
+
+    def destination_limits(self) -> DestinationLimits:
+        """What one server is spared."""
+        return DestinationLimits(
+            concurrent=self.connections_per_server, per_s=self.new_connections_per_second
+        )
+
+    def stream_limits(self, *, files: int) -> StreamLimits:
+        """What streams may take.
+
+        Args:
+            files: connections for which the system has room.
+        """
+        streams = min(self.streams, files)
+        # One link carries many clients, and still must leave half to the others.
+        per_link = min(self.streams_per_link, max(1, streams // 2))
+        return replace(_STREAMS, streams=streams, streams_per_link=per_link, total=self.held_bytes)
 
 
 class LimitsSection(Section, frozen=True):

@@ -51,6 +51,8 @@ class Dialer:
         policy: what the operator lets them reach.
         own: gives the addresses of this machine: its interfaces' and those that it advertises, which behind a
             translator are no interface's. Asked at each dial, since they change.
+        listeners: where this relay listens; no caller reaches them, not even where ``reachable_private`` says so.
+            An unspecified address stands for all of this machine's.
         reachable_private: see ``addresses.judge``.
         resolver, connect: how; the world's are ``SystemResolver()`` and ``connect``.
         destinations: what each server is spared, except those in ``reachable_private``: they are the operator's.
@@ -62,6 +64,7 @@ class Dialer:
         policy: ExitPolicy,
         *,
         own: Callable[[], Collection[IPAddress]],
+        listeners: Collection[tuple[IPAddress, int]] = (),
         reachable_private: Sequence[IPNetwork] = (),
         resolver: Resolver,
         connect: Connect,
@@ -71,6 +74,7 @@ class Dialer:
     ) -> None:
         self._policy = policy
         self._own = own
+        self._listeners = tuple(listeners)
         self._reachable_private = reachable_private
         self._resolver = resolver
         self._connect = connect
@@ -129,7 +133,7 @@ class Dialer:
         # One forbidden answer refuses all: who mixes them in is probing the operator's network.
         for address in addresses:
             verdict = judge(address, own=own, reachable_private=self._reachable_private)
-            if isinstance(verdict, Forbidden):
+            if isinstance(verdict, Forbidden) or self._is_listener(address, port, own):
                 return Reason.ADDRESS_FORBIDDEN
         allowed = [address for address in addresses if self._allows(address, port)]
         if not allowed:
@@ -138,6 +142,15 @@ class Dialer:
         first, *others = allowed
         others.sort(key=lambda address: address.version == first.version)
         return [first, *others][:MAX_ADDRESSES_TRIED]
+
+    def _is_listener(self, address: IPAddress, port: int, own: Collection[IPAddress]) -> bool:
+        """Whether this relay itself would answer there, also behind a translated address."""
+        return any(
+            meant == ours or (ours.is_unspecified and (meant.is_loopback or meant in own))
+            for ours, our_port in self._listeners
+            if our_port == port
+            for meant in (address, *embedded(address))
+        )
 
     def _allows(self, address: IPAddress, port: int) -> bool:
         """Whether the policy allows the address and the IPv4 address that it may be translated to."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -29,6 +29,8 @@ class World:
         ends: Sequence[float | OSError] = (),
         resolve_s: float = 0,
         rules: Sequence[str] = (),
+        listeners: Sequence[tuple[str, int]] = (),
+        reachable_private: Sequence[str] = (),
     ) -> None:
         self.answers = [ip_address(answer) for answer in answers]
         self.ends = list(ends)
@@ -39,6 +41,8 @@ class World:
         self.dialer = Dialer(
             ExitPolicy.parse(rules or DEFAULT_RULES),
             own=lambda: self.own,
+            listeners=[(ip_address(host), port) for host, port in listeners],
+            reachable_private=[ip_network(text) for text in reachable_private],
             resolver=self.resolve,
             connect=self.connect,
         )
@@ -157,6 +161,47 @@ def test_an_address_that_the_machine_got_later_is_refused_and_one_that_it_lost_i
     assert Reason.ADDRESS_FORBIDDEN == world.dial()
     world.own = set()
     assert None is world.dial()
+
+
+@pytest.mark.parametrize(
+    ("listener", "answer"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("0.0.0.0", "127.9.9.9"),  # noqa: S104  # nobody listens there
+        ("0.0.0.0", "10.0.0.5"),  # noqa: S104
+        ("::", "10.0.0.5"),
+        ("10.0.0.5", "::ffff:10.0.0.5"),
+    ],
+)
+def test_the_relays_own_listeners_stay_closed_where_the_operator_lets_it_reach_the_machine(
+    listener: str, answer: str
+) -> None:
+    """Whoever connects a relay to itself has it work for him as a client of its own links."""
+    private = ["127.0.0.0/8", "10.0.0.0/8", "::ffff:0:0/96"]
+    world = World(answer, rules=["accept *:*"], listeners=[(listener, 7740)], reachable_private=private)
+    world.own = {ip_address("10.0.0.5")}
+
+    assert Reason.ADDRESS_FORBIDDEN == world.dial(port=7740)
+    assert [] == world.dialled
+    assert None is world.dial(port=7741)
+
+
+def test_every_caller_has_a_name_looked_up_for_himself() -> None:
+    """What is remembered, or shared while it is under way, tells one caller by its speed what another asks for."""
+    world = World(V4, resolve_s=1.0)
+
+    async def ask(caller: int) -> None:
+        async with world.dialer.dial(parse_host(b"example.com"), 443, caller):
+            pass
+
+    async def main() -> None:
+        await ask(1)
+        async with trio.open_nursery() as nursery:
+            for caller in (1, 2, 2):
+                nursery.start_soon(ask, caller)
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    assert ["example.com"] * 4 == world.asked
 
 
 def test_own_addresses_are_read_again_after_three_seconds(tmp_path: Path) -> None:

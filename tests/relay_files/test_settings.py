@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from onionpath.crypto.identity import IdentityKey
 from onionpath.errors import SettingsError, UsageError
 from onionpath.exit_codes import exit_code
+from relay.exit.destinations import DestinationLimits
 from relay.limits import SwitchLimits
 from relay.settings import AuthoritySettings, RelaySettings, parse_endpoint
 from relay.settings_files import load_settings
@@ -174,6 +175,16 @@ def test_published_addresses_are_those_listened_on_unless_others_are_given(tmp_p
 
     assert load(tmp_path, "").listen == load(tmp_path, "").published
     assert (parse_endpoint("192.0.2.7:443"),) == load(tmp_path, behind).published
+
+
+def test_an_exits_limits_are_its_operators_within_what_the_system_allows(tmp_path: Path) -> None:
+    text = "[exit]\nstreams = 300\nstreams_per_link = 200\nheld_bytes = 50_000_000\n"
+    exit_ = load(tmp_path, text + "connections_per_server = 3\nnew_connections_per_second = 1").exit
+    wide, narrow = exit_.stream_limits(files=4_000), exit_.stream_limits(files=20)
+
+    assert (300, 150, 50_000_000) == (wide.streams, wide.streams_per_link, wide.total)
+    assert (20, 10, 50_000_000) == (narrow.streams, narrow.streams_per_link, narrow.total)
+    assert DestinationLimits(concurrent=3, per_s=1.0) == exit_.destination_limits()
 
 
 @pytest.mark.parametrize("kind", [RelaySettings, AuthoritySettings])
