@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from onionpath.cli_client import Given, client_of, json_option, network_file, run_loop, settings_options
+from onionpath.cli_client import client_of, network_file, run_loop
 from onionpath.cli_completion import completion
 from onionpath.cli_doctor import doctor
 from onionpath.cli_get import get
+from onionpath.cli_given import Given, json_option, settings_options
 from onionpath.cli_output import say
 from onionpath.cli_path import path
 from onionpath.cli_proxy import proxy, run

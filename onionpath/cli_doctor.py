@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from onionpath.cli_client import Given, json_option, run_loop, settings_options
+from onionpath.cli_client import run_loop
+from onionpath.cli_given import Given, json_option, settings_options
 from onionpath.cli_output import say
 from onionpath.cli_progress import waiting
 
@@ -38,7 +39,8 @@ def doctor(given: Given, as_json: bool) -> None:
             if patient is not None:
                 await examine_network(patient, findings)
 
-    run_loop(Path(given.flags.get("network", ("the network's file", ""))[0]), examine)
+    # Whatever is wrong with the network's file is a finding, so nobody is told of it here.
+    run_loop(Path(), examine)
     _tell(findings, as_json)
     wrong = next((each.error for each in findings if each.error is not None), None)
     if wrong is not None:

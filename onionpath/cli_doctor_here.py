@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from onionpath.cli_client import Given, client_folder, network_file
+from onionpath.cli_client import client_folder, network_file
 from onionpath.cli_findings import Finding, FoundError, noting, odd, well, wrong
+from onionpath.cli_given import Given
 from onionpath.cli_settings import Settings
 from onionpath.cli_settings_values import constraints_of
 from onionpath.cli_status_disk import read_guards
@@ -103,7 +104,7 @@ def _guards(folder: Path, root: TrustRoot) -> Finding:
     if problem is not None:
         return odd("guards on disk", problem, "keep the folder on a disk that doesn't lose what was written")
     confirmed = sum(each.confirmed_at is not None for each in memory.guards)
-    return well("guards on disk", f"{len(memory.guards)}, of which {confirmed} have carried a path")
+    return well("guards on disk", f"{len(memory.guards)}, and {confirmed} confirmed by a path that worked")
 
 
 def _evidence(folder: Path) -> Finding:

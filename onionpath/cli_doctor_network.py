@@ -7,6 +7,7 @@ connects to learns that it uses the network.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 import anyio
 
@@ -14,7 +15,7 @@ from onionpath.cli_client import client_of
 from onionpath.cli_doctor_here import Patient
 from onionpath.cli_findings import Finding, FoundError, noting, odd, well, wrong
 from onionpath.client.client import Client
-from onionpath.client.connection import connect
+from onionpath.client.connection import Connection, connect
 from onionpath.client.dial import Dial, ProxyDial, dial_directly
 from onionpath.client.path_report import GuardReport, GuardState
 from onionpath.crypto.identity import RelayId
@@ -27,6 +28,7 @@ from onionpath.service.calls import ServiceId
 
 # A slot: packets of a clock that is off by more are refused (docs/specs/onion-native.md).
 CLOCK_TOLERANCE_S = 300.0
+PING_TIMEOUT_S = 5.0
 FIRST_GUARDS = (GuardState.IN_USE, GuardState.PRIMARY, GuardState.DOWN)
 
 
@@ -89,19 +91,27 @@ async def _guard(client: Client, guard: GuardReport, dial: Dial) -> Finding:
 
 async def _reach(client: Client, guard: RelayId, dial: Dial) -> str:
     """Connect and ping; gives the times in words."""
-    directory = client.directory
-    neighbour = Neighbour.of_relay(directory.relays[guard].descriptor)
+    neighbour = Neighbour.of_relay(client.directory.relays[guard].descriptor)
     begun_at = time.monotonic()
     geometry = client.trust_root.parameters.geometry
     async with await connect(neighbour, geometry, client_context(), dial) as connection:
         connected_ms = _ms_since(begun_at)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(connection.run)
-            pinged_at = time.monotonic()
-            await connection.ping()
-            ping_ms = _ms_since(pinged_at)
-            tasks.cancel_scope.cancel()
+        ping_ms = await _ping(connection)
+    if ping_ms is None:
+        raise UnreachableError(f"{neighbour} connected and did not answer in {PING_TIMEOUT_S:.0f} s")
     return f"connected in {connected_ms} ms, answered in {ping_ms} ms"
+
+
+async def _ping(connection: Connection) -> int | None:
+    """How long the answer took; None if none came."""
+    begun_at, took_ms = time.monotonic(), None
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(connection.run)
+        with anyio.move_on_after(PING_TIMEOUT_S), suppress(UnreachableError):
+            await connection.ping()
+            took_ms = _ms_since(begun_at)
+        tasks.cancel_scope.cancel()
+    return took_ms
 
 
 def _with_others(found: list[Finding]) -> list[Finding]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from onionpath.cli_client import Given, client_of, json_option, network_file, run_loop, settings_options
+from onionpath.cli_client import client_of, network_file, run_loop
+from onionpath.cli_given import Given, json_option, settings_options
 from onionpath.cli_output import say
 from onionpath.cli_progress import waiting
 

@@ -146,7 +146,7 @@ def _checked(key: str, raw: Any, origin: str, *, folder: Path, strict: bool) -> 
 
 def _wrong(origin: str, key: str, why: str) -> UsageError:
     """A wrong flag is a wrong command line; anything else is a wrong setting."""
-    message = f"{origin}: {why}" if key in origin else f"{origin}: {key}: {why}"
+    message = f"{origin}: {why}" if origin.lower().endswith(key) else f"{origin}: {key}: {why}"
     return UsageError(message) if origin.startswith("--") else SettingsError(message, key=key)
 
 

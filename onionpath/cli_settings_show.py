@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from onionpath.cli_client import Given, json_option, settings_options
+from onionpath.cli_given import Given, json_option, settings_options
 from onionpath.cli_output import say
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from onionpath.cli_client import Given, client_folder, json_option, network_file, run_loop, settings_options
+from onionpath.cli_client import client_folder, network_file, run_loop
+from onionpath.cli_given import Given, json_option, settings_options
 from onionpath.cli_output import say
 
 if TYPE_CHECKING:

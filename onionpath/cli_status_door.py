@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
+import click
 
 from onionpath.errors import OnionPathError
 
@@ -23,10 +24,14 @@ if TYPE_CHECKING:
 PREFIX = "status-"
 MAX_SIZE = 256 * 1024  # bytes: sixty guards take some 12 KiB
 TIMEOUT_S = 5.0
+# Windows knows sockets with names, but not with modes.
+HAS_SOCKETS = os.name == "posix"
 
 
 async def tell_forever(folder: Path, tell: Callable[[], bytes]) -> None:
     """Answer whoever connects, until cancelled; without the socket the proxy works all the same."""
+    if not HAS_SOCKETS:
+        return
     try:
         with _short(folder) as short:
             socket = short / f"{PREFIX}{os.getpid()}"
@@ -37,7 +42,7 @@ async def tell_forever(folder: Path, tell: Callable[[], bytes]) -> None:
                 with suppress(FileNotFoundError):
                     socket.unlink()
     except OSError as error:
-        print(f"warning: `onionpath status` will not see this process: {error.strerror}", file=sys.stderr)
+        click.echo(f"warning: `onionpath status` will not see this process: {error.strerror}", err=True)
 
 
 async def _accept_forever(listener: SocketListener, tell: Callable[[], bytes]) -> None:
@@ -52,7 +57,7 @@ async def _accept_forever(listener: SocketListener, tell: Callable[[], bytes]) -
 async def ask_all(folder: Path) -> list[bytes]:
     """What each running process of this folder tells; what a killed one has left is removed."""
     try:
-        names = sorted(os.listdir(folder))
+        names = sorted(os.listdir(folder)) if HAS_SOCKETS else []
     except FileNotFoundError:
         return []
     told = [await _ask(folder, name) for name in names if _process(name) is not None]
