@@ -155,12 +155,13 @@ def after_success(
     guards: Guards, relay_id: RelayId, candidates: Candidates, *, now: UnixTime, choice: random.Random
 ) -> Guards:
     """A seal of hop 2 or later was opened over this guard: it is there, and it forwards."""
-    first = primaries(guards, candidates)
     was_silent = guards.is_silent(now)
+    # Looked up after a silence only: each answer comes here, and relations of relays take longer than all the rest.
+    first = primaries(guards, candidates) if was_silent else ()
     sample = guards.sample
     # What happens to answer first when the internet comes back must not become our guard for months:
     # the primaries get their chance, and only if they are still down will this one be confirmed.
-    if relay_id in first or not was_silent:
+    if not was_silent or relay_id in first:
         sample = confirm(sample, relay_id, now=now, choice=choice, numbers=guards.numbers)
     marks = tuple(mark for mark in guards.marks if mark.relay_id != relay_id)
     if was_silent:
