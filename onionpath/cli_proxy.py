@@ -9,15 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from onionpath.cli_client import (
-    Given,
-    client_folder,
-    client_of,
-    json_option,
-    network_file,
-    run_loop,
-    settings_options,
-)
+from onionpath.cli_client import client_folder, client_of, network_file, run_loop
+from onionpath.cli_given import Given, json_option, settings_options
 from onionpath.cli_output import say
 from onionpath.errors import UsageError
 
