@@ -146,7 +146,7 @@ class PathPool:
                 self._sets.move_to_end(key)
                 return each.ready
         ready = draw.draw(need, self.experience, left_out, choice=self._choice, now=now)
-        self._keep(key, ready, now)
+        self._keep(key, ready)
         return ready
 
     def _current(self, directory: Directory, now: UnixTime) -> PathDraw:
@@ -163,9 +163,9 @@ class PathPool:
             is_old = now - each.ready.made_at >= PATH_LIFETIME_S
             if is_old or not has_current_keys(directory, each.ready, now=now):
                 self._take_out(each.ready)
-                self._count_use(each, now)
+                self._count_use(each)
 
-    def _keep(self, key: tuple[str, Need], ready: ReadyPath, now: UnixTime) -> None:
+    def _keep(self, key: tuple[str, Need], ready: ReadyPath) -> None:
         kept = self._sets.setdefault(key, [])
         self._sets.move_to_end(key)
         kept.append(_Kept(ready))
@@ -173,16 +173,16 @@ class PathPool:
         if len(self._sets) > MAX_SETS:
             surplus += self._sets.popitem(last=False)[1]
         for each in surplus:
-            self._count_use(each, now)
+            self._count_use(each)
 
-    def retire(self, ready: ReadyPath, *, now: UnixTime) -> None:
+    def retire(self, ready: ReadyPath) -> None:
         """Let nothing new take this path; what its guard is to be told of it shows when its exchanges end."""
         kept = self._take_out(ready)
         if kept is not None:
             self._left[ready] = kept
             while len(self._left) > MAX_LEFT:
                 _, oldest = self._left.popitem(last=False)
-                self._count_use(oldest, now)
+                self._count_use(oldest)
 
     def begin(self, ready: ReadyPath) -> bool:
         """An exchange over this path begins; gives whether it is the first."""
@@ -208,7 +208,7 @@ class PathPool:
         if not ended.is_answered or ended.edge is not None or is_slow or ready in self._left:
             self._left.pop(ready, None)
             self._take_out(ready)
-            self._count_use(kept, now)
+            self._count_use(kept)
 
     def _find(self, ready: ReadyPath) -> _Kept | None:
         left = self._left.get(ready)
@@ -224,6 +224,6 @@ class PathPool:
                     return each
         return None
 
-    def _count_use(self, retired: _Kept, now: UnixTime) -> None:
+    def _count_use(self, retired: _Kept) -> None:
         if retired.begun > 1 and retired.has_carried and retired.last is not None:
             self.experience = self.experience.after_path(retired.ready.relays, retired.last)

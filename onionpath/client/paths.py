@@ -75,7 +75,7 @@ class Paths:
 
     def retire(self, ready: ReadyPath) -> None:
         """Let nothing new take this path."""
-        self._pool.retire(ready, now=self._clock())
+        self._pool.retire(ready)
 
     def waits(self, reply_class: SizeClass) -> Waits:
         """How long to wait for a reply of this class now."""

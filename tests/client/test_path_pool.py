@@ -151,7 +151,7 @@ def test_an_answer_whose_hold_times_do_not_nest_ends_its_path() -> None:
 def test_retiring_one_path_leaves_those_of_other_keys() -> None:
     paths = pool()
     mine, other = ready(paths, "a"), ready(paths, "b")
-    paths.retire(mine, now=NOW)
+    paths.retire(mine)
 
     assert mine is not ready(paths, "a")
     assert other is ready(paths, "b")
@@ -302,7 +302,7 @@ def test_the_answer_that_comes_after_its_path_was_given_up_still_clears_the_guar
     paths = pool()
     path = ready(paths, "a")
     is_first = paths.begin(path)
-    paths.retire(path, now=NOW)
+    paths.retire(path)
     paths.learn(path, ANSWERED, is_first=is_first, now=NOW)
 
     (guard,) = [each for each in paths.memory.guards if each.relay_id == path.guard]

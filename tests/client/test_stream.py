@@ -62,7 +62,7 @@ class StraightCarrier:
 
     def retire(self, ready: ReadyPath, edge: Edge | None) -> None:
         self.retired.append((ready, edge))
-        self.paths.retire(ready, now=NOW)
+        self.paths.retire(ready)
 
     async def exchange(self, ready: ReadyPath, call: OnionCall, *, timeout_s: float) -> Answer:
         self.requests.append(StreamRequest.decode(call.body))

@@ -153,6 +153,6 @@ def test_a_client_keeps_a_bounded_number_of_paths_whatever_it_is_asked_to_isolat
         now = UnixTime(NOW + number / 100)
         ready = pool.ready(directory, need, f"key {number}", now=now)
         if number % 10_000 == 0:
-            pool.retire(ready, now=now)
+            pool.retire(ready)
 
     assert MAX_SETS == len(pool)
