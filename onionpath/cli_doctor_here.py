@@ -35,12 +35,12 @@ def examine_here(given: Given, findings: list[Finding]) -> Patient | None:
     """Note what is found; None if nothing further can be examined."""
     try:
         settings = _settings(given, findings)
-        findings.append(_environment(os.environ, settings))
+        findings.append(examine_environment(os.environ, settings))
         root = _network(settings, findings)
     except FoundError:
         return None
     folder = client_folder(settings, root)
-    findings.append(_folder(folder))
+    findings.append(examine_folder(folder))
     findings.append(_guards(folder, root))
     findings.append(_evidence(folder))
     return Patient(settings, root)
@@ -55,7 +55,8 @@ def _settings(given: Given, findings: list[Finding]) -> Settings:
     return chosen.settings
 
 
-def _environment(environment: Mapping[str, str], settings: Settings) -> Finding:
+def examine_environment(environment: Mapping[str, str], settings: Settings) -> Finding:
+    """Whether it names proxies for nothing."""
     ignored = sorted(name for name in environment if name.upper() in PROXY_VARIABLES and environment[name])
     if not ignored:
         return well("environment", "names no proxy that would be ignored")
@@ -76,7 +77,8 @@ def _network(settings: Settings, findings: list[Finding]) -> TrustRoot:
     return root
 
 
-def _folder(folder: Path) -> Finding:
+def examine_folder(folder: Path) -> Finding:
+    """Whether the folder is ours alone."""
     name = "state folder"
     try:
         found = folder.stat()

@@ -41,7 +41,7 @@ async def examine_network(patient: Patient, findings: list[Finding]) -> None:
                 async with client_of(patient.settings) as client:
                     fetched_ms = _ms_since(begun_at)
                     findings.append(_directory(client.directory, fetched_ms))
-                    findings.append(_clock(client.directory, now=time.time()))
+                    findings.append(examine_clock(client.directory, now=time.time()))
                     await _examine_client(client, patient, findings)
             if scope.cancelled_caught:
                 raise DeadlineError(f"not examined within {patient.settings.deadline_s:g} s")
@@ -55,7 +55,7 @@ async def _examine_client(client: Client, patient: Patient, findings: list[Findi
     report = client.path_report()
     guards = [each for each in report.guards if each.state in FIRST_GUARDS]
     reached = [await _guard(client, each, dial) for each in guards]
-    findings.extend(_with_others(reached))
+    findings.extend(beside_others(reached))
     if not guards:
         findings.append(wrong("guards", UnreachableError("no guard may be used")))
     findings.append(await _request(client, patient.settings.deadline_s))
@@ -71,7 +71,7 @@ def _directory(directory: Directory, fetched_ms: int) -> Finding:
     )
 
 
-def _clock(directory: Directory, *, now: float) -> Finding:
+def examine_clock(directory: Directory, *, now: float) -> Finding:
     """By what others have dated, as TLS 1.3 tells no time; the call through a path shows the rest."""
     newest = max([each.descriptor.published_at for each in directory.relays.values()], default=now)
     ahead_s = max(newest, directory.document.valid_from) - now
@@ -114,7 +114,7 @@ async def _ping(connection: Connection) -> int | None:
     return took_ms
 
 
-def _with_others(found: list[Finding]) -> list[Finding]:
+def beside_others(found: list[Finding]) -> list[Finding]:
     """One guard that is down is odd and not wrong as long as another can be reached."""
     if all(each.error is not None for each in found):
         return found

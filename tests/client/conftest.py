@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -9,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 import trio
 
-from tests.client.worlds import World
+from onionpath import cli
+from tests.client.worlds import Run, World
 from tests.exit.servers import server
 from tests.relay.nodes import local_network
 
@@ -79,3 +81,26 @@ def closed_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
+
+
+@pytest.fixture
+def run(
+    capfdbinary: pytest.CaptureFixture[bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Run:
+    """The program in this process, at home in an empty folder: exit code, standard output, standard error."""
+    for name in [name for name in os.environ if name.startswith("ONIONPATH_")]:
+        monkeypatch.delenv(name)
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(home / "state"))
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as caught:
+            cli.main([str(each) for each in arguments])
+        said = capfdbinary.readouterr()
+        assert isinstance(caught.value.code, int)
+        return caught.value.code, said.out.decode(), said.err.decode()
+
+    return run

@@ -10,19 +10,16 @@ import socketserver
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from onionpath import cli
 from onionpath.directory.address import Address
 from onionpath.directory.trust import Authority, TrustRoot
 from onionpath.version import VERSION
-from tests.client.worlds import World
-
-Run = Callable[..., tuple[int, str, str]]
+from tests.client.worlds import Run, World
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = [sys.executable, "-m", "onionpath"]
@@ -66,22 +63,6 @@ def website() -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
-
-
-@pytest.fixture
-def run(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """The program in this process: exit code, standard output, standard error."""
-    monkeypatch.delenv("ONIONPATH_NETWORK", raising=False)
-    monkeypatch.delenv("ONIONPATH_STATE", raising=False)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as caught:
-            cli.main([str(each) for each in arguments])
-        said = capfdbinary.readouterr()
-        assert isinstance(caught.value.code, int)
-        return caught.value.code, said.out.decode(), said.err.decode()
-
-    return run
 
 
 def test_help_answers_without_importing_what_only_commands_need() -> None:

@@ -11,6 +11,8 @@ import trio
 from onionpath.directory.trust import TrustRoot
 from tests.relay.nodes import LocalNetwork
 
+Run = Callable[..., tuple[int, str, str]]
+
 
 class World:
     """What tests may ask of the network's thread."""
