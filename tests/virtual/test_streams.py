@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from statistics import median
+
 import pytest
 
 from onionpath.errors import RefusedError, StreamError
 from onionpath.service.stream_client import MAX_CONTINUATIONS
 from simulations.virtual.destinations import drip, echo, page, silence, website
 from simulations.virtual.network import VirtualNetwork, virtual_network
+from simulations.virtual.streams import VirtualStream
 from simulations.virtual.wires import WireModel
 
 SITE, ECHO, SILENT, SLOW = ("site", 80), ("echo", 7), ("silent", 9), ("slow", 80)
@@ -153,6 +156,40 @@ def test_twenty_megabytes_over_300_ms_come_at_more_than_five_megabytes_a_second(
     from_asking, from_opening = (20 / (network.now - since) for since in (asked, began))
     print(f"\n{from_asking:.2f} MB/s, {from_opening:.2f} with the opening")
     assert from_opening > 5.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bytes_per_s", [None, 10e6, 6e6])
+def test_small_requests_beside_a_download_stay_quick(bytes_per_s: float | None) -> None:
+    """A download asks for as much as its path carries, and no more: what lies in queues makes everybody wait."""
+    wires = WireModel(latency_s=0.05, bytes_per_s=bytes_per_s)
+    servers = {SITE: website(20_000_000), ECHO: echo}
+    network = virtual_network(relays=6, wires=wires, destinations=servers, record=False)
+    client = network.client()
+    download, chat = (client.open_stream(*server, isolation="one program") for server in (SITE, ECHO))
+    # Every byte of both goes over the wire to the guard.
+    assert download.hops[0] == chat.hops[0]
+
+    alone = [round_trip(network, chat) for _ in range(9)]
+    began = network.now
+    download.send(b"GET")
+    beside = []
+    while not download.is_over:
+        beside.append(round_trip(network, chat))
+    network.advance(seconds=1.0)  # What was begun a moment ago gets its turn.
+
+    print(
+        f"\n{median(alone):.3f} s alone, {median(beside):.3f} s beside {20 / (network.now - 1.0 - began):.1f} MB/s"
+    )
+    assert 3 <= len(beside)
+    assert median(beside) <= 1.5 * median(alone)
+
+
+def round_trip(network: VirtualNetwork, stream: VirtualStream) -> float:
+    began = network.now
+    stream.send(b"x" * 100)
+    assert b"x" * 100 == stream.read(100)
+    return network.now - began
 
 
 @pytest.mark.parametrize("seed", range(4))
