@@ -88,7 +88,7 @@ PROCESS: dict[str, Any] = {
     "pid": 7,
     "address": "127.0.0.1:9250",
     "state": "ready",
-    "last_success_at": NOW,
+    "last_success_at": float(NOW),
     "last_failure": None,
     "document": 3,
     "relays": 4,
@@ -124,11 +124,11 @@ def test_a_process_of_another_version_is_told_so(told: bytes) -> None:
         parse_process(told)
 
 
-async def wait_for_socket(folder: Path) -> Path:
+async def wait_for_an_answer(folder: Path) -> list[bytes]:
     with anyio.fail_after(5):
-        while not (found := os.listdir(folder)):
+        while not (told := await ask_all(folder)):
             await anyio.lowlevel.checkpoint()
-    return folder / found[0]
+    return told
 
 
 async def test_a_running_process_is_asked_at_a_socket_of_its_own(tmp_path: Path) -> None:
@@ -136,12 +136,10 @@ async def test_a_running_process_is_asked_at_a_socket_of_its_own(tmp_path: Path)
     deep.mkdir()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(tell_forever, deep, lambda: b"told")
-        file = await wait_for_socket(deep)
-
-        assert f"status-{os.getpid()}" == file.name
+        assert [b"told"] == await wait_for_an_answer(deep)
         assert [b"told"] == await ask_all(deep)
-        assert [b"told"] == await ask_all(deep)
-        assert 0o600 == stat.S_IMODE(file.stat().st_mode)
+        assert [f"status-{os.getpid()}"] == os.listdir(deep)
+        assert 0o600 == stat.S_IMODE(os.stat(deep / f"status-{os.getpid()}").st_mode)
         tasks.cancel_scope.cancel()
 
     assert [] == os.listdir(deep)
