@@ -20,6 +20,9 @@ from onionpath.errors import OnionPathError
 from onionpath.onion.geometry import Geometry
 from onionpath.service.stream_client import ClientCall, StreamClient
 
+# The exit gives the server as long to take what arrived before CLOSE (docs/specs/stream.md §4.5).
+ARRIVAL_S = 10.0
+
 
 class StreamAttribute(TypedAttributeSet):
     """What ``stream.extra(...)`` can be asked, also through TLS on top of it."""
@@ -162,12 +165,25 @@ class OnionStream(ByteStream):
         await anyio.lowlevel.checkpoint()
 
     async def aclose(self) -> None:
-        """Forget the stream here and at the exit; bytes that weren't confirmed are given up."""
-        self.abandon()
+        """Forget the stream here and at the exit.
+
+        After ``send_eof`` what was sent still arrives, for at most 10 s; otherwise bytes that weren't confirmed are
+        given up.
+        """
+        try:
+            if self._end.has_ended:
+                with anyio.move_on_after(ARRIVAL_S):
+                    await self._wait_for_arrival()
+        finally:
+            self.abandon()
         await anyio.lowlevel.checkpoint()
 
+    async def _wait_for_arrival(self) -> None:
+        while not (self._closed or self._end.failure or self._end.has_arrived):
+            await self._changed.wait()
+
     def abandon(self) -> None:
-        """``aclose`` for those who cannot wait."""
+        """``aclose`` for those who cannot wait; bytes that weren't confirmed are given up."""
         if not self._closed:
             self._closed = True
             self._notify()

@@ -128,6 +128,11 @@ class StreamClient:
         """Whether ``end`` was called."""
         return self._outgoing.ended
 
+    @property
+    def has_arrived(self) -> bool:
+        """Whether the exit has everything that was given, and the end."""
+        return self._outgoing.is_confirmed
+
     # Calls to be made.
 
     def opening(self, *, now: float) -> ClientCall:

@@ -174,6 +174,25 @@ async def test_the_end_of_each_direction_reaches_the_other_side() -> None:
             await stream.send(b"more")
 
 
+async def test_what_was_sent_before_the_end_arrives_although_the_stream_is_closed_at_once() -> None:
+    """As behind a socket; a proxy closes as soon as both sides have ended."""
+    heard, has_ended = bytearray(), trio.Event()
+
+    async def collect(stream: trio.SocketStream) -> None:
+        async for chunk in stream:
+            heard.extend(chunk)
+        has_ended.set()
+
+    async with opened(collect) as (stream, _):
+        await stream.send(bytes(500_000))
+        await stream.send_eof()
+        await stream.aclose()
+        with trio.fail_after(10):
+            await has_ended.wait()
+
+    assert bytes(500_000) == heard
+
+
 async def test_a_connection_that_breaks_is_an_error_with_its_reason_and_no_end() -> None:
     async def break_off(stream: trio.SocketStream) -> None:
         await stream.receive_some(1)
