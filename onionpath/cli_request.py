@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -27,8 +27,9 @@ class WebRequest:
 
     method: str
     url: httpx.URL
-    headers: tuple[tuple[str, str], ...]
-    body: bytes | None
+    # A password may stand in either, and that belongs into no log.
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    body: bytes | None = field(repr=False)
 
     def build(self, http: httpx.AsyncClient) -> httpx.Request:
         """For this client."""

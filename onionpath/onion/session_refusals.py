@@ -9,7 +9,7 @@ Spec: docs/specs/session-onion.md §9.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
@@ -51,7 +51,8 @@ class Refuse:
     """The request has no effect; this is answered, in plain text."""
 
     status: int
-    body: bytes
+    # It may name the next relay, which belongs into no log.
+    body: bytes = field(repr=False)
 
 
 Decision = SessionPeeled | Refuse

@@ -28,7 +28,6 @@ import onionpath
 import relay
 from onionpath.crypto.certificates import LinkCertificate
 from onionpath.crypto.keys import SecretBytes
-from onionpath.crypto.oblivious import ObliviousAead, ResponseSecret
 from onionpath.errors import OnionPathError
 from onionpath.onion.geometry import SizeClass
 from onionpath.onion.packets import ReplyKey
@@ -142,10 +141,10 @@ def make(name: str, hint: Any) -> Any:
 
 def instance(kind: type) -> Any:
     """An instance with canaries; built without its checks, which canaries would not pass."""
-    if kind is ResponseSecret:
-        return ResponseSecret(CANARY, aead=ObliviousAead.AES_256_GCM, enc=bytes(32))
     if issubclass(kind, SecretBytes):
-        return kind(CANARY)
+        # The secret itself comes first.
+        _, *others = (each for each in typing.get_type_hints(kind.__init__).items() if each[0] != "return")
+        return kind(CANARY, **{name: make(name, hint) for name, hint in others})
     if kind is ReplyKey:
         return ReplyKey(CANARY, SizeClass.SMALL, 1)
     values = {name: make(name, hint) for name, hint in fields_of(kind).items()}
