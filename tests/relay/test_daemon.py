@@ -23,7 +23,7 @@ async def test_every_service_has_the_time_that_the_settings_give(service_s: floa
     """It had 25 s whatever was set above that."""
     settings = RelaySettings(exit=ExitSection(enabled=True), limits=LimitsSection(service_s=service_s))
     async with trio.open_nursery() as nursery:
-        services, _ = daemon._services(settings, nursery, streams=100)
+        services, _ = daemon._services(settings, nursery, streams=100, listeners=())
 
     assert {ServiceId.ECHO, ServiceId.DIRECTORY, ServiceId.STREAM} == set(services)
     assert {service_s} == {service.limits.timeout_s for service in services.values()}
