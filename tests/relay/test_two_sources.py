@@ -23,7 +23,7 @@ from onionpath.injected import UnixTime
 from relay import network_keeper
 from relay.evidence_files import MAX_EVIDENCE_FILES, EvidenceFiles
 from relay.network_keeper import NetworkKeeper
-from relay.network_schedule import RETRY_S
+from relay.network_schedule import CALL_TIMEOUT_S, RETRY_S
 from tests.relay.nodes import PERIOD_S, RelayNode, until
 from tests.relay.stands import NOW, NUMBER, Stand, describe, directory_of, root_of
 
@@ -152,7 +152,7 @@ async def test_who_is_silent_costs_a_deadline_and_the_others_answer_is_used(
         # No time passes but this.
         clock = trio.lowlevel.current_clock()
         assert isinstance(clock, MockClock)
-        clock.jump(network_keeper.CALL_TIMEOUT_S)
+        clock.jump(CALL_TIMEOUT_S)
         await trio.sleep_forever()
 
     monkeypatch.setattr(stands[1].directory, "answer", never)
