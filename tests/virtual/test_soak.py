@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import resource
+from cProfile import Profile
 
 import pytest
 
-from simulations.virtual.cost import measure
 from simulations.virtual.network import Plan, virtual_network
 from simulations.virtual.requests import echo
 from simulations.virtual.scenario import Scenario, run
@@ -35,12 +35,22 @@ def test_thirty_relays_run_five_hundred_times_as_fast_as_real_time() -> None:
     assert summary.speed >= 500
 
 
-def test_a_request_costs_about_half_as_much_again_as_its_cryptography() -> None:
-    # 1.48 on a quiet machine, up to 1.55 beside others: caches are shared. The least of three is judged.
-    costs = sorted((measure() for _ in range(3)), key=lambda cost: cost.over_bare)
-    print(f"\n{costs[0].request_us:.0f} µs, {costs[0].over_bare:.2f} × bare")
+def test_a_request_makes_few_calls_around_its_cryptography() -> None:
+    """Calls can be counted anywhere; ``simulations virtual cost`` measures the time, which no test can hold."""
+    network = virtual_network(relays=3, record=False)
+    client = network.client(refreshes=False)
+    for _ in range(150):
+        client.request(echo())
+    profile = Profile()
+    profile.enable()
+    for _ in range(100):
+        client.request(echo())
+    profile.disable()
+    calls = sum(entry.callcount for entry in profile.getstats()) / 100
+    print(f"\n{calls:.0f} calls")
 
-    assert costs[0].over_bare <= 1.6
+    # A call takes about 0.2 µs here, and the bare cryptography of a request 470 µs.
+    assert calls <= 1_600
 
 
 def test_a_thousand_relays_start_in_seconds_and_fit_in_memory() -> None:
