@@ -73,6 +73,10 @@ class Edge:
         return f"between {name(self.speaker)} and {name(self.about)}"
 
 
+# Between whoever sends a packet and the first relay of its path.
+FIRST_EDGE = Edge(-1, 0)
+
+
 class UnreachableError(OnionPathError):
     """Somebody on the way could not be reached; a later try may succeed.
 

@@ -9,8 +9,7 @@ import anyio
 from anyio.abc import SocketStream
 
 from onionpath.client.dial import Dial, dial_directly
-from onionpath.client.onion_exchange import FIRST_HOP
-from onionpath.errors import MalformedError, PeerError, UnreachableError, WrongPeerError
+from onionpath.errors import FIRST_EDGE, MalformedError, PeerError, UnreachableError, WrongPeerError
 from onionpath.link.frames import (
     AnswerBody,
     CallBody,
@@ -122,14 +121,14 @@ class Connection:
             # An abandoned exchange leaves no trace: its late reply is dropped in ``_handle``.
             self._exchanges.pop(exchange_id, None)
         if exchange.frame is None:
-            raise UnreachableError("the connection to the first hop broke", edge=FIRST_HOP)
+            raise UnreachableError("the connection to the first hop broke", edge=FIRST_EDGE)
         return exchange.frame
 
     async def _send(self, data: bytes) -> None:
         async with self._sending:
             if not self._is_open:
                 raise UnreachableError(
-                    "the connection to the first hop is closed", edge=FIRST_HOP, sent=False
+                    "the connection to the first hop is closed", edge=FIRST_EDGE, sent=False
                 )
             # A half-sent TLS record would garble all that follows, so this is not interrupted; it is bounded by
             # the reader noticing a dead connection.
@@ -145,7 +144,9 @@ class Connection:
                     PeerError,
                 ) as error:
                     self._break()
-                    raise UnreachableError("the connection to the first hop broke", edge=FIRST_HOP) from error
+                    raise UnreachableError(
+                        "the connection to the first hop broke", edge=FIRST_EDGE
+                    ) from error
 
     async def run(self) -> None:
         """Read until the connection ends; whatever waited then fails."""
@@ -228,9 +229,9 @@ async def connect(
                 raise
     except TimeoutError as error:
         message = f"{neighbour} did not answer in {CONNECT_TIMEOUT_S:.0f} s"
-        raise UnreachableError(message, edge=FIRST_HOP, sent=False) from error
+        raise UnreachableError(message, edge=FIRST_EDGE, sent=False) from error
     except (OSError, anyio.EndOfStream, anyio.BrokenResourceError) as error:
-        raise UnreachableError(f"{neighbour} could not be reached", edge=FIRST_HOP, sent=False) from error
+        raise UnreachableError(f"{neighbour} could not be reached", edge=FIRST_EDGE, sent=False) from error
     return Connection(stream, tls, geometry)
 
 

@@ -10,8 +10,7 @@ from anyio.abc import TaskGroup
 
 from onionpath.client.connection import Connection, connect
 from onionpath.client.dial import Dial, dial_directly
-from onionpath.client.onion_exchange import FIRST_HOP
-from onionpath.errors import UnreachableError
+from onionpath.errors import FIRST_EDGE, UnreachableError
 from onionpath.link.neighbour import Neighbour
 from onionpath.onion.geometry import Geometry
 
@@ -68,7 +67,7 @@ class Connections:
                     # Nobody is left who would read from it, or close it.
                     with anyio.CancelScope(shield=True):
                         await connection.aclose()
-                    raise UnreachableError("the client was closed", edge=FIRST_HOP, sent=False)
+                    raise UnreachableError("the client was closed", edge=FIRST_EDGE, sent=False)
                 self._open[neighbour] = connection
                 self._tasks.start_soon(connection.run)
                 await self._close_surplus(neighbour)

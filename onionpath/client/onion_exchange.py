@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from onionpath.errors import Edge, PeerError, UnreachableError, UsageError
+from onionpath.errors import FIRST_EDGE, Edge, PeerError, UnreachableError, UsageError
 from onionpath.injected import Entropy
 from onionpath.link.frames import Frame, Kind
 from onionpath.onion.geometry import Geometry, SizeClass
 from onionpath.onion.native import NativeOnion
 from onionpath.onion.packets import Answer, Hop, OnionCall, Packet, ReplyOpener
 from onionpath.onion.statuses import Reason
-
-FIRST_HOP = Edge(-1, 0)
 
 
 def onion_call(
@@ -62,7 +60,7 @@ class OnionExchange:
         """
         if frame.kind is not Kind.REPLY or frame.size_class is not self._opener.reply_class or frame.depth:
             message = "hop 1 rejected the packet: stale key, wrong clock, or overload"
-            raise UnreachableError(message, edge=FIRST_HOP)
+            raise UnreachableError(message, edge=FIRST_EDGE)
         answer = self._open(frame)
         if answer.hop < self._last_hop:
             # Whatever a relay on the way says of itself, the call did not get through between it and the next.

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from onionpath.client.exchange import Exchange, FirstHop
-from onionpath.client.onion_exchange import FIRST_HOP, OnionExchange
+from onionpath.client.onion_exchange import OnionExchange
 from onionpath.client.pace import Bell, Pace
 from onionpath.client.path_pool import PathPool
 from onionpath.client.ready_path import NOTHING_LEFT_OUT, LeftOut, Need, ReadyPath, has_current_keys
 from onionpath.directory.directory import Directory
 from onionpath.directory.trust import TrustRoot
-from onionpath.errors import DeadlineError, Edge, OnionPathError, PeerError, UnreachableError
+from onionpath.errors import FIRST_EDGE, DeadlineError, Edge, OnionPathError, PeerError, UnreachableError
 from onionpath.injected import Entropy, UnixTime
 from onionpath.link.neighbour import Neighbour
 from onionpath.onion.geometry import SizeClass
@@ -166,7 +166,7 @@ class Paths:
             connection = await self._connect(Neighbour.of_relay(ready.path.relays[0].descriptor))
         except PeerError as error:
             message = f"hop 1 could not be reached: {error}"
-            raise UnreachableError(message, edge=FIRST_HOP, sent=False) from error
+            raise UnreachableError(message, edge=FIRST_EDGE, sent=False) from error
         exchange.leaves_over(connection)
         slot = slot_at(self._clock(), self._slot_s)
         onion = OnionExchange.begin(self._onion, ready.hops, call, slot=slot, entropy=self._entropy)

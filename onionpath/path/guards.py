@@ -8,9 +8,7 @@
 |               |                                                     | they failed during the silence)    |
 
 Marks live in memory only: a restart is a good moment to try again. Nothing that happens beyond the guard changes any of
-this; such losses are counted as path bias, by
-``after_attempt`` and ``after_use``, and may disable
-the guard.
+this; such losses are counted as path bias, by ``after_attempt`` and ``after_use``, and may disable the guard.
 Spec: docs/specs/guards.md §4 and §5.
 """
 
@@ -24,15 +22,13 @@ from enum import Enum
 
 from onionpath.crypto.identity import RelayId
 from onionpath.directory.directory import Relay
-from onionpath.errors import Edge
+from onionpath.errors import FIRST_EDGE, Edge
 from onionpath.injected import UnixTime
 from onionpath.path.bias import Outcome
 from onionpath.path.candidates import Candidates
 from onionpath.path.constraints import Taken
 from onionpath.path.guard_numbers import GUARD_NUMBERS, GuardNumbers
 from onionpath.path.sample import Sample, confirm, count, is_usable, renew
-
-CLIENT_TO_GUARD = Edge(-1, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +176,7 @@ def after_failure(
 ) -> Guards:
     """A path over this guard failed. Only a failure between the client and the guard itself marks it as down."""
     is_ours = any(guard.relay_id == relay_id for guard in guards.sample)
-    if edge != CLIENT_TO_GUARD or not is_ours:
+    if edge != FIRST_EDGE or not is_ours:
         return guards
     is_primary = relay_id in primaries(guards, candidates)
     mark = Mark(relay_id, now, _delay_s(guards, relay_id, is_primary=is_primary, now=now, jitter=jitter))

@@ -18,7 +18,6 @@ from onionpath.service.calls import ServiceId
 from relay.authority.findings import Broken
 from relay.authority.probe_paths import Probe
 
-US_TO_FIRST = Edge(-1, 0)
 # A packet is filled up to its class whatever it carries, so more would move not one byte more. Nobody guesses these.
 BODY_SIZE = 32
 

@@ -17,13 +17,13 @@ import trio
 
 from onionpath.directory.directory import Directory
 from onionpath.directory.parameters import Parameters
-from onionpath.errors import OnionPathError
+from onionpath.errors import FIRST_EDGE, OnionPathError
 from onionpath.injected import Entropy, UnixTime
 from onionpath.link.neighbour import Neighbour
 from onionpath.onion.geometry import SizeClass
 from onionpath.onion.native import NativeOnion
 from onionpath.onion.packets import Hop
-from relay.authority.echoes import US_TO_FIRST, Echo, hops_of, seal_echo
+from relay.authority.echoes import Echo, hops_of, seal_echo
 from relay.authority.findings import Broken, Echoed, Outcome
 from relay.authority.first_hop import FirstHop, Tally
 from relay.authority.measuring import Measuring
@@ -73,7 +73,7 @@ class Echoer:
     async def _carry_out(self, probe: Probe, hops: tuple[Hop, ...]) -> Outcome:
         onion = NativeOnion(self.parameters.geometry, self.network_id)
         neighbour = Neighbour.of_relay(probe.path[0].descriptor)
-        echoed: Outcome = Broken(US_TO_FIRST)
+        echoed: Outcome = Broken(FIRST_EDGE)
         with trio.move_on_after(_patience_s(len(hops))) as waiting:
             try:
                 async with wired(neighbour, self.context) as wire:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from onionpath.client.connections import surplus
-from onionpath.client.onion_exchange import FIRST_HOP
-from onionpath.errors import MalformedError, UnreachableError
+from onionpath.errors import FIRST_EDGE, MalformedError, UnreachableError
 from onionpath.link.frames import (
     AnswerBody,
     CallBody,
@@ -88,7 +87,7 @@ class Connection:
         slot: int = 0,
     ) -> Frame:
         if self._end is None or not self._end.is_open:
-            raise UnreachableError("the connection is closed", edge=FIRST_HOP, sent=False)
+            raise UnreachableError("the connection is closed", edge=FIRST_EDGE, sent=False)
         exchange_id, self._next_exchange_id = self._next_exchange_id, self._next_exchange_id + 1
         promise = self._exchanges[exchange_id] = Promise(self._heap)
         try:
@@ -131,7 +130,7 @@ class Connection:
         """The other side is gone: whatever waited fails."""
         self.is_usable = False
         for promise in self._exchanges.values():
-            promise.break_off(UnreachableError("the connection to the first hop broke", edge=FIRST_HOP))
+            promise.break_off(UnreachableError("the connection to the first hop broke", edge=FIRST_EDGE))
 
     async def aclose(self) -> None:
         """``close``, as the client's connection has it."""
@@ -159,7 +158,7 @@ async def connect(name: str, fabric: Fabric, neighbour: Neighbour, geometry: Geo
     finally:
         arrived.is_wanted = False
     if end is None:
-        raise UnreachableError("hop 1 could not be reached", edge=FIRST_HOP, sent=False)
+        raise UnreachableError("hop 1 could not be reached", edge=FIRST_EDGE, sent=False)
     connection.use(end)
     if not end.is_open:
         connection.closed(end)

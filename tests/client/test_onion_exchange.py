@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from onionpath.client.onion_exchange import FIRST_HOP, OnionExchange, onion_call
-from onionpath.errors import Edge, UnreachableError, UsageError
+from onionpath.client.onion_exchange import OnionExchange, onion_call
+from onionpath.errors import FIRST_EDGE, Edge, UnreachableError, UsageError
 from onionpath.link.frames import Frame, Kind
 from onionpath.onion.geometry import SizeClass
 from onionpath.onion.packets import ReplyHead
@@ -73,7 +73,7 @@ def test_a_reply_that_was_damaged_accuses_the_first_whose_seal_does_not_open() -
     reply = bytearray(a_reply(exchange, speaker=2, head=ReplyHead(ReplyStatus.ANSWERED)))
     reply[-1] ^= 1
 
-    assert FIRST_HOP == edge_of(exchange, a_frame(bytes(reply)))
+    assert FIRST_EDGE == edge_of(exchange, a_frame(bytes(reply)))
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_a_frame_of_another_form_accuses_the_first_hop_whatever_it_carries(chang
     exchange = an_exchange()
     reply = a_reply(exchange, speaker=2, head=ReplyHead(ReplyStatus.ANSWERED))
 
-    assert FIRST_HOP == edge_of(exchange, a_frame(reply)._replace(**changes))
+    assert FIRST_EDGE == edge_of(exchange, a_frame(reply)._replace(**changes))
 
 
 def test_a_call_takes_the_smallest_packet_that_holds_it() -> None:

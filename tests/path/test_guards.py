@@ -5,12 +5,11 @@ import random
 import pytest
 
 from onionpath.directory.address import Address
-from onionpath.errors import Edge
+from onionpath.errors import FIRST_EDGE, Edge
 from onionpath.injected import UnixTime
 from onionpath.path.bias import Outcome
 from onionpath.path.candidates import Candidates
 from onionpath.path.guards import (
-    CLIENT_TO_GUARD,
     Guards,
     NoneAllowed,
     NoneReachable,
@@ -43,7 +42,7 @@ def guards_of(*names: int, working_at: UnixTime | None = START) -> Guards:
 
 
 def failed(
-    guards: Guards, name: int, now: UnixTime, *, edge: Edge | None = CLIENT_TO_GUARD, seed: int = 1
+    guards: Guards, name: int, now: UnixTime, *, edge: Edge | None = FIRST_EDGE, seed: int = 1
 ) -> Guards:
     return after_failure(guards, relay_id(name), edge, TEN, now=now, jitter=random.Random(seed))
 
@@ -123,7 +122,7 @@ def test_failures_let_no_guard_go_and_draw_none() -> None:
     for turn in range(500):
         target = before[turn % len(before)]
         guards = after_failure(
-            guards, target, CLIENT_TO_GUARD, listed, now=seconds(60 * turn), jitter=random.Random(turn)
+            guards, target, FIRST_EDGE, listed, now=seconds(60 * turn), jitter=random.Random(turn)
         )
     guards = after_directory(guards, listed, now=seconds(60 * 500), choice=random.Random(1))
 
@@ -324,7 +323,7 @@ def test_one_relay_that_plays_dead_or_leaves_the_list_brings_at_most_one_new_gua
         guards = after_directory(guards, seen, now=now, choice=tricks)
         first = name_of(guard_for(guards, seen, taken=NOBODY_TAKEN, now=now))
         if first == target and tricks.random() < 0.5:
-            guards = after_failure(guards, first, CLIENT_TO_GUARD, seen, now=now, jitter=tricks)
+            guards = after_failure(guards, first, FIRST_EDGE, seen, now=now, jitter=tricks)
             first = name_of(guard_for(guards, seen, taken=NOBODY_TAKEN, now=now))
         entries.add(first)
         guards = after_success(guards, first, seen, now=now, choice=tricks)

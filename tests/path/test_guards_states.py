@@ -11,11 +11,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from onionpath.crypto.identity import RelayId
 from onionpath.directory.directory import Relay
-from onionpath.errors import Edge
+from onionpath.errors import FIRST_EDGE, Edge
 from onionpath.injected import UnixTime
 from onionpath.path.bias import Outcome
 from onionpath.path.guards import (
-    CLIENT_TO_GUARD,
     Guards,
     after_attempt,
     after_directory,
@@ -80,7 +79,7 @@ class GuardMachine(RuleBasedStateMachine):
                 self.guards = after_success(self.guards, used, self.listed, now=self.now, choice=self.choice)
             else:
                 self.guards = after_failure(
-                    self.guards, used, CLIENT_TO_GUARD, self.listed, now=self.now, jitter=self.choice
+                    self.guards, used, FIRST_EDGE, self.listed, now=self.now, jitter=self.choice
                 )
 
     @rule(speaker=st.integers(0, 4))
