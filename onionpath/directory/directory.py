@@ -181,15 +181,6 @@ def decode_parts(data: bytes, *, max_parts: int, max_size: int) -> list[bytes]:
     return parts
 
 
-def decode_directory_parts(data: bytes) -> tuple[bytes, list[bytes]]:
-    """A document's envelope and descriptors' envelopes, none of them verified, as ``encode_parts`` joined them.
-
-    Raises:
-        MalformedError: there is no document, or a part is too long, cut off, or one too many.
-    """
-    return _document_first(decode_parts(data, max_parts=1 + MAX_RELAYS, max_size=MAX_DOCUMENT_SIZE))
-
-
 def _document_first(parts: list[bytes]) -> tuple[bytes, list[bytes]]:
     if not parts or any(len(part) > MAX_DESCRIPTOR_SIZE for part in parts[1:]):
         raise MalformedError("there is no document, or a descriptor is too long")

@@ -50,10 +50,6 @@ class Cursor:
         """The same, or 0 at the message's end, where trailing empty parts may be left out (RFC 9292 §3.8)."""
         return 0 if self.is_at_end else self.integer()
 
-    def prefixed(self) -> bytes:
-        """Bytes after their length."""
-        return bytes(self.take(self.integer()))
-
     def rest(self) -> memoryview:
         """Everything that is left."""
         return self.take(len(self._data) - self._at)

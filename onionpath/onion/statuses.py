@@ -44,4 +44,3 @@ class Reason(IntEnum):
     CONNECTION_TIMED_OUT = 37
     STREAM_UNKNOWN = 38  # no such token: never opened here, expired, or this relay restarted
     STREAM_LIMIT = 39
-    OFFSET_GAP = 40  # bytes before this offset have not arrived

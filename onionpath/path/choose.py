@@ -19,8 +19,7 @@ from onionpath.errors import NoPathError
 from onionpath.injected import UnixTime
 from onionpath.path.avoidance import bearable
 from onionpath.path.blame import NOTHING_AVOIDED, Avoided
-from onionpath.path.constraints import Constraints
-from onionpath.path.roles import NO_CONSTRAINTS, Purpose
+from onionpath.path.roles import Purpose
 from onionpath.path.rules import Refusal, Rules, drawing_order
 
 # In a network of ten relays that is every choice; in a larger one, where so many choices have failed, the
@@ -191,39 +190,6 @@ class Chooser:
                 if relay.weight > 0 and purpose.refusal(relay, position, hops=self._hops) is None
             ]
         )
-
-
-def choose_path(
-    directory: Directory,
-    *,
-    serves: int | None,
-    port: int | None,
-    required_exit: RelayId | None,
-    excluded: Collection[RelayId],
-    choice: random.Random,
-    now: UnixTime,
-    guards: Collection[RelayId] | None = None,
-    middles: Collection[RelayId] | None = None,
-    constraints: Constraints = NO_CONSTRAINTS,
-    avoided: Avoided = NOTHING_AVOIDED,
-) -> Path:
-    """Draw one path; who draws many from one directory keeps a ``Chooser``.
-
-    Args:
-        excluded, choice, avoided: see ``Chooser.choose``; the others: see ``Purpose``.
-
-    Raises:
-        NoPathError: see ``Chooser.choose``.
-    """
-    purpose = Purpose(
-        serves,
-        port,
-        required_exit,
-        None if guards is None else frozenset(guards),
-        None if middles is None else frozenset(middles),
-        constraints,
-    )
-    return Chooser(directory).choose(purpose, choice=choice, now=now, excluded=excluded, avoided=avoided)
 
 
 class _Search:

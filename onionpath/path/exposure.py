@@ -27,16 +27,6 @@ def guard_exposure(bad_share: float, *, guards: int, days: float, lifetime_days:
     return exposure(bad_share, guards * (1 + days / lifetime_days))
 
 
-def bad_share_left(bad_share: float, *, days: float, losses_per_day: float) -> float:
-    """The bad share of what is left of relays after days on which honest ones left for good, and no bad one.
-
-    Args:
-        losses_per_day: the part of the honest relays that leaves each day, 0 to 1.
-    """
-    honest_left = (1.0 - bad_share) * (1.0 - losses_per_day) ** days
-    return float(bad_share / (bad_share + honest_left))
-
-
 def middle_exposure(bad_share: float, *, middles: int, days: float, mean_lifetime_days: float) -> float:
     """The probability that some sticky middle was bad on at least one of these days."""
     return exposure(bad_share, middles * (1 + days / mean_lifetime_days))

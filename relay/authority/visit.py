@@ -26,7 +26,6 @@ MIN_PART = 1024  # bytes: whoever sends less, although more is to come, only wan
 
 _QUESTION = struct.Struct(">B3xI32s")
 _REPLY_HEAD = struct.Struct(">B3xI32s")
-QUESTION_SIZE = _QUESTION.size  # 40 bytes
 REPLY_HEAD_SIZE = _REPLY_HEAD.size  # 40 bytes
 NO_DIGEST = bytes(DIGEST_SIZE)
 

@@ -1,29 +1,35 @@
 import random
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import replace
 
 import pytest
 
+from onionpath.crypto.identity import RelayId
 from onionpath.directory.address import Address
 from onionpath.directory.directory import Directory, Relay
 from onionpath.directory.parameters import Parameters
 from onionpath.errors import NoPathError
 from onionpath.injected import UnixTime
-from onionpath.path.choose import Path, choose_path, weighted_choice
+from onionpath.path.choose import Chooser, Path, weighted_choice
 from onionpath.path.constraints import Taken
+from onionpath.path.roles import Purpose
 from tests.directory.networks import EPOCH_S, NOW, descriptor, identity, network
 
 FIVE = network().directory()
+NO_PURPOSE = Purpose()
 
 
-def choose(directory: Directory = FIVE, *, seed: int = 1, now: float = NOW, **wishes: object) -> Path:
-    settings: dict[str, object] = {"serves": None, "port": None, "required_exit": None, "excluded": ()}
-    return choose_path(
-        directory,
-        choice=random.Random(seed),
-        now=UnixTime(now),
-        **(settings | wishes),  # type: ignore[arg-type]
-    )
+def choose(
+    directory: Directory = FIVE,
+    purpose: Purpose = NO_PURPOSE,
+    *,
+    seed: int = 1,
+    now: float = NOW,
+    excluded: Collection[RelayId] = (),
+) -> Path:
+    dice = random.Random(seed)
+    return Chooser(directory).choose(purpose, choice=dice, now=UnixTime(now), excluded=excluded)
 
 
 def names(path: Path) -> list[int]:
@@ -47,7 +53,7 @@ def test_the_same_seed_chooses_the_same_path() -> None:
 def test_the_last_hop_offers_the_service() -> None:
     relays = [descriptor(name, services=(9,) if name == 3 else (1,)) for name in range(5)]
 
-    assert 3 == names(choose(network(relays).directory(), serves=9))[-1]
+    assert 3 == names(choose(network(relays).directory(), Purpose(serves=9)))[-1]
 
 
 def test_the_last_hop_allows_the_port() -> None:
@@ -55,11 +61,13 @@ def test_the_last_hop_allows_the_port() -> None:
     relays = [descriptor(name, exit_policy=rules.get(name, ())) for name in range(5)]
     directory = network(relays).directory()
 
-    assert {2} == {names(choose(directory, seed=seed, port=443))[-1] for seed in range(20)}
+    assert {2} == {names(choose(directory, Purpose(port=443), seed=seed))[-1] for seed in range(20)}
 
 
 def test_a_required_exit_is_the_last_hop() -> None:
-    assert {4} == {names(choose(seed=seed, required_exit=identity(4).relay_id))[-1] for seed in range(20)}
+    purpose = Purpose(required_exit=identity(4).relay_id)
+
+    assert {4} == {names(choose(purpose=purpose, seed=seed))[-1] for seed in range(20)}
 
 
 def test_excluded_relays_stand_nowhere() -> None:
@@ -70,10 +78,11 @@ def test_excluded_relays_stand_nowhere() -> None:
 
 
 def test_only_guards_are_first_and_only_chosen_middles_are_second() -> None:
-    wishes = {"guards": [identity(0).relay_id], "middles": [identity(1).relay_id]}
+    guards, middles = frozenset({identity(0).relay_id}), frozenset({identity(1).relay_id})
+    purpose = Purpose(guards=guards, middles=middles)
 
     for seed in range(20):
-        assert [0, 1] == names(choose(seed=seed, **wishes))[:2]
+        assert [0, 1] == names(choose(purpose=purpose, seed=seed))[:2]
 
 
 def test_a_relay_without_weight_is_not_chosen() -> None:
@@ -108,7 +117,7 @@ def test_a_path_is_found_when_only_one_choice_of_exit_leaves_one() -> None:
 def test_reasons_say_why_there_is_no_path() -> None:
     excluded = [identity(0).relay_id]
     with pytest.raises(NoPathError, match="4 × service-not-offered") as caught:
-        choose(serves=77, excluded=excluded)
+        choose(purpose=Purpose(serves=77), excluded=excluded)
 
     assert {"service-not-offered": 4, "excluded": 1} == caught.value.reasons
 
@@ -139,7 +148,7 @@ def test_a_search_without_success_ends_soon() -> None:
     dice = CountingRandom(1)
 
     with pytest.raises(NoPathError):
-        choose_path(directory, serves=None, port=None, required_exit=None, excluded=(), choice=dice, now=NOW)
+        Chooser(directory).choose(NO_PURPOSE, choice=dice, now=NOW)
     assert dice.draws < 1000
 
 
@@ -163,12 +172,8 @@ def test_last_hops_are_chosen_in_proportion_to_their_weights() -> None:
     weights = [100, 200, 300, 400, 500]
     directory = network(weights=weights).directory()
     dice = random.Random(21)
-    counts = Counter(
-        choose_path(directory, serves=3, port=None, required_exit=None, excluded=(), choice=dice, now=NOW)
-        .relays[-1]
-        .relay_id
-        for _ in range(20_000)
-    )
+    chooser, purpose = Chooser(directory), Purpose(serves=3)
+    counts = Counter(chooser.choose(purpose, choice=dice, now=NOW).relays[-1].relay_id for _ in range(20_000))
     expected = [20_000 * weight / sum(weights) for weight in weights]
 
     # 18.5: likewise for 4 degrees of freedom.
