@@ -173,7 +173,7 @@ class UnverifiedDocument:
         """The document, if it may be used now.
 
         Raises:
-            MalformedError: wrong form, or longer than 4 MiB.
+            MalformedError: wrong form, or longer than ``MAX_DOCUMENT_SIZE``.
             SignatureThresholdError: too few authorities of ``root`` have signed it.
             WrongNetworkError: it is of another network.
             NewerRootError, OldRootError: it is of another version of the trust root.

@@ -1,8 +1,8 @@
 """Sticky middles: few relays that stand second on all paths for days.
 
 Whoever kills paths would otherwise force new draws until a middle of his own comes up. Therefore what happens on paths
-never changes this set; a middle goes only when its time is over, the directory no longer lists it,
-or the program's user excludes it.
+never changes this set; a middle goes only when its time is over, the directory no longer lists it, or the program's
+user excludes it.
 Spec: docs/specs/guards.md §6.
 """
 

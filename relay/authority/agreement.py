@@ -311,8 +311,8 @@ class Agreement:
         return Actions(state=self._unstored.encode())
 
     def _consider_our_own(self, now: UnixTime) -> None:
-        # After a restart too, as if it had come from somebody else.
-        # What was voted before a succession counts for nobody any more, and still was our only vote of this opening.
+        # Our vote is taken as if it came from somebody else, so that it counts after a restart, too. What was voted
+        # before a succession counts for nobody any more, and still was our only vote of this opening.
         is_of_this_root = self._root_version_voted == self._root.version
         if self._diary.opening == self._opening == self.opening(now) and self._diary.vote and is_of_this_root:
             own = {ballot_digest(self._diary.ballot): self._diary.ballot}

@@ -34,9 +34,8 @@ from relay.authority.visiting import Visitor
 log = structlog.get_logger(__name__)
 
 STORE_RETRY_S = 1.0
-MAX_EVIDENCE = (
-    64  # pairs that wait for the disk; each is at most 12 MiB and of a number of its own, or nearly
-)
+# Pairs that wait for the disk; each is at most 12 MiB and of a number of its own, or nearly.
+MAX_EVIDENCE = 64
 
 
 class RunningAuthority:
