@@ -3,7 +3,7 @@
 State: a width (polls to keep outstanding) and whether the stream is busy (asks for large replies).
 
     reply          effect
-    full           the data keeps up: busy, one poll more, up to 32
+    full           the data keeps up: busy, one poll more, up to 32, unless some stand in line (``stream_queue``)
     short, empty   it doesn't: one poll less; at width 1 the stream is idle again and asks for small replies
     lost           half the width, once for all polls that were outstanding together
     empty early    in addition a pause, see ``stream_pause``
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from onionpath.service.stream import REPLY_OVERHEAD
 from onionpath.service.stream_pause import Pause
+from onionpath.service.stream_queue import PollQueue
 
 MAX_WIDTH = 32  # polls; 32 × 127 KiB each 300 ms are 13 MB/s
 # Five seconds less than a service may take, so that a poll ends by its own answer and not by a timeout.
@@ -72,6 +73,7 @@ class Polls:
         self._outstanding: dict[int, Poll] = {}
         self._sent_at: dict[int, float] = {}
         self._pause = Pause()
+        self._queue = PollQueue()
 
     @property
     def width(self) -> int:
@@ -115,7 +117,11 @@ class Polls:
         else:
             self._pause.nothing_came(asked_at=sent_at, wait_s=poll.wait_ms / 1000, now=now)
         if length >= poll.at_most:
-            self._width = min(self._width + 1, self._max_width)
+            if poll.large:
+                self._width += self._queue.wish(width=self._width, took_s=now - sent_at, now=now)
+            else:
+                self._width += 1
+            self._width = min(max(1, self._width), self._max_width)
             self._busy = True
         elif self._width > 1:
             self._width -= 1
@@ -128,6 +134,7 @@ class Polls:
         self._sent_at.pop(poll.number, None)
         if poll.number > self._halved_at:
             self._halved_at = self._next_number - 1
+            self._queue = PollQueue()  # The stream may be on another path from here on.
             self._width = max(1, self._width // 2)
 
     def _poll(self, start: int, stop: int, *, is_head: bool) -> Poll:

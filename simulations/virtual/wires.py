@@ -72,8 +72,8 @@ class End:
     """One end of a wire. Its holder learns of bytes and of the end of the connection through the heap."""
 
     __slots__ = (
-        "_busy_until", "_fabric", "_held", "_held_bytes", "_jitter", "_label", "_last_arrival", "_latency_s",
-        "holder", "is_open", "is_stalled", "link_id", "other",
+        "_busy_until", "_bytes_per_s", "_fabric", "_held", "_held_bytes", "_jitter", "_label", "_last_arrival",
+        "_latency_s", "holder", "is_open", "is_stalled", "link_id", "other",
     )  # fmt: skip
 
     other: End
@@ -81,6 +81,7 @@ class End:
     def __init__(
         self, fabric: Fabric, holder: Holder, latency_s: float, jitter: random.Random | None
     ) -> None:
+        self._bytes_per_s = fabric.model.bytes_per_s
         self._fabric = fabric
         self.holder = holder
         self.link_id = 0
@@ -116,22 +117,26 @@ class End:
             self._carry(data, size)
 
     def _carry(self, data: bytes, unwritten: int) -> None:
-        heap, model = self._fabric.physics, self._fabric.model
+        heap = self._fabric.physics
         leaves_at: float = heap.now
-        if model.bytes_per_s is None and self._jitter is None:
+        if self._bytes_per_s is None and self._jitter is None:
             # The common case, without the questions of the others.
             if unwritten:
                 self.holder.written(self, unwritten)
             self._last_arrival = leaves_at + self._latency_s
             heap.at(self._last_arrival, self.other._arrive, data)
             return
-        if model.bytes_per_s is not None:
-            leaves_at = self._busy_until = max(leaves_at, self._busy_until) + len(data) / model.bytes_per_s
+        if self._bytes_per_s is not None:
+            leaves_at = self._busy_until = max(leaves_at, self._busy_until) + len(data) / self._bytes_per_s
             if unwritten:
                 heap.at(leaves_at, self._left, unwritten)
         elif unwritten:
             self.holder.written(self, unwritten)
         heap.at(self._arrival(leaves_at), self.other._arrive, data)
+
+    def narrow(self, bytes_per_s: float) -> None:
+        """From now on, carry no more than that in this direction."""
+        self._bytes_per_s = bytes_per_s
 
     def _left(self, size: int) -> None:
         if self.is_open and not self._is_held(self._left, size):
@@ -307,6 +312,11 @@ class Fabric:
         self._stalled.discard(frozenset((one, other)))
         for end in self._between(one, other):
             self._flow(end)
+
+    def narrow(self, one: str, other: str, *, bytes_per_s: float) -> None:
+        """Let the wires between two, as they are now, carry no more than that in each direction."""
+        for end in self._between(one, other):
+            end.narrow(bytes_per_s)
 
     def pause(self, name: str) -> None:
         """A process stops where it is; its kernel still holds its connections, and takes what a buffer holds."""
