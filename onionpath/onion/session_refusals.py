@@ -14,7 +14,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from onionpath.crypto.identity import RelayId, parse_relay_id
-from onionpath.errors import MalformedError, PeerError, RefusedError
+from onionpath.errors import MalformedError, PeerError, RefusedError, UsageError
 from onionpath.onion.session import SessionOnion
 from onionpath.onion.session_messages import decode_hop_message, decode_post
 from onionpath.onion.session_packets import SessionHopKey, SessionPacket, SessionPeeled
@@ -70,7 +70,16 @@ PASSED_STATUSES = frozenset({200, 400, 401, 403, 404, 406, 410, 413, 421, 429, 5
 
 
 def refuse(refusal: Refusal, *, named: RelayId | None = None) -> Refuse:
-    """The answer for a refusal; ``named`` fills in the relay of those that name one."""
+    """The answer for a refusal.
+
+    Args:
+        named: the relay that the refusal's text names, for those whose text does.
+
+    Raises:
+        UsageError: a relay is missing, or the text has no place for one.
+    """
+    if ("{}" in refusal.text) is (named is None):
+        raise UsageError(f"{refusal.name} names a relay exactly if its text does")
     return Refuse(refusal.status, refusal.text.replace("{}", named.hex() if named else "").encode())
 
 

@@ -70,7 +70,7 @@ def test_no_other_relay_opens_a_layer(onion: Format) -> None:
 
 
 @each_format
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(bit=st.integers(0, 2**20), depth=st.integers(0, 2))
 def test_a_layer_with_a_flipped_bit_is_refused_wherever_it_is(onion: Format, bit: int, depth: int) -> None:
     packets = [onion.wrap(3, BODY).packet]
@@ -146,7 +146,7 @@ def test_a_reply_key_seals_one_reply(onion: Format) -> None:
 
 
 @each_format
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(bit=st.integers(0, 2**20))
 def test_a_reply_with_a_flipped_bit_is_refused(onion: Format, bit: int) -> None:
     wrapped = onion.wrap(2, BODY)

@@ -28,9 +28,11 @@ import onionpath
 import relay
 from onionpath.crypto.certificates import LinkCertificate
 from onionpath.crypto.keys import SecretBytes
+from onionpath.crypto.session_channels import LayerSecret
 from onionpath.errors import OnionPathError
 from onionpath.onion.geometry import SizeClass
 from onionpath.onion.packets import ReplyKey
+from onionpath.onion.session_packets import ReplyForm, SessionReplyKey
 from relay.logs import configure_logs
 from tests.leaks.canaries import hits
 
@@ -98,7 +100,7 @@ def holders(own: Callable[[type], bool]) -> list[type]:
 
 
 def is_key(kind: type) -> bool:
-    return issubclass(kind, SecretBytes | ReplyKey | LinkCertificate)
+    return issubclass(kind, SecretBytes | ReplyKey | SessionReplyKey | LinkCertificate)
 
 
 def has_secret_bytes(kind: type) -> bool:
@@ -147,6 +149,8 @@ def instance(kind: type) -> Any:
         return kind(CANARY, **{name: make(name, hint) for name, hint in others})
     if kind is ReplyKey:
         return ReplyKey(CANARY, SizeClass.SMALL, 1)
+    if kind is SessionReplyKey:
+        return SessionReplyKey(instance(LayerSecret), ReplyForm.TEXT, wants_base64=True)
     values = {name: make(name, hint) for name, hint in fields_of(kind).items()}
     if issubclass(kind, tuple | msgspec.Struct):
         return kind(**values)
