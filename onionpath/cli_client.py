@@ -42,7 +42,6 @@ def new_client(settings: Settings) -> Client:
 
     return Client(
         network_file(settings),
-        # Without a folder each command would have new guards, so there is no way to have none.
         state=Path(settings.state or default_state_folder()),
         constraints=constraints_of(settings),
         hedge=settings.hedge,

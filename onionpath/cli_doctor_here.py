@@ -14,9 +14,9 @@ from onionpath.cli_given import Given
 from onionpath.cli_settings import Settings
 from onionpath.cli_settings_values import constraints_of
 from onionpath.cli_status_disk import read_guards
-from onionpath.client.client import read_trust_root
 from onionpath.client.directory_keeper import EVIDENCE_NAME
 from onionpath.directory.trust import TrustRoot
+from onionpath.disk.trust_file import read_trust_root
 from onionpath.errors import KeyFileError
 
 # What other programs heed, and we do not: who sets the environment would decide who sees our connections.

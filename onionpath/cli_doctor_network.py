@@ -34,19 +34,21 @@ FIRST_GUARDS = (GuardState.IN_USE, GuardState.PRIMARY, GuardState.DOWN)
 
 async def examine_network(patient: Patient, findings: list[Finding]) -> None:
     """Note what is found."""
+    deadline_s = patient.settings.deadline_s
+    with anyio.move_on_after(deadline_s) as scope, suppress(FoundError):
+        await _examine(patient, findings)
+    if scope.cancelled_caught:
+        findings.append(wrong("time", DeadlineError(f"not all was examined within {deadline_s:g} s")))
+
+
+async def _examine(patient: Patient, findings: list[Finding]) -> None:
     begun_at = time.monotonic()
-    try:
-        with noting("directory", findings):
-            with anyio.move_on_after(patient.settings.deadline_s) as scope:
-                async with client_of(patient.settings) as client:
-                    fetched_ms = _ms_since(begun_at)
-                    findings.append(_directory(client.directory, fetched_ms))
-                    findings.append(examine_clock(client.directory, now=time.time()))
-                    await _examine_client(client, patient, findings)
-            if scope.cancelled_caught:
-                raise DeadlineError(f"not examined within {patient.settings.deadline_s:g} s")
-    except FoundError:
-        return
+    with noting("directory", findings):
+        async with client_of(patient.settings) as client:
+            fetched_ms = _ms_since(begun_at)
+            findings.append(_directory(client.directory, fetched_ms))
+            findings.append(examine_clock(client.directory, now=time.time()))
+            await _examine_client(client, patient, findings)
 
 
 async def _examine_client(client: Client, patient: Patient, findings: list[Finding]) -> None:

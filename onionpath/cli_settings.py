@@ -33,7 +33,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All of them; docs/guides/command-line.md says what each is for."""
 
     network: str | None = None
-    state: str | None = None
+    state: str | None = None  # None where nobody has chosen; ``choose_settings`` has
     proxy: str | None = None
     hedge: bool = False
     deadline_s: Annotated[float, msgspec.Meta(ge=0.1, le=86_400)] = 40.0
@@ -73,7 +73,7 @@ def choose_settings(
     Raises:
         SettingsError: the file or the environment is wrong. UsageError: a flag is.
     """
-    values: dict[str, Any] = {"state": str(state)}
+    values: dict[str, Any] = {}
     origins = dict.fromkeys(_FIELDS, DEFAULT)
     sources = (
         _from_file(file, is_required=is_required),
@@ -83,6 +83,8 @@ def choose_settings(
     for source in sources:
         for key, (value, origin) in source.items():
             values[key], origins[key] = value, origin
+    # Without a folder each command would have new guards, so there is no way to have none.
+    values["state"] = values.get("state") or str(state)
     return Chosen(Settings(**values), origins)
 
 

@@ -42,7 +42,7 @@ def status(watch: bool, given: Given, as_json: bool) -> None:
 async def _status(settings: Settings, *, watch: bool, as_json: bool) -> None:
     import anyio
 
-    from onionpath.client.client import read_trust_root
+    from onionpath.disk.trust_file import read_trust_root
 
     root = read_trust_root(network_file(settings))
     with _display(watch=watch, as_json=as_json) as show:

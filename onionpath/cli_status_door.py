@@ -69,11 +69,13 @@ async def _ask(folder: Path, name: str) -> bytes | None:
         try:
             with anyio.fail_after(TIMEOUT_S):
                 async with await anyio.connect_unix(short / name) as connection:
-                    return await _received(connection)
+                    return await _received(connection) or None
         except (FileNotFoundError, ConnectionRefusedError):
             _bury(folder / name)
             return None
-        except (OSError, TimeoutError, anyio.BrokenResourceError) as error:
+        except anyio.BrokenResourceError:
+            return None  # It ends just now.
+        except (OSError, TimeoutError) as error:
             raise OnionPathError(f"process {_process(name)} runs, but does not tell its status") from error
 
 

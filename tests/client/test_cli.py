@@ -244,6 +244,7 @@ def test_a_file_on_a_full_disk_has_its_line(run: Run, world: World, website: str
     assert (1, "error: cannot write /dev/full: No space left on device\n") == (code, err)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [["/text"], ["/long"], ["/text", "--json"]])
 def test_a_full_or_closed_standard_output_has_its_line(
     world: World, website: str, options: list[str]
@@ -271,6 +272,7 @@ def test_a_body_that_is_no_text_is_in_json_as_base64(run: Run, world: World, web
     assert "body" not in shown
 
 
+@pytest.mark.slow
 def test_a_binary_body_does_not_spoil_a_terminal(world: World, website: str) -> None:
     ours, theirs = os.openpty()
     command = [*PROGRAM, "get", f"{website}/binary", "--network", str(world.file)]
@@ -285,6 +287,7 @@ def test_a_binary_body_does_not_spoil_a_terminal(world: World, website: str) -> 
     assert "-o FILE" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_ends_a_fetch_and_clears_away_what_was_begun(
     world: World, website: str, tmp_path: Path, number: signal.Signals, code: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,18 @@ from onionpath.cli_doctor_network import beside_others, examine_clock
 from onionpath.cli_findings import well, wrong
 from onionpath.cli_settings import Settings
 from onionpath.directory.address import Address
+from onionpath.directory.trust import TrustRoot
 from onionpath.errors import StaleDirectoryError, UnreachableError
 from tests.client.worlds import Run, World
 from tests.directory.networks import NOW, network
 
 DOWN = wrong("guard b", UnreachableError("down"))
+
+
+def moved(world: World, port: int) -> TrustRoot:
+    """The network, with its authority said to be at another port."""
+    (signer,) = world.root.authorities
+    return replace(world.root, authorities=(replace(signer, address=Address("127.0.0.1", port)),))
 
 
 def examined(run: Run, *arguments: object) -> tuple[int, dict[str, Any]]:
@@ -74,15 +82,21 @@ def test_a_wrong_setting_is_found_first(run: Run, monkeypatch: pytest.MonkeyPatc
 def test_a_network_that_is_down_is_told_with_what_helps(
     run: Run, world: World, tmp_path: Path, closed_port: int
 ) -> None:
-    (signer,) = world.root.authorities
-    moved = replace(world.root, authorities=(replace(signer, address=Address("127.0.0.1", closed_port)),))
-    (tmp_path / "root").write_bytes(moved.encode())
+    (tmp_path / "root").write_bytes(moved(world, closed_port).encode())
     code, out, err = run("doctor", "--network", tmp_path / "root")
 
     assert 4 == code
     assert f"directory       wrong  the authority at 127.0.0.1:{closed_port} could not be reached" in out
     assert "  directory: check the internet" in out
     assert err.startswith("error: the authority at ")
+
+
+def test_too_little_time_is_told(run: Run, world: World, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        (tmp_path / "root").write_bytes(moved(world, silent.getsockname()[1]).encode())
+        code, findings = examined(run, "--network", tmp_path / "root", "--set", "deadline_s=0.1")
+
+    assert (5, "not all was examined within 0.1 s") == (code, findings["time"]["detail"])
 
 
 def test_a_proxy_of_the_environment_is_told_to_be_ignored() -> None:

@@ -170,6 +170,11 @@ def test_an_empty_text_takes_a_setting_away(run: Run, file: Path) -> None:
     assert shown(run, "--config", file, "--set", "proxy=")["proxy"]["value"] is None
 
 
+def test_there_is_always_a_folder(run: Run) -> None:
+    """Otherwise each command would have new guards."""
+    assert shown(run, "--set", "state=")["state"]["value"].endswith("/state/onionpath")
+
+
 def test_a_proxys_password_is_not_shown(run: Run) -> None:
     code, out, _ = run("settings", "show", "--set", "proxy=socks5://me:secret@127.0.0.1:1")
 

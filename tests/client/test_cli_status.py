@@ -14,6 +14,7 @@ from typing import Any
 
 import anyio
 import pytest
+from anyio.abc import SocketStream
 
 from onionpath.cli_path_sections import as_lines
 from onionpath.cli_status_disk import of_disk
@@ -173,6 +174,20 @@ async def test_a_process_that_says_nothing_is_named(tmp_path: Path, monkeypatch:
 
         with pytest.raises(OnionPathError, match="process 7 runs, but does not tell its status"):
             await ask_all(tmp_path)
+
+
+async def test_a_process_that_ends_just_now_is_passed_over(tmp_path: Path) -> None:
+    async def hang_up(connection: SocketStream) -> None:
+        await connection.aclose()
+
+    async with (
+        await anyio.create_unix_listener(tmp_path / "status-7") as listener,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(listener.serve, hang_up)
+
+        assert [] == await ask_all(tmp_path)
+        tasks.cancel_scope.cancel()
 
 
 async def test_without_a_folder_the_process_goes_on(
