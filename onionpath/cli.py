@@ -125,7 +125,7 @@ def network_diff(old: Path, new: Path, given: Given, as_json: bool) -> None:
 
 
 def _trust_root(given: Given) -> TrustRoot:
-    from onionpath.client.client import read_trust_root
+    from onionpath.disk.trust_file import read_trust_root
 
     return read_trust_root(network_file(given.settings()))
 

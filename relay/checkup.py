@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from onionpath.disk.private_files import check_private_dir
+from onionpath.disk.trust_file import read_trust_root
 from onionpath.errors import OnionPathError, SettingsError
 from onionpath.service.exit_policy import ExitPolicy
-from relay.files import FolderLock, check_private_dir
-from relay.founding import read_trust_root
+from relay.folder_lock import FolderLock
 from relay.keys import KeySchedule, PacketKeyFiles, has_packet_keys, load_relay_keys
 from relay.listener import bind
 from relay.settings import Endpoint, RelaySettings

@@ -172,7 +172,7 @@ def _found(
 
 
 def _warn_of_private_address(address: Endpoint, private_addresses: bool) -> None:
-    from relay.authority.public import is_public
+    from relay.addresses import is_public
 
     if not private_addresses and not is_public(address.host):
         click.echo(
@@ -243,7 +243,8 @@ def succeed_propose(root_file: Path, cards: tuple[Path, ...], threshold: int, ou
 def succeed_sign(root_file: Path, next_file: Path, state: Path, output: Path) -> None:
     """Sign the next version, as an authority of the present or of the next one; needs no network."""
     from onionpath.directory.succession import sign_succession
-    from relay.founding import read_trust_root, write_new
+    from onionpath.disk.trust_file import read_trust_root
+    from relay.founding import write_new
     from relay.keys import load_relay_keys
     from relay.lineage_files import read_roots
 

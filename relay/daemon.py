@@ -24,6 +24,7 @@ from onionpath.crypto.tags import TagKey
 from onionpath.directory.address import Address
 from onionpath.directory.descriptor import Descriptor
 from onionpath.directory.trust import TrustRoot
+from onionpath.disk.trust_file import read_trust_root
 from onionpath.errors import SettingsError
 from onionpath.injected import SteadyClock, UnixTime
 from onionpath.link.tls import client_context, server_context
@@ -41,8 +42,7 @@ from relay.exit.dial import Dialer, connect
 from relay.exit.interfaces import OwnAddresses
 from relay.exit.resolver import SystemResolver
 from relay.exit.streams import DEFAULT_LIMITS, StreamService
-from relay.files import FolderLock
-from relay.founding import read_trust_root
+from relay.folder_lock import FolderLock
 from relay.key_keeper import KeyKeeper
 from relay.keys import (
     KeySchedule,

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from onionpath.directory.evidence import encode_evidence
-from relay.files import replace_secret
+from onionpath.disk.private_files import replace_private
 
 EVIDENCE_PREFIX = "evidence-"
 # Of at most 12 MiB each. One file proves all that is to be proved; a few more show that it goes on.
@@ -38,5 +38,5 @@ class EvidenceFiles:
         if number in numbers or len(numbers) >= MAX_EVIDENCE_FILES:
             return None
         file = self._folder / f"{EVIDENCE_PREFIX}{number}"
-        replace_secret(file, encode_evidence(pair))
+        replace_private(file, encode_evidence(pair))
         return file

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 from onionpath.directory.address import Address
 from onionpath.directory.parameters import Parameters
-from onionpath.directory.trust import MAX_ROOT_SIZE, Authority, TrustRoot
-from onionpath.errors import OnionPathError, SettingsError
+from onionpath.directory.trust import Authority, TrustRoot
+from onionpath.disk.private_files import sync_dir
+from onionpath.disk.trust_file import read_trust_root
+from onionpath.errors import SettingsError
 from onionpath.injected import Entropy
 from relay.cards import encode_card
-from relay.files import sync_dir
 from relay.keys import NodeKeys, ensure_relay_keys
 from relay.settings import AuthoritySettings, Endpoint, RelaySettings
 from relay.settings_files import load_settings
@@ -35,25 +36,6 @@ class Founded(NamedTuple):
     def card(self) -> Path:
         """An authority's, beside its settings."""
         return self.settings_file.with_name(CARD_FILE)
-
-
-def read_trust_root(file: Path) -> TrustRoot:
-    """Read and check a trust root.
-
-    Raises:
-        SettingsError: the file is missing or isn't one.
-    """
-    try:
-        with file.open("rb") as opened:
-            return TrustRoot.decode(opened.read(MAX_ROOT_SIZE + 1))
-    except OSError as error:
-        raise SettingsError(
-            f"{file}: the trust root cannot be read: {error.strerror}; its authority gives it out",
-            file=str(file),
-            key="network.trust_root",
-        ) from error
-    except OnionPathError as error:
-        raise SettingsError(f"{file}: {error}", file=str(file), key="network.trust_root") from error
 
 
 def found_relay(

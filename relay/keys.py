@@ -24,17 +24,17 @@ from onionpath.crypto.certificates import LinkCertificate, make_link_certificate
 from onionpath.crypto.hybrid import HybridPrivateKey
 from onionpath.crypto.identity import IdentityKey, RelayId
 from onionpath.directory.descriptor import PacketKey
+from onionpath.disk.private_files import (
+    check_private_dir,
+    create_private,
+    erase_file,
+    make_private_dir,
+    read_private,
+    temporary_name,
+)
 from onionpath.errors import KeyFileError, MalformedError, SettingsError
 from onionpath.injected import Entropy, UnixTime
 from onionpath.onion.packets import HopKey
-from relay.files import (
-    check_private_dir,
-    create_secret,
-    erase_file,
-    make_private_dir,
-    read_secret,
-    temporary_name,
-)
 from relay.state_folder import CERTIFICATE_NAME, IDENTITY_NAME, LINK_KEY_NAME, PACKET_KEYS_NAME
 
 GENERATIONS = 256  # the frame's generation has one byte
@@ -211,7 +211,7 @@ class PacketKeyFiles:
 
     def _load(self, epoch: int) -> HybridPrivateKey:
         path = self._path(epoch)
-        return HybridPrivateKey(decode_seed(_PACKET_HEADER, read_secret(path), file=path))
+        return HybridPrivateKey(decode_seed(_PACKET_HEADER, read_private(path), file=path))
 
     def rotate(self, now: UnixTime) -> Rotation:
         """Do what is due, durably, and say what it was; ``keys`` is replaced if anything changed.
@@ -240,7 +240,7 @@ class PacketKeyFiles:
             # An earlier rotation failed after this one was written; it's whole, since files come whole.
             return self._load(epoch)
         key = HybridPrivateKey.generate(self._entropy)
-        create_secret(path, encode_seed(_PACKET_HEADER, key.reveal()))
+        create_private(path, encode_seed(_PACKET_HEADER, key.reveal()))
         return key
 
 
@@ -264,13 +264,13 @@ def ensure_relay_keys(state_dir: Path, entropy: Entropy) -> NodeKeys:
     make_private_dir(state_dir)
     if not os.path.lexists(state_dir / IDENTITY_NAME):
         seed = IdentityKey.generate(entropy).reveal()
-        create_secret(state_dir / IDENTITY_NAME, encode_seed(_IDENTITY_HEADER, seed))
+        create_private(state_dir / IDENTITY_NAME, encode_seed(_IDENTITY_HEADER, seed))
     if not os.path.lexists(state_dir / CERTIFICATE_NAME):
         certificate = make_link_certificate()
         # A key without its certificate was never in a descriptor: whoever wrote it was killed here.
         erase_file(state_dir / LINK_KEY_NAME)
-        create_secret(state_dir / LINK_KEY_NAME, certificate.key_pem)
-        create_secret(state_dir / CERTIFICATE_NAME, certificate.certificate_pem)
+        create_private(state_dir / LINK_KEY_NAME, certificate.key_pem)
+        create_private(state_dir / CERTIFICATE_NAME, certificate.certificate_pem)
     return load_relay_keys(state_dir)
 
 
@@ -282,7 +282,7 @@ def load_relay_keys(state_dir: Path) -> NodeKeys:
     """
     check_private_dir(state_dir)
     path = state_dir / IDENTITY_NAME
-    identity = IdentityKey(decode_seed(_IDENTITY_HEADER, read_secret(path), file=path))
+    identity = IdentityKey(decode_seed(_IDENTITY_HEADER, read_private(path), file=path))
     return NodeKeys(identity, _load_link(state_dir / CERTIFICATE_NAME, state_dir / LINK_KEY_NAME))
 
 
@@ -292,7 +292,7 @@ def _load_link(certificate: Path, key: Path) -> LinkCertificate:
             also = f"remove {other.name} and " if os.path.lexists(other) else ""
             message = f"{file}: does not exist; {also}run `onionpath-relay init` on the folder again"
             raise KeyFileError(message, file=str(file))
-    pem, key_pem = read_secret(certificate), read_secret(key)
+    pem, key_pem = read_private(certificate), read_private(key)
     try:
         link = LinkCertificate(pem, key_pem, pem_key_hash(pem))
         # The one question that only TLS itself answers: do the two belong together?

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from onionpath.directory.succession import Lineage
 from onionpath.directory.trust import TrustRoot
+from onionpath.disk.trust_file import read_trust_root
 from onionpath.errors import OnionPathError, SettingsError
-from relay.founding import read_trust_root
 
 
 class Roots(NamedTuple):

@@ -17,6 +17,7 @@ from onionpath.directory.descriptor import Descriptor
 from onionpath.directory.directory import Directory, decode_directory, decode_seen
 from onionpath.directory.document import EquivocationError, SeenDocument
 from onionpath.directory.trust import TrustRoot
+from onionpath.disk.private_files import read_private, replace_private
 from onionpath.errors import KeyFileError, OnionPathError, UnreachableError
 from onionpath.injected import UnixTime
 from onionpath.link.frames import CallBody
@@ -28,7 +29,6 @@ from onionpath.service.directory import DirectoryService, Publication
 from onionpath.service.directory_fetch import DirectoryFetch
 from relay.caller import calling
 from relay.evidence_files import EvidenceFiles
-from relay.files import read_secret, replace_secret
 from relay.links import Links
 from relay.network_schedule import (
     CALL_TIMEOUT_S,
@@ -101,7 +101,7 @@ class NetworkKeeper:
         if not self._file.exists():
             return
         try:
-            snapshot = read_secret(self._file, max_size=MAX_SNAPSHOT_SIZE)
+            snapshot = read_private(self._file, max_size=MAX_SNAPSHOT_SIZE)
             self._seen = decode_seen(snapshot, self._root)
             directory = decode_directory(snapshot, self._root, now=self._clock(), seen=self._seen)
             self._use(_Known.of(directory, None, None))
@@ -195,7 +195,7 @@ class NetworkKeeper:
 
     def _keep_snapshot(self, directory: Directory) -> None:
         try:
-            replace_secret(self._file, directory.encode())
+            replace_private(self._file, directory.encode())
         except KeyFileError as error:
             # The snapshot only serves the next start; a full disk must not end a relay that works.
             log.error("directory_not_kept", reason=str(error))

@@ -27,6 +27,13 @@ from pathlib import Path
 import msgspec
 
 from onionpath.crypto.tags import TagKey, digest
+from onionpath.disk.private_files import (
+    erase_file,
+    make_private_dir,
+    read_private,
+    replace_private,
+    temporary_name,
+)
 from onionpath.errors import KeyFileError
 from onionpath.injected import Entropy, UnixTime
 from onionpath.onion.replay import (
@@ -38,7 +45,7 @@ from onionpath.onion.replay import (
     check_capacity,
     slot_at,
 )
-from relay.files import FolderLock, erase_file, make_private_dir, read_secret, replace_secret, temporary_name
+from relay.folder_lock import FolderLock
 
 STATE_NAME = "state.json"
 TABLE_SUFFIX = ".tags"
@@ -182,7 +189,7 @@ class ReplayFiles:
         erase_file(temporary_name(path))
         if not os.path.lexists(path):
             return None, Loss.STATE_MISSING
-        state = _decode(read_secret(path))
+        state = _decode(read_private(path))
         if state is None:
             return None, Loss.STATE_DAMAGED
         if state.boot != self._boot and not state.clean:
@@ -234,7 +241,7 @@ class ReplayFiles:
             floor=self.floor,
             clean=clean,
         )
-        replace_secret(self._folder / STATE_NAME, _encode(state))
+        replace_private(self._folder / STATE_NAME, _encode(state))
 
     @property
     def refused_until(self) -> UnixTime:

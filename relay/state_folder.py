@@ -2,7 +2,7 @@
 
 | name | what | written by |
 |---|---|---|
-| ``lock`` | held while a process uses the folder; empty | ``files.FolderLock`` |
+| ``lock`` | held while a process uses the folder; empty | ``folder_lock`` |
 | ``identity.key`` | the Ed25519 seed | ``keys`` |
 | ``link.pem``, ``link.key`` | the links' certificate and its key | ``keys`` |
 | ``packet-keys/`` | a relay's X-Wing seeds, by epoch | ``keys`` |

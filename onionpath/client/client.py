@@ -38,11 +38,10 @@ from onionpath.client.stream import OnionStream
 from onionpath.crypto.identity import RelayId
 from onionpath.directory.directory import Directory
 from onionpath.directory.trust import TrustRoot
+from onionpath.disk.trust_file import read_trust_root
 from onionpath.errors import (
     DeadlineError,
-    MalformedError,
     OnionPathError,
-    SettingsError,
     UnreachableError,
     UsageError,
 )
@@ -409,19 +408,3 @@ def _ascii_host(host: str) -> str:
     except UnicodeError as error:
         raise UsageError(f"{host!r} is no host name") from error
     return ascii_host.rstrip(".").lower().strip("[]")
-
-
-def read_trust_root(file: Path) -> TrustRoot:
-    """Read the file that says which authorities to believe.
-
-    Raises:
-        SettingsError: it cannot be read, or is no trust root.
-    """
-    try:
-        return TrustRoot.decode(file.read_bytes())
-    except OSError as error:
-        raise SettingsError(
-            f"cannot read the network file {file}: {error.strerror}", file=str(file)
-        ) from error
-    except MalformedError as error:
-        raise SettingsError(f"{file} is no network file: {error}", file=str(file)) from error

@@ -16,6 +16,7 @@ import anyio.to_thread
 
 from onionpath.client.connections import Connections
 from onionpath.client.directory_schedule import FETCH_TIMEOUT_S, Source, refresh_in_s, sources
+from onionpath.client.shared_file import replace_shared
 from onionpath.directory.directory import Directory, decode_directory, decode_seen
 from onionpath.directory.document import EquivocationError, SeenDocument
 from onionpath.directory.evidence import encode_evidence
@@ -26,7 +27,6 @@ from onionpath.errors import (
     OnionPathError,
     StaleDirectoryError,
     UnreachableError,
-    UsageError,
 )
 from onionpath.injected import UnixTime
 from onionpath.link.frames import CallBody
@@ -189,13 +189,13 @@ class DirectoryKeeper:
         self.evidence = encode_evidence(error.pair)
         if self._file is not None:
             file = self._file.with_name(EVIDENCE_NAME)
-            await anyio.to_thread.run_sync(_replace, file, self.evidence)
+            await anyio.to_thread.run_sync(replace_shared, file, self.evidence)
 
     async def _keep(self, directory: Directory) -> None:
         self._directory, self._seen = directory, directory.seen
         if self._file is not None:
             # In one step that nobody can interrupt, so that nothing half done is left.
-            await anyio.to_thread.run_sync(_replace, self._file, directory.encode())
+            await anyio.to_thread.run_sync(replace_shared, self._file, directory.encode())
 
 
 def _directly(connections: Connections, source: Source) -> Ask:
@@ -235,13 +235,3 @@ def _worst(failures: list[OnionPathError]) -> OnionPathError:
             if isinstance(failure, kind) and not isinstance(failure, MissingDirectoryError):
                 return failure
     return failures[0] if failures else MissingDirectoryError("nobody has a directory yet")
-
-
-def _replace(file: Path, content: bytes) -> None:
-    temporary = file.with_name(f"{file.name}.new")
-    try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        temporary.replace(file)
-    except OSError as error:
-        raise UsageError(f"cannot write {file}: {error.strerror}") from error

@@ -21,7 +21,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from onionpath.client.file_lock import FileLock
+from onionpath.client.shared_file import LOCK_TIMEOUT_S, locked
+from onionpath.disk.private_files import replace_private, sync_dir
 from onionpath.errors import KeyFileError
 from onionpath.path.path_memory import PathMemory, merge
 from onionpath.path.path_memory_lines import (
@@ -35,8 +36,6 @@ from onionpath.path.path_memory_lines import (
     encode_memory,
 )
 
-# A writer needs some milliseconds; whoever holds the lock for so long hangs.
-LOCK_TIMEOUT_S = 10.0
 _SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 _IS_POSIX = os.name == "posix"
 
@@ -104,8 +103,7 @@ class GuardFile:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with FileLock(self._beside(".lock"), timeout_s=self._lock_timeout_s):
+            with locked(self._path, timeout_s=self._lock_timeout_s):
                 yield
         except OSError as error:
             raise self._error(f"cannot be read or written: {error.strerror}") from error
@@ -155,7 +153,7 @@ class GuardFile:
         aside = self._beside(".damaged")
         if not os.path.lexists(aside):
             self._path.replace(aside)
-            _sync_folder(self._path.parent)
+            sync_dir(self._path.parent)
         elif not may_be_there:
             raise self._error(
                 f"no guard in it can be read, and neither could those of an earlier time in {aside}; restore a "
@@ -164,30 +162,10 @@ class GuardFile:
         return aside
 
     def _write(self, memory: PathMemory) -> None:
-        """After a crash, either the old file or this one is there as a whole."""
-        # The lock is ours, so that a fixed name is nobody else's, and at most what a killed program left.
-        new = self._beside(".new")
-        new.unlink(missing_ok=True)
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFELY, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(encode_memory(memory, self._network_id))
-            file.flush()
-            os.fsync(descriptor)
-        new.replace(self._path)
-        _sync_folder(self._path.parent)
+        replace_private(self._path, encode_memory(memory, self._network_id))
 
     def _beside(self, suffix: str) -> Path:
         return self._path.with_name(self._path.name + suffix)
 
     def _error(self, what: str) -> KeyFileError:
         return KeyFileError(f"{self._path}: {what}", file=str(self._path))
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable, where the system can."""
-    if _IS_POSIX:
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

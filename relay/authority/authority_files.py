@@ -9,8 +9,8 @@ import msgspec
 from onionpath.crypto.tags import digest
 from onionpath.directory.canonical import Form, decode_canonical, encode_canonical, without_white_space
 from onionpath.directory.document import MAX_DOCUMENT_SIZE
+from onionpath.disk.private_files import make_private_dir, read_private, replace_private
 from relay.authority.equivocation import Equivocation
-from relay.files import make_private_dir, read_secret, replace_secret
 from relay.state_folder import DIARY_NAME, DIRECTORY_NAME, EVIDENCE_NAME
 
 MAX_DIARY_SIZE = 64 * 1024 * 1024  # bytes: a ballot and two documents of at most 6 MiB, and a vote
@@ -38,11 +38,11 @@ class AuthorityFiles:
             KeyFileError: it cannot be read.
         """
         file = self.diary_file
-        return read_secret(file, max_size=MAX_DIARY_SIZE) if file.exists() else None
+        return read_private(file, max_size=MAX_DIARY_SIZE) if file.exists() else None
 
     def keep_diary(self, state: bytes) -> None:
         """Raises KeyFileError where the disk refuses."""
-        replace_secret(self.diary_file, state)
+        replace_private(self.diary_file, state)
 
     def directory(self) -> bytes | None:
         """The last snapshot, unverified.
@@ -51,11 +51,11 @@ class AuthorityFiles:
             KeyFileError: it cannot be read.
         """
         file = self._folder / DIRECTORY_NAME
-        return read_secret(file, max_size=MAX_SNAPSHOT_SIZE) if file.exists() else None
+        return read_private(file, max_size=MAX_SNAPSHOT_SIZE) if file.exists() else None
 
     def keep_directory(self, snapshot: bytes) -> None:
         """Raises KeyFileError where the disk refuses."""
-        replace_secret(self._folder / DIRECTORY_NAME, snapshot)
+        replace_private(self._folder / DIRECTORY_NAME, snapshot)
 
     def evidence(self) -> list[str]:
         """The names of the files of evidence."""
@@ -68,7 +68,7 @@ class AuthorityFiles:
         if file.exists() or len(self.evidence()) >= MAX_EVIDENCE_FILES:
             return
         make_private_dir(folder)
-        replace_secret(file, encode_evidence(pair))
+        replace_private(file, encode_evidence(pair))
 
 
 def encode_evidence(pair: Equivocation) -> bytes:

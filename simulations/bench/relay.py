@@ -31,13 +31,13 @@ from onionpath.directory.document import (
 )
 from onionpath.directory.parameters import Parameters
 from onionpath.directory.trust import Authority, TrustRoot
+from onionpath.disk.private_files import replace_private
 from onionpath.injected import UnixTime
 from onionpath.link.tls import server_context
 from onionpath.onion.geometry import SizeClass
 from onionpath.onion.native import NativeOnion
 from onionpath.onion.packets import Forward, Hop, HopKey, OnionCall, Packet
 from onionpath.onion.replay import slot_at
-from relay.files import replace_secret
 from relay.founding import Founded, found_relay
 from relay.keys import KeySchedule, PacketKeyFiles
 from relay.replay_files import ReplayFiles, read_boot_id
@@ -222,7 +222,7 @@ class Stage:
             epoch, schedule.valid_from(epoch), schedule.valid_until(epoch), self._caller_key.public
         )
         caller = self._descriptor(self.caller_identity, CALLER_HOST, 9, bytes(32), (caller_key,), now)
-        replace_secret(state / DIRECTORY_NAME, self._snapshot([ours, theirs, caller], now))
+        replace_private(state / DIRECTORY_NAME, self._snapshot([ours, theirs, caller], now))
         return keys[0]
 
     def _descriptor(

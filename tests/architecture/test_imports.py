@@ -1,6 +1,6 @@
 """Every import of the project, held against the arrows of the house.
 
-tests → simulations → client | relay → link → pure rooms → crypto → leaves
+tests → simulations → client | relay → link | disk → pure rooms → crypto → leaves
 
 `wrong_arrows` takes a file's path and source, so that each rule below is proven by a planted violation.
 """
@@ -25,11 +25,12 @@ ARROWS = {
     "crypto": {"leaf", "crypto"},
     "pure": PURE,
     "link": PURE | {"link"},
+    "disk": PURE | {"disk"},
     "door": {"leaf", "door"},
-    "client": PURE | {"link", "door", "client"},
-    "relay": PURE | {"link", "door", "relay"},
-    "simulations": PURE | {"link", "door", "client", "relay", "simulations"},
-    "tests": PURE | {"link", "door", "client", "relay", "simulations", "tests"},
+    "client": PURE | {"link", "disk", "door", "client"},
+    "relay": PURE | {"link", "disk", "door", "relay"},
+    "simulations": PURE | {"link", "disk", "door", "client", "relay", "simulations"},
+    "tests": PURE | {"link", "disk", "door", "client", "relay", "simulations", "tests"},
 }
 
 CRYPTOGRAPHY = {"nacl", "cryptography", "pyhpke"}
@@ -48,6 +49,7 @@ BANNED = {
     "crypto": WORLD | LOOPS,
     "pure": WORLD | LOOPS | CRYPTOGRAPHY,
     "link": {"socket", "httpx", "httpx2", "httpcore", "httpcore2", "structlog"} | LOOPS | CRYPTOGRAPHY,
+    "disk": (WORLD - {"os", "pathlib"}) | LOOPS | CRYPTOGRAPHY,
     "door": (WORLD - {"click"}) | LOOPS | CRYPTOGRAPHY,
     "client": {"socket"} | LOOPS | CRYPTOGRAPHY,
     "relay": {"asyncio", "anyio", "httpx", "httpx2", "httpcore", "httpcore2"} | CRYPTOGRAPHY,
@@ -90,7 +92,7 @@ def level_of(module: str) -> str | None:
     if room == "exit_codes":
         return "door"  # how every program ends, the relay's and the simulations' as well
     # `onionpath` itself, its command line and its twins for other libraries are front doors.
-    return "link" if room == "link" else "client"
+    return room if room in {"link", "disk"} else "client"
 
 
 def module_name(path: str) -> str:
@@ -204,6 +206,10 @@ PLANTED = {
     "the common door imports the client": ("onionpath/exit_codes.py", "import onionpath.client.client"),
     "a pure room imports the common door": ("onionpath/path/guards.py", "import onionpath.exit_codes"),
     "a leaf imports crypto": ("onionpath/errors.py", "from onionpath.crypto import keys"),
+    "the disk imports link": ("onionpath/disk/private_files.py", "import onionpath.link.frames"),
+    "the disk imports client": ("onionpath/disk/private_files.py", "import onionpath.client.client"),
+    "the disk imports relay": ("onionpath/disk/private_files.py", "import relay.keys"),
+    "a clock on the disk": ("onionpath/disk/private_files.py", "import time"),
     "link imports client": ("onionpath/link/frames.py", "from onionpath.client import client"),
     "inside a function": ("onionpath/path/guards.py", "def f():\n    import socket"),
     "only for types": ("onionpath/path/guards.py", "if TYPE_CHECKING:\n    import relay"),
@@ -244,6 +250,7 @@ def test_a_planted_wrong_arrow_is_found_once(path: str, source: str) -> None:
 
 ALLOWED = {
     "every program ends by one table": ("relay/cli.py", "from onionpath.exit_codes import run_program"),
+    "both read files": ("relay/keys.py", "from onionpath.disk import private_files"),
     "relay frames with link": (
         "relay/links.py",
         "import ssl, socket, trio\nfrom onionpath.link import frames",

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from onionpath.errors import KeyFileError, SettingsError
-from onionpath.exit_codes import exit_code
-from relay.files import (
-    FolderLock,
-    create_secret,
+from onionpath.disk.private_files import (
+    create_private,
     erase_file,
     make_private_dir,
-    read_secret,
-    replace_secret,
+    read_private,
+    replace_private,
     temporary_name,
 )
+from onionpath.errors import KeyFileError, SettingsError
+from onionpath.exit_codes import exit_code
+from relay.folder_lock import FolderLock
 
 
 @pytest.fixture
@@ -36,50 +36,50 @@ def test_secrets_are_private_whatever_the_umask_says(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         make_private_dir(tmp_path / "state")
-        create_secret(tmp_path / "state" / "a.key", b"one")
-        replace_secret(tmp_path / "state" / "b.key", b"two")
+        create_private(tmp_path / "state" / "a.key", b"one")
+        replace_private(tmp_path / "state" / "b.key", b"two")
     finally:
         os.umask(before)
 
     assert 0o700 == mode(tmp_path / "state")
     assert [0o600, 0o600] == [mode(tmp_path / "state" / name) for name in ("a.key", "b.key")]
-    assert b"one" == read_secret(tmp_path / "state" / "a.key")
+    assert b"one" == read_private(tmp_path / "state" / "a.key")
 
 
 def test_a_secret_that_exists_is_never_overwritten_by_a_new_one(folder: Path) -> None:
-    create_secret(folder / "a.key", b"one")
+    create_private(folder / "a.key", b"one")
 
     with pytest.raises(KeyFileError, match="exists"):
-        create_secret(folder / "a.key", b"two")
+        create_private(folder / "a.key", b"two")
 
-    assert b"one" == read_secret(folder / "a.key")
+    assert b"one" == read_private(folder / "a.key")
     assert ["a.key"] == [path.name for path in folder.iterdir()]
 
 
 def test_replacing_gives_a_new_file_and_leaves_nothing_else(folder: Path) -> None:
-    replace_secret(folder / "a.key", b"one")
-    replace_secret(folder / "a.key", b"two")
+    replace_private(folder / "a.key", b"one")
+    replace_private(folder / "a.key", b"two")
 
-    assert b"two" == read_secret(folder / "a.key")
+    assert b"two" == read_private(folder / "a.key")
     assert ["a.key"] == [path.name for path in folder.iterdir()]
 
 
 def test_what_a_killed_process_left_does_not_block_the_next(folder: Path) -> None:
     temporary_name(folder / "a.key").write_bytes(b"half")
 
-    create_secret(folder / "a.key", b"one")
+    create_private(folder / "a.key", b"one")
 
-    assert b"one" == read_secret(folder / "a.key")
+    assert b"one" == read_private(folder / "a.key")
 
 
 @pytest.mark.parametrize("bits", [0o640, 0o604, 0o660, 0o644, 0o610])
 def test_a_file_open_to_others_is_refused_and_the_remedy_named(folder: Path, bits: int) -> None:
     path = folder / "a.key"
-    create_secret(path, b"one")
+    create_private(path, b"one")
     path.chmod(bits)
 
     with pytest.raises(KeyFileError) as caught:
-        read_secret(path)
+        read_private(path)
 
     assert f"chmod 600 {path}" in str(caught.value)
     assert str(path) == caught.value.file
@@ -87,11 +87,11 @@ def test_a_file_open_to_others_is_refused_and_the_remedy_named(folder: Path, bit
 
 
 def test_a_symbolic_link_is_refused(folder: Path) -> None:
-    create_secret(folder / "a.key", b"one")
+    create_private(folder / "a.key", b"one")
     (folder / "b.key").symlink_to(folder / "a.key")
 
     with pytest.raises(KeyFileError, match=r"b\.key: is a symbolic link"):
-        read_secret(folder / "b.key")
+        read_private(folder / "b.key")
 
 
 def test_a_link_to_a_folder_is_no_private_folder(folder: Path, tmp_path: Path) -> None:
@@ -108,28 +108,28 @@ def test_neither_a_pipe_nor_a_folder_is_read(folder: Path) -> None:
 
     for name in ("a.key", "b.key"):
         with pytest.raises(KeyFileError, match=r"not a regular file|Is a directory"):
-            read_secret(folder / name)
+            read_private(folder / name)
 
 
 def test_a_missing_and_a_too_long_file_are_named(folder: Path) -> None:
     with pytest.raises(KeyFileError, match=r"a\.key: does not exist"):
-        read_secret(folder / "a.key")
-    create_secret(folder / "a.key", b"x" * 11)
+        read_private(folder / "a.key")
+    create_private(folder / "a.key", b"x" * 11)
     with pytest.raises(KeyFileError, match="longer than 10 bytes"):
-        read_secret(folder / "a.key", max_size=10)
+        read_private(folder / "a.key", max_size=10)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 def test_a_file_of_another_user_is_refused(folder: Path) -> None:
-    create_secret(folder / "a.key", b"one")
+    create_private(folder / "a.key", b"one")
     os.chown(folder / "a.key", 65_534, 65_534)
 
     with pytest.raises(KeyFileError, match="belongs to user 65534"):
-        read_secret(folder / "a.key")
+        read_private(folder / "a.key")
 
 
 def test_an_erased_file_is_overwritten_first(folder: Path) -> None:
-    create_secret(folder / "a.key", b"secret")
+    create_private(folder / "a.key", b"secret")
     os.link(folder / "a.key", folder / "other name")
 
     erase_file(folder / "a.key")

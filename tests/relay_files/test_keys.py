@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from onionpath.crypto.certificates import make_link_certificate
 from onionpath.crypto.identity import IdentityKey
+from onionpath.disk.private_files import create_private
 from onionpath.errors import KeyFileError, SettingsError
 from onionpath.injected import UnixTime
-from relay.files import create_secret
 from relay.keys import (
     KeySchedule,
     PacketKeyFiles,
@@ -169,7 +169,7 @@ def test_a_key_whose_writing_was_killed_is_removed(tmp_path: Path) -> None:
 def test_a_copy_of_a_packet_key_is_not_overlooked(tmp_path: Path, name: str) -> None:
     """It would outlive its erasure."""
     keys_at(tmp_path, START)
-    create_secret(tmp_path / "packet-keys" / name, b"")
+    create_private(tmp_path / "packet-keys" / name, b"")
 
     with pytest.raises(KeyFileError, match="does not belong here"):
         keys_at(tmp_path)

@@ -1,31 +1,40 @@
-"""Files that hold secrets: made private, replaced whole, and read only if nobody else could reach them.
+"""Files that only their owner reaches: made so, replaced whole, and read only if nobody else could reach them.
 
-Whoever writes here holds the lock of the folder (``FolderLock``), therefore temporary names are fixed and
-what a killed process left behind is simply removed.
+Whoever writes one holds a lock (a relay that of its folder, a client one beside the file), therefore temporary names
+are fixed and what a killed process left behind is simply removed.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 
-from onionpath.errors import KeyFileError, SettingsError
-from relay.state_folder import LOCK_NAME
+from onionpath.errors import KeyFileError
 
-MAX_SECRET_SIZE = 64 * 1024  # bytes; our largest secret file, a PEM key, has under 1 KiB
+MAX_KEY_FILE_SIZE = 64 * 1024  # bytes; the largest file of a key, a PEM, has under 1 KiB
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_IS_POSIX = os.name == "posix"
+# Windows knows no such flags, and there the folder's own permissions must do. Without O_NONBLOCK a pipe in a file's
+# place would hold us for ever; without O_BINARY Windows would change what it takes for ends of lines.
+_SAFELY = (
+    getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
 
 
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """Name the file in whatever the system says about it."""
+def translated(path: Path) -> Iterator[None]:
+    """Name the file in whatever the system says about it.
+
+    Raises:
+        KeyFileError: in place of OSError.
+    """
     try:
         yield
     except OSError as error:
@@ -34,7 +43,7 @@ def _translated(path: Path) -> Iterator[None]:
 
 def _why(error: OSError) -> str:
     if error.errno == errno.ELOOP:
-        return "is a symbolic link, and secrets are read and written only at their own place"
+        return "is a symbolic link, and private files are read and written only at their own place"
     if error.errno == errno.ENOENT:
         return "does not exist"
     return error.strerror or type(error).__name__
@@ -46,7 +55,7 @@ def make_private_dir(folder: Path) -> None:
     Raises:
         KeyFileError: it cannot be made, is no directory, somebody else's, or open to others.
     """
-    with _translated(folder):
+    with translated(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         try:
             folder.mkdir(mode=0o700)
@@ -57,12 +66,12 @@ def make_private_dir(folder: Path) -> None:
 
 
 def check_private_dir(folder: Path) -> None:
-    """Refuse a folder of secrets that others can enter.
+    """Refuse a folder that others can enter.
 
     Raises:
         KeyFileError: missing, no directory, somebody else's, or with bits for group or others.
     """
-    with _translated(folder):
+    with translated(folder):
         found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode):
         raise KeyFileError(f"{folder}: is not a directory", file=str(folder))
@@ -70,6 +79,8 @@ def check_private_dir(folder: Path) -> None:
 
 
 def _check_owner_and_mode(path: Path, found: os.stat_result, *, remedy: str) -> None:
+    if not _IS_POSIX:
+        return
     if found.st_uid not in (os.geteuid(), 0):
         raise KeyFileError(f"{path}: belongs to user {found.st_uid}, not to us or to root", file=str(path))
     if found.st_mode & _OTHERS:
@@ -77,16 +88,15 @@ def _check_owner_and_mode(path: Path, found: os.stat_result, *, remedy: str) -> 
         raise KeyFileError(f"{path}: others can reach it (mode {mode:04o}); run: {remedy}", file=str(path))
 
 
-def read_secret(path: Path, *, max_size: int = MAX_SECRET_SIZE) -> bytes:
+def read_private(path: Path, *, max_size: int = MAX_KEY_FILE_SIZE) -> bytes:
     """The file's whole content, at most ``max_size`` bytes.
 
     Raises:
         KeyFileError: missing, a symbolic link, no regular file, too long, somebody else's, or with bits for
             group or others.
     """
-    with _translated(path):
-        # Without O_NONBLOCK a pipe in the file's place would hold us for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with translated(path):
+        descriptor = os.open(path, os.O_RDONLY | _SAFELY)
         with os.fdopen(descriptor, "rb") as file:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
@@ -98,13 +108,13 @@ def read_secret(path: Path, *, max_size: int = MAX_SECRET_SIZE) -> bytes:
     return content
 
 
-def create_secret(path: Path, content: bytes) -> None:
+def create_private(path: Path, content: bytes) -> None:
     """Write a new file of mode 0600; it is there as a whole, and durable, or not at all.
 
     Raises:
         KeyFileError: it exists already, or cannot be written.
     """
-    with _translated(path):
+    with translated(path):
         temporary = _write_temporary(path, content)
         try:
             # A link, unlike a rename, never replaces a key that is already there.
@@ -114,22 +124,22 @@ def create_secret(path: Path, content: bytes) -> None:
         sync_dir(path.parent)
 
 
-def replace_secret(path: Path, content: bytes) -> None:
+def replace_private(path: Path, content: bytes) -> None:
     """Write a file of mode 0600 in place of the old one; after a crash either is there as a whole.
 
     Raises:
         KeyFileError: it cannot be written.
     """
-    with _translated(path):
-        os.rename(_write_temporary(path, content), path)
+    with translated(path):
+        os.replace(_write_temporary(path, content), path)
         sync_dir(path.parent)
 
 
 def _write_temporary(path: Path, content: bytes) -> Path:
     temporary = temporary_name(path)
-    # Whatever lies here is what a killed process left, since we hold the folder's lock.
+    # Whatever lies here is what a killed process left, since we hold the lock.
     erase_file(temporary)
-    with os.fdopen(os.open(temporary, _NEW, 0o600), "wb") as file:
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFELY, 0o600), "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
@@ -149,13 +159,13 @@ def erase_file(path: Path) -> None:
     Raises:
         KeyFileError: it cannot be removed.
     """
-    with _translated(path):
+    with translated(path):
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            descriptor = os.open(path, os.O_WRONLY | _SAFELY)
         except FileNotFoundError:
             return
         try:
-            os.pwrite(descriptor, bytes(os.fstat(descriptor).st_size), 0)
+            os.write(descriptor, bytes(os.fstat(descriptor).st_size))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -164,55 +174,11 @@ def erase_file(path: Path) -> None:
 
 
 def sync_dir(folder: Path) -> None:
-    """Make the names in a folder durable."""
+    """Make the names in a folder durable, where the system can."""
+    if not _IS_POSIX:
+        return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-class FolderLock:
-    """Keeps other processes out of a folder until closed, or until this process ends in any way.
-
-    Raises:
-        SettingsError: another process holds it; two relays on one state would forget each other's tags.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        path = folder / LOCK_NAME
-        with _translated(path):
-            # No O_EXCL: the file stays for ever, and only the kernel's lock on it counts.
-            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            self._descriptor = os.open(path, flags, 0o600)
-            try:
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                self.close()
-                raise SettingsError(
-                    f"{folder} is in use by another process; give each relay a state folder of its own",
-                    file=str(folder),
-                    key="relay.state",
-                ) from None
-            except BaseException:
-                self.close()
-                raise
-
-    def close(self) -> None:
-        """Let others in; closing twice is fine."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the folder is others' again."""
-        return self._descriptor < 0
-
-    def __enter__(self) -> FolderLock:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
-        self.close()
