@@ -64,7 +64,7 @@ from onionpath.service import directory_wire
 from onionpath.service.exit_policy import ExitPolicy
 from onionpath.service.stream import StreamReply, StreamRequest
 from tests.directory.networks import NOW, descriptor, network, root
-from tests.fuzz import files, ohttp, stories
+from tests.fuzz import files, ohttp, session, stories
 
 # Five hops, because the last of their layers are the shortest.
 SIZES = Geometry(5)
@@ -272,6 +272,16 @@ TARGETS: dict[str, Target] = {
     "ohttp-keys": Target(ohttp.key_configurations),
     "ohttp-request": Target(ohttp.encapsulated_request, (BadLayerError,), is_sealed=True),
     "ohttp-response": Target(ohttp.encapsulated_response, (BadLayerError,), is_sealed=True),
+    "session-post": Target(session.post),
+    "session-hop-message": Target(session.hop_message),
+    "session-layer": Target(session.layer, _SEALED, is_sealed=True),
+    "session-layer-plain": Target(session.layer_plain),
+    "session-reply-plain": Target(session.reply_plain),
+    "session-posted": Target(session.posted, _SEALED),
+    "session-v4-request": Target(session.v4_request),
+    "session-v4-response": Target(session.v4_response),
+    "session-bencode": Target(session.bencode),
+    "session-hint": Target(session.hint),
     "exit-policy": Target(_exit_policy, (UsageError,)),
     "countries": Target(_countries, (UsageError,)),
     "host": Target(files.host),
