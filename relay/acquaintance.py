@@ -20,7 +20,7 @@ from onionpath.injected import Entropy
 from onionpath.link.faults import Fault, FaultyPeerError
 from onionpath.link.frames import Frame, Kind
 from onionpath.link.proof import NONCE_SIZE, Claim, Parties, check_proof, sign_proof
-from relay.peers import Link, LinkState
+from relay.link import Link, LinkState
 
 
 class Greeting(NamedTuple):

@@ -16,8 +16,8 @@ from onionpath.onion.statuses import Reason
 from onionpath.service.calls import Reply
 from relay.exchanges import Exchanges
 from relay.limits import SwitchLimits
+from relay.link import Link, LinkState
 from relay.link_table import LinkTable
-from relay.peers import Link, LinkState
 from relay.refusals import Refusal
 from relay.replies import Replies
 from relay.step import Step
@@ -78,7 +78,7 @@ class Admission:
         if holder.in_flight <= 2 * link.in_flight + 1:
             return False
         # Several at once, because finding them costs as much as finding one.
-        shed = self._exchanges.oldest_from(holder.link_id, 1 + holder.in_flight // 8)
+        shed = self._exchanges.take_oldest_from(holder.link_id, 1 + holder.in_flight // 8)
         for origin in shed:
             self._counts["shed_oldest"] += 1
             self._replies.end(step, origin, Reply.refused(Reason.HOP_BUSY))

@@ -144,34 +144,34 @@ class Exchanges:
 
     # Out.
 
-    def by_reply(self, link_id: int, exchange_id: int) -> Origin | None:
+    def take_by_reply(self, link_id: int, exchange_id: int) -> Origin | None:
         """What waits for the reply of this name."""
         exchange = self._by_next.get(link_id, {}).get(exchange_id)
         return None if exchange is None else self._take(exchange)
 
-    def by_call(self, call_id: int) -> Origin | None:
+    def take_by_call(self, call_id: int) -> Origin | None:
         """What the service of this call worked on."""
         exchange = self._all.get(call_id)
         return None if exchange is None else self._take(exchange)
 
-    def by_link(self, link_id: int) -> list[Origin]:
+    def take_by_link(self, link_id: int) -> list[Origin]:
         """All that wait for replies over this link."""
         return [self._take(exchange) for exchange in list(self._by_next.get(link_id, {}).values())]
 
-    def by_dial(self, relay: RelayId) -> list[tuple[Packet, Origin]]:
+    def take_by_dial(self, relay: RelayId) -> list[tuple[Packet, Origin]]:
         """All that wait for a link to this relay, which is made, or can't be."""
         waiting = list(self._by_dial.get(relay, {}).values())
         found = [(each.place.packet, self._take(each)) for each in waiting if isinstance(each.place, Queued)]
         self._by_dial.pop(relay, None)
         return found
 
-    def oldest_from(self, link_id: int, count: int) -> list[Origin]:
+    def take_oldest_from(self, link_id: int, count: int) -> list[Origin]:
         """So many of those that came over this link, the oldest first, to make room for others."""
         ours = self._by_origin.get(link_id, {}).values()
         oldest = nsmallest(count, ours, key=lambda exchange: exchange.origin.received_at)
         return [self._take(exchange) for exchange in oldest]
 
-    def overdue(self, now: UnixTime) -> list[tuple[Origin, Place]]:
+    def take_overdue(self, now: UnixTime) -> list[tuple[Origin, Place]]:
         """All whose deadline has passed, and where they were."""
         # All are looked at: a packet that waited for its link to be made stands behind later ones.
         late = [exchange for exchange in self._all.values() if exchange.origin.deadline <= now]

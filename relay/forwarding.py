@@ -20,8 +20,8 @@ from onionpath.onion.packets import Forward, Packet
 from onionpath.onion.statuses import Reason
 from relay.exchanges import Exchanges, Origin
 from relay.limits import SwitchLimits
+from relay.link import Link
 from relay.link_table import LinkTable
-from relay.peers import Link
 from relay.replies import Replies
 from relay.step import Step
 
@@ -102,13 +102,13 @@ class Forwarding:
 
     def reached(self, step: Step, link: Link, relay: RelayId) -> None:
         """A link to this relay is proven: what waited for it goes."""
-        for packet, origin in self._exchanges.by_dial(relay):
+        for packet, origin in self._exchanges.take_by_dial(relay):
             self._send(step, link, packet, origin)
 
     def not_reached(self, step: Step, relay: RelayId) -> None:
         """No link could be made: what waited for it fails, and it is not dialled again at once."""
         self.avoid(relay, step.now)
-        for _, origin in self._exchanges.by_dial(relay):
+        for _, origin in self._exchanges.take_by_dial(relay):
             self._replies.fail_edge(step, origin, Reason.NEXT_UNREACHABLE)
 
     def avoid(self, relay: RelayId, now: UnixTime) -> None:
@@ -117,7 +117,7 @@ class Forwarding:
 
     def lost(self, step: Step, link_id: int) -> None:
         """A link is gone: what waits for replies over it fails."""
-        for origin in self._exchanges.by_link(link_id):
+        for origin in self._exchanges.take_by_link(link_id):
             self._replies.fail_edge(step, origin, Reason.NEXT_CLOSED)
 
     def forget(self, now: UnixTime) -> None:
@@ -132,7 +132,7 @@ class Forwarding:
         Raises:
             FaultyPeerError: from a client, whom nobody ever asks.
         """
-        origin = self._exchanges.by_reply(link.link_id, frame.exchange_id)
+        origin = self._exchanges.take_by_reply(link.link_id, frame.exchange_id)
         if origin is None:
             self._counts["reply_unexpected"] += 1
             if link.is_client:

@@ -12,7 +12,8 @@ from onionpath.injected import UnixTime
 from onionpath.link.frames import FrameReader
 from onionpath.onion.geometry import Geometry
 from relay.limits import SwitchLimits
-from relay.peers import Link, LinkState, PacketRate
+from relay.link import Link, LinkState
+from relay.packet_rate import PacketRate
 
 
 class LinkTable:

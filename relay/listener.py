@@ -16,7 +16,7 @@ import trio
 
 from onionpath.injected import UnixTime
 from relay.links import prepare
-from relay.peers import PacketRate
+from relay.packet_rate import PacketRate
 
 RETRY_S = 0.1
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 
 from onionpath.injected import UnixTime
-from relay.peers import Link
+from relay.link import Link
 
 BURST_S = 0.5
 # A relay that gets less than a whole core is full before its budget is, and then chance would divide what it opens.

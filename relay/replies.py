@@ -17,8 +17,8 @@ from onionpath.onion.packets import ReplyHead
 from onionpath.onion.statuses import Reason, ReplyStatus
 from onionpath.service.calls import Reply
 from relay.exchanges import Origin
+from relay.link import Link
 from relay.link_table import LinkTable
-from relay.peers import Link
 from relay.step import Step
 
 

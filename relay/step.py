@@ -13,8 +13,8 @@ from onionpath.injected import UnixTime
 from onionpath.link.frames import Kind, encode_frame
 from onionpath.onion.geometry import Geometry, SizeClass
 from onionpath.service.calls import Call
+from relay.link import Link
 from relay.link_table import LinkTable
-from relay.peers import Link
 
 
 class Watch(Protocol):

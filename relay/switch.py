@@ -38,9 +38,9 @@ from relay.admission import Admission
 from relay.exchanges import Exchanges, Origin, Queued, Sent, Served
 from relay.forwarding import Forwarding
 from relay.limits import SwitchLimits
+from relay.link import Link, LinkState
 from relay.link_table import LinkTable
 from relay.openings import Openings
-from relay.peers import Link, LinkState
 from relay.refusals import OF_REPLAY, Refusal
 from relay.replies import Replies
 from relay.step import Actions, Desk, Serving, Step, Watch
@@ -338,7 +338,7 @@ class Switch:
     def answered(self, call_id: int, reply: Reply, *, now: UnixTime) -> Actions:
         """A service has answered; a second answer, or one after the deadline, is counted and dropped."""
         step = self._desk.step(now)
-        origin = self._exchanges.by_call(call_id)
+        origin = self._exchanges.take_by_call(call_id)
         if origin is None:
             self._counts["answer_too_late"] += 1
         else:
@@ -350,7 +350,7 @@ class Switch:
     def tick(self, now: UnixTime) -> Actions:
         """Enforce deadlines and shed slow peers; once a second is often enough."""
         step = self._desk.step(now)
-        for origin, place in self._exchanges.overdue(now):
+        for origin, place in self._exchanges.take_overdue(now):
             match place:
                 case Sent():
                     self._replies.fail_edge(step, origin, Reason.NEXT_TIMED_OUT)

@@ -6,8 +6,8 @@ from onionpath.onion.geometry import Geometry, SizeClass
 from onionpath.onion.packets import Packet
 from relay.exchanges import Exchanges, Origin
 from relay.limits import SwitchLimits
+from relay.link import LinkState
 from relay.link_table import LinkTable
-from relay.peers import LinkState
 
 RELAY = RelayId(b"r" * 32)
 
@@ -26,10 +26,10 @@ def test_the_oldest_make_room_wherever_they_are() -> None:
     exchanges.queue(RELAY, packet, origin(1, 1), at_most=9, at_most_bytes=99)
     exchanges.queue(RELAY, packet, origin(2, 0), at_most=9, at_most_bytes=99)
 
-    assert [1, 3, 4] == [each.received_at for each in exchanges.oldest_from(1, 3)]
+    assert [1, 3, 4] == [each.received_at for each in exchanges.take_oldest_from(1, 3)]
     assert 2 == len(exchanges)
     assert len(b"layer") == exchanges.queued_bytes
-    assert [5] == [each.received_at for each in exchanges.oldest_from(1, 3)]
+    assert [5] == [each.received_at for each in exchanges.take_oldest_from(1, 3)]
 
 
 def test_the_other_link_to_a_relay_is_used_when_one_ends() -> None:

@@ -11,9 +11,9 @@ from onionpath.crypto.identity import RelayId
 from onionpath.injected import UnixTime
 from onionpath.onion.geometry import Geometry
 from relay.limits import SwitchLimits
+from relay.link import Link, LinkState
 from relay.link_table import LinkTable
 from relay.openings import BURST_S, Openings
-from relay.peers import Link, LinkState
 
 NOW = 1_800_000_000.0
 PER_SECOND = 1_000.0

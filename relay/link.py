@@ -11,8 +11,6 @@ Only a PROVEN link carries packets of depth 1 and more.
 
 from __future__ import annotations
 
-import math
-from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -20,7 +18,9 @@ from onionpath.crypto.identity import RelayId
 from onionpath.injected import UnixTime
 from onionpath.link.frames import FrameReader
 from onionpath.link.proof import Claim
+from relay.backlog import Backlog
 from relay.limits import SwitchLimits
+from relay.packet_rate import PacketRate
 
 
 class LinkState(Enum):
@@ -30,78 +30,6 @@ class LinkState(Enum):
     CLAIMED = "claimed"
     CLAIMING = "claiming"
     PROVEN = "proven"
-
-
-@dataclass(slots=True)
-class PacketRate:
-    """A token bucket: ``per_second`` packets on average, ``burst`` at once."""
-
-    per_second: float
-    burst: float
-    tokens: float
-    filled_at: UnixTime
-
-    @classmethod
-    def full(cls, per_second: float, burst: float, now: UnixTime) -> PacketRate:
-        """A bucket that nobody has drawn from."""
-        return cls(per_second, burst, burst, now)
-
-    def take(self, now: UnixTime) -> bool:
-        """Draw one packet; False when none is left."""
-        self.tokens = min(self.burst, self.tokens + (now - self.filled_at) * self.per_second)
-        self.filled_at = now
-        if self.tokens < 1:
-            return False
-        self.tokens -= 1
-        return True
-
-    def charge(self, packets: float) -> None:
-        """Draw this many more for the packet that was taken last; what is missing is waited for."""
-        self.tokens -= packets
-
-    def next_at(self) -> UnixTime:
-        """When one packet can be drawn again: at that very time, whatever the rounding of Unix times does."""
-        at = self.filled_at + (1 - self.tokens) / self.per_second
-        while self.tokens + (at - self.filled_at) * self.per_second < 1:
-            at = math.nextafter(at, math.inf)
-        return UnixTime(at)
-
-
-class Backlog:
-    """Bytes handed to the driver and not yet written, with the age of the oldest."""
-
-    # A mark a second is enough to cut off a peer within a second of its time.
-    MARK_EVERY_S = 1.0
-
-    __slots__ = ("_marks", "_queued", "_written")
-
-    def __init__(self) -> None:
-        self._queued = 0
-        self._written = 0
-        self._marks: deque[tuple[UnixTime, int]] = deque()
-
-    @property
-    def size(self) -> int:
-        """Bytes that wait."""
-        return self._queued - self._written
-
-    def add(self, size: int, now: UnixTime) -> None:
-        """So many bytes were handed over."""
-        if not self._marks or now - self._marks[-1][0] >= self.MARK_EVERY_S:
-            self._marks.append((now, self._queued))
-        self._queued += size
-
-    def remove(self, size: int) -> None:
-        """So many bytes were written."""
-        self._written += size
-        while len(self._marks) > 1 and self._marks[1][1] <= self._written:
-            self._marks.popleft()
-        if self._written == self._queued:
-            self._marks.clear()
-
-    def age(self, now: UnixTime) -> float:
-        """Seconds that the oldest byte has waited, 0 when none does; late by at most MARK_EVERY_S."""
-        return now - self._marks[0][0] if self._marks else 0.0
 
 
 @dataclass(slots=True)
