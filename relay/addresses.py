@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
 
+from onionpath.path.embedded import NAT64, embedded
 from onionpath.service.exit_policy import IPAddress, IPNetwork
 
 
@@ -130,34 +131,6 @@ for _text, _why, _ in SPECIAL:
     _TABLE[ip_network(_text).version].append((ip_network(_text), _why))
 
 _GLOBAL_UNICAST = IPv6Network("2000::/3")  # All that IANA has given out; the rest of IPv6 is reserved.
-_NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052 §2.1: translated to the IPv4 address at its end.
-_LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
-_LOW_96 = (
-    IPv6Network("::/96"),
-    IPv6Network("::ffff:0:0/96"),
-    IPv6Network("::ffff:0:0:0/96"),
-    _NAT64,
-    _LOCAL_NAT64,
-)
-_SIX_TO_FOUR = IPv6Network("2002::/16")
-_TEREDO = IPv6Network("2001::/32")
-_ISATAP = (0x00005EFE, 0x02005EFE)  # RFC 5214 §6.1: the upper half of the interface identifier.
-
-
-def embedded(address: IPAddress) -> tuple[IPv4Address, ...]:
-    """The IPv4 addresses that an IPv6 address may lead to: none, one, or Teredo's two (server and client)."""
-    if isinstance(address, IPv4Address):
-        return ()
-    bits = int(address)
-    if int(address) > 1 and any(address in network for network in _LOW_96):
-        return (IPv4Address(bits & 0xFFFFFFFF),)
-    if address in _SIX_TO_FOUR:
-        return (IPv4Address(bits >> 80 & 0xFFFFFFFF),)
-    if address in _TEREDO:
-        return (IPv4Address(bits >> 64 & 0xFFFFFFFF), IPv4Address(~bits & 0xFFFFFFFF))
-    if bits >> 32 & 0xFFFFFFFF in _ISATAP:
-        return (IPv4Address(bits & 0xFFFFFFFF),)
-    return ()
 
 
 def judge(
@@ -185,11 +158,21 @@ def judge(
     return Allowed()
 
 
+def is_public(host: str) -> bool:
+    """Whether anybody on the internet reaches this IP literal directly, so that a public network may list it.
+
+    It is what an exit may dial, less the addresses that embed another one: a translator or a tunnel decides where
+    those lead, and would hide in which network a relay stands.
+    """
+    address = ip_address(host)
+    return isinstance(judge(address, own=()), Allowed) and not embedded(address)
+
+
 def _special(address: IPAddress) -> Why | None:
     for network, why in _TABLE[address.version]:
         if address in network:
             return why
-    if isinstance(address, IPv6Address) and address not in _GLOBAL_UNICAST and address not in _NAT64:
+    if isinstance(address, IPv6Address) and address not in _GLOBAL_UNICAST and address not in NAT64:
         return Why.RESERVED
     return None
 

@@ -11,17 +11,16 @@ from collections.abc import Collection, Mapping, Sequence
 from onionpath.crypto.identity import RelayId
 from onionpath.directory.descriptor import Descriptor
 from onionpath.directory.document import MAX_WEIGHT
-from relay.authority.weights import (
-    CAPPED_FROM,
-    EQUAL_WEIGHT,
-    FAMILY_CAP_PERCENT,
-    RELAY_CAP_PERCENT,
-    mutual_families,
-)
+from relay.authority.families import mutual_families
 
 # So little that nobody gains by not being measured; where nobody is, all have the same.
 UNMEASURED_BYTES_PER_S = 20_000
 ENOUGH_MEASURES = 3
+EQUAL_WEIGHT = 1000
+# With 40 equal relays each has 2.5 %, so that a relay may have twice its share before the cap bites.
+CAPPED_FROM = 40
+RELAY_CAP_PERCENT = 5
+FAMILY_CAP_PERCENT = 10
 
 
 def agreed_capacity(measures: Sequence[int], *, votes: int) -> int:

@@ -16,7 +16,7 @@ from onionpath.directory.document import MAX_RELAYS
 from onionpath.errors import StaleDirectoryError
 from onionpath.injected import UnixTime
 from onionpath.path.constraints import subnets
-from relay.authority.public import is_public
+from relay.addresses import is_public
 
 # Twice the relays of a path and some: a network that needs more in one /16 doesn't gain by them, since no path
 # takes two, while whoever rents one cheap network could otherwise be most of the list.

@@ -15,9 +15,10 @@ from typing import Protocol
 import trio
 
 from onionpath.onion.statuses import Reason
+from onionpath.path.embedded import embedded
 from onionpath.service.exit_policy import ExitPolicy, IPAddress, IPNetwork
 from onionpath.service.hosts import DnsName, Host
-from relay.addresses import Forbidden, embedded, judge
+from relay.addresses import Forbidden, judge
 from relay.exit.destinations import DestinationLimits, Destinations
 
 

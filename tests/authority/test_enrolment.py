@@ -14,8 +14,8 @@ from onionpath.directory.address import Address
 from onionpath.directory.descriptor import Descriptor, sign_descriptor
 from onionpath.errors import RefusedError, StaleDirectoryError
 from onionpath.injected import UnixTime
+from relay.addresses import is_public
 from relay.authority.enrolment import Enrolment
-from relay.authority.public import is_public
 from relay.authority.reachability import Contact, Reachability
 from relay.authority.roll import MAX_PER_NETWORK, Known, Roll
 from tests.directory.networks import (

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.addresses import SPECIAL, Allowed, Forbidden, Why, embedded, judge
+from onionpath.path.embedded import embedded
+from relay.addresses import SPECIAL, Allowed, Forbidden, Why, judge
 
 PUBLIC = ("8.8.8.8", "1.1.1.1", "93.184.216.34", "2606:4700::1111", "2a00:1450::200e", "64:ff9b::8.8.8.8")
 

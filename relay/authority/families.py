@@ -1,4 +1,4 @@
-"""Who counts as one family, and how much of the traffic few may carry. Spec: docs/specs/directory.md §9.4."""
+"""Who counts as one family. Spec: docs/specs/directory.md §9.4."""
 
 from __future__ import annotations
 
@@ -6,12 +6,6 @@ from collections.abc import Collection
 
 from onionpath.crypto.identity import RelayId
 from onionpath.directory.descriptor import Descriptor
-
-EQUAL_WEIGHT = 1000
-# With 40 equal relays each has 2.5 %, so that a relay may have twice its share before the cap bites.
-CAPPED_FROM = 40
-RELAY_CAP_PERCENT = 5
-FAMILY_CAP_PERCENT = 10
 
 
 def mutual_families(descriptors: Collection[Descriptor]) -> list[frozenset[RelayId]]:
