@@ -16,6 +16,14 @@ from onionpath.crypto.session_channels import Cipher, LayerSecret, SessionPrivat
 from onionpath.errors import MalformedError, RefusedError, UsageError
 from onionpath.injected import Entropy
 from onionpath.onion.session_framing import MAX_FRAMING_SIZE, decode_framing, encode_framing
+from onionpath.onion.session_instructions import (
+    AnswerInstruction,
+    Instruction,
+    RelayInstruction,
+    ServerInstruction,
+    fields_of_instruction,
+    parse_instruction,
+)
 from onionpath.onion.session_messages import encode_post
 from onionpath.onion.session_packets import (
     MAX_LAYERS,
@@ -35,7 +43,6 @@ from onionpath.onion.session_packets import (
     SessionWrapped,
 )
 from onionpath.onion.session_replies import decode_base64, decode_reply, encode_base64, encode_reply
-from onionpath.onion.session_roles import AnswerRole, RelayRole, Role, ServerRole, fields_of_role, parse_role
 from onionpath.onion.session_v4 import V4Response, encode_v4_request
 
 PATH_TOO_LONG = "path too long"
@@ -68,8 +75,8 @@ class SessionOnion:
         _check_path(hops, call)
         packet, opener = _seal_call(hops[-1], call, entropy)
         for hop, after in reversed(list(pairwise(hops))):
-            role = RelayRole(after.relay_id, packet.ephemeral, packet.cipher)
-            packet, _ = _seal_layer(hop, packet.layer, role, entropy)
+            instruction = RelayInstruction(after.relay_id, packet.ephemeral, packet.cipher)
+            packet, _ = _seal_layer(hop, packet.layer, instruction, entropy)
         if len(encode_post(packet)) > self.max_size:
             raise UsageError(f"a call is too long for packets of {self.max_size} bytes")
         return SessionWrapped(packet, opener)
@@ -90,20 +97,20 @@ class SessionOnion:
         secret = key.private.secret_from(packet.ephemeral, packet.cipher)
         opened = secret.open(packet.layer)
         blob, fields = decode_framing(opened, max_size=self.max_size)
-        match parse_role(fields):
-            case AnswerRole(wants_json, wants_base64):
+        match parse_instruction(fields):
+            case AnswerInstruction(wants_json, wants_base64):
                 form = ReplyForm.JSON if wants_json else ReplyForm.TEXT
                 reply_key = SessionReplyKey(secret, form, wants_base64=wants_base64)
                 return SessionServe(blob, secret.seed, reply_key)
-            case RelayRole(next_relay, ephemeral, cipher):
+            case RelayInstruction(next_relay, ephemeral, cipher):
                 _check_depth(packet.depth + 1)
                 if next_relay == key.relay_id:
                     raise MalformedError("a layer leads back to the relay that opened it")
                 onward = SessionPacket(ephemeral, cipher, blob, packet.depth + 1)
                 return ForwardToRelay(next_relay, onward, secret.seed)
-            case ServerRole(address):
+            case ServerInstruction(server):
                 _check_depth(packet.depth + 1)
-                return ForwardToServer(address, opened, secret.seed)
+                return ForwardToServer(server, opened, secret.seed)
 
     def seal_reply(
         self, key: SessionReplyKey, reply: SessionReply | V4Response, *, entropy: Entropy
@@ -156,17 +163,17 @@ def _seal_call(
     """The layer of the last hop, with what opens the reply: to that layer, or to the server's inside of it."""
     if isinstance(call, ServerCall):
         inner, secret = _seal(call.key, call.cipher, encode_v4_request(call.request), entropy)
-        role = ServerRole(call.address, inner.ephemeral, inner.cipher)
-        packet, _ = _seal_layer(last, inner.layer, role, entropy)
+        instruction = ServerInstruction(call.server, inner.ephemeral, inner.cipher)
+        packet, _ = _seal_layer(last, inner.layer, instruction, entropy)
         return packet, SessionOpener(secret, ReplyForm.V4, is_base64=False)
-    packet, secret = _seal_layer(last, call.body, AnswerRole(wants_base64=call.wants_base64), entropy)
+    packet, secret = _seal_layer(last, call.body, AnswerInstruction(wants_base64=call.wants_base64), entropy)
     return packet, SessionOpener(secret, ReplyForm.TEXT, is_base64=call.wants_base64)
 
 
 def _seal_layer(
-    hop: SessionHop, blob: bytes, role: Role, entropy: Entropy
+    hop: SessionHop, blob: bytes, instruction: Instruction, entropy: Entropy
 ) -> tuple[SessionPacket, LayerSecret]:
-    return _seal(hop.key, hop.cipher, encode_framing(blob, fields_of_role(role)), entropy)
+    return _seal(hop.key, hop.cipher, encode_framing(blob, fields_of_instruction(instruction)), entropy)
 
 
 def _seal(

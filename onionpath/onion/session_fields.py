@@ -64,8 +64,9 @@ def to_form(fields: Fields, kind: type[F]) -> F:
     """
     try:
         return msgspec.convert(fields, kind)
-    except msgspec.ValidationError as error:
-        raise MalformedError(f"a set of fields is not what belongs here: {error}") from error
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
+        # Half a surrogate pair, which JSON can write, fits into no message of msgspec's.
+        raise MalformedError("a set of fields is not what belongs here") from error
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> Fields:

@@ -15,8 +15,13 @@ from onionpath.errors import MalformedError
 from onionpath.onion.session_bencode import decode_dict, encode_dict
 from onionpath.onion.session_fields import Form, to_form
 from onionpath.onion.session_framing import MAX_FRAMING_SIZE, decode_framing, encode_framing
+from onionpath.onion.session_instructions import (
+    DEFAULT_CIPHER_NAME,
+    fields_of_layer,
+    parse_cipher,
+    parse_hex_key,
+)
 from onionpath.onion.session_packets import SessionPacket
-from onionpath.onion.session_roles import DEFAULT_CIPHER_NAME, fields_of_layer, parse_cipher, parse_hex_key
 
 # The original's servers count to 15. The value is judged when the packet is peeled, where its refusal has a text.
 MAX_WRITTEN_DEPTH = 2**31 - 1

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from onionpath.crypto.identity import RelayId
 from onionpath.crypto.session_channels import Cipher, LayerSecret, SessionPrivateKey, SessionPublicKey
 from onionpath.errors import UsageError
-from onionpath.onion.session_targets import ServerAddress
+from onionpath.onion.session_lsrpc import LsrpcServer
 from onionpath.onion.session_v4 import V4Request
 
 MAX_LAYERS = 5
@@ -53,12 +53,12 @@ class ServerCall:
     """What the last hop posts to a server, which alone can read it.
 
     Args:
-        address: the exit learns it.
+        server: where it takes requests; the exit learns it.
         key: the server's own; the request is sealed to it.
         request: what the server reads.
     """
 
-    address: ServerAddress
+    server: LsrpcServer
     key: SessionPublicKey
     request: V4Request
     cipher: Cipher = Cipher.XCHACHA20
@@ -129,7 +129,7 @@ class ForwardToServer(NamedTuple):
     ``posted`` is the whole opened layer, so that the server reads how it was addressed: the format wants it.
     """
 
-    address: ServerAddress
+    server: LsrpcServer
     posted: bytes
     seed: bytes
 

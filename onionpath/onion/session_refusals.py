@@ -16,9 +16,9 @@ from typing import NamedTuple
 from onionpath.crypto.identity import RelayId, parse_relay_id
 from onionpath.errors import MalformedError, PeerError, RefusedError, UsageError
 from onionpath.onion.session import SessionOnion
+from onionpath.onion.session_instructions import parse_hex_key
 from onionpath.onion.session_messages import decode_hop_message, decode_post
 from onionpath.onion.session_packets import SessionHopKey, SessionPacket, SessionPeeled
-from onionpath.onion.session_roles import parse_hex_key
 
 
 class Refusal(Enum):

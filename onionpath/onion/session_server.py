@@ -10,8 +10,8 @@ from typing import NamedTuple
 from onionpath.crypto.session_channels import SessionPrivateKey
 from onionpath.errors import MalformedError
 from onionpath.onion.session_framing import MAX_FRAMING_SIZE, decode_framing
+from onionpath.onion.session_instructions import ServerInstruction, parse_instruction
 from onionpath.onion.session_packets import ReplyForm, SessionReplyKey
-from onionpath.onion.session_roles import ServerRole, parse_role
 from onionpath.onion.session_v4 import V4Request, decode_v4_request
 
 
@@ -34,9 +34,9 @@ def open_posted(posted: bytes, key: SessionPrivateKey, *, max_size: int = MAX_FR
         MalformedError: it opened, and is no v4 request; or what was posted is no such layer.
     """
     blob, fields = decode_framing(posted, max_size=max_size)
-    role = parse_role(fields)
-    if not isinstance(role, ServerRole):
+    instruction = parse_instruction(fields)
+    if not isinstance(instruction, ServerInstruction):
         raise MalformedError("an exit posts only layers that name a server")
-    secret = key.secret_from(role.ephemeral, role.cipher)
+    secret = key.secret_from(instruction.ephemeral, instruction.cipher)
     request = decode_v4_request(secret.open(blob))
     return ServerRequest(request, secret.seed, SessionReplyKey(secret, ReplyForm.V4, wants_base64=False))

@@ -14,6 +14,7 @@ from onionpath.errors import MalformedError
 from onionpath.onion.session import SessionOnion
 from onionpath.onion.session_bencode import decode_dict, decode_list, encode_dict, encode_list
 from onionpath.onion.session_framing import encode_framing
+from onionpath.onion.session_lsrpc import LsrpcServer
 from onionpath.onion.session_messages import (
     decode_hop_message,
     decode_post,
@@ -31,7 +32,6 @@ from onionpath.onion.session_packets import (
 )
 from onionpath.onion.session_refusals import read_hint, refuse
 from onionpath.onion.session_server import open_posted
-from onionpath.onion.session_targets import ServerAddress
 from onionpath.onion.session_v4 import (
     V4Request,
     decode_v4_request,
@@ -121,7 +121,7 @@ def hint(data: bytes) -> None:
 def inputs() -> dict[str, dict[str, bytes]]:
     """The corpus of these targets."""
     request = V4Request("POST", "/room/a", {"a": "b"}, b"body")
-    call = ServerCall(ServerAddress("example.org"), SERVER.private.public, request)
+    call = ServerCall(LsrpcServer("example.org"), SERVER.private.public, request)
     exit_packet = ONION.wrap(HOPS[:1], call, entropy=Random(2).randbytes).packet
     to_server = KEY.private.secret_from(exit_packet.ephemeral, exit_packet.cipher).open(exit_packet.layer)
     key = EPHEMERAL.public.encoded.hex()
@@ -135,6 +135,7 @@ def inputs() -> dict[str, dict[str, bytes]]:
             "good-depth": encode_post(PACKET._replace(depth=4)),
             "bad-cipher": encode_framing(b"layer", {"ephemeral_key": key, "enc_type": "aes-cbc"}),
             "bad-key-twice": b'\0\0\0\0{"ephemeral_key":"","ephemeral_key":""}',
+            "bad-surrogate": b'\0\0\0\0{"\\ud800":1}',
             "bad-length": b"\xff" * 4 + b"{}",
         },
         "session-hop-message": {
@@ -147,7 +148,7 @@ def inputs() -> dict[str, dict[str, bytes]]:
             "good-call": encode_framing(b"call", {"headers": "", "json": True, "base64": False}),
             "good-to-a-relay": encode_framing(b"layer", to_relay),
             "good-to-a-server": to_server,
-            "bad-two-roles": encode_framing(b"layer", {**to_relay, "headers": ""}),
+            "bad-two-instructions": encode_framing(b"layer", {**to_relay, "headers": ""}),
             "bad-loop": encode_framing(b"layer", {**to_relay, "destination": KEY.relay_id.hex()}),
             "bad-target": to_server.replace(b"/oxen/v4/", b"/oxen/../"),
             "bad-deep": b"\0\0\0\0" + b'{"headers":' + b"[" * 2000,
@@ -160,7 +161,7 @@ def inputs() -> dict[str, dict[str, bytes]]:
         "session-posted": {
             "good": to_server,
             "bad-tag": to_server.replace(to_server[50:52], bytes(2)),
-            "bad-role": encode_framing(b"call", {"headers": ""}),
+            "bad-instruction": encode_framing(b"call", {"headers": ""}),
         },
         "session-v4-request": {
             "good": encode_v4_request(request),

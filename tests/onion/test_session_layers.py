@@ -1,4 +1,4 @@
-"""What a Session layer may say: one role, each key once and of its type, at most five layers, no way back."""
+"""What a Session layer may say: one instruction, each key once and of its type, at most five layers, no way back."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ KEY = hop_key(5).private.public.encoded.hex()
 ANSWER: dict[str, object] = {"headers": ""}
 TO_RELAY: dict[str, object] = {"destination": hop_key(1).relay_id.hex(), "ephemeral_key": KEY}
 TO_SERVER: dict[str, object] = {"host": "example.org", "target": "/oxen/v4/lsrpc", "ephemeral_key": KEY}
-ROLES = {"answer": ANSWER, "to a relay": TO_RELAY, "to a server": TO_SERVER}
+INSTRUCTIONS = {"answer": ANSWER, "to a relay": TO_RELAY, "to a server": TO_SERVER}
 
 
 def test_a_missing_cipher_is_aes_gcm_as_desktop_leaves_it_out() -> None:
@@ -61,10 +61,10 @@ def test_each_cipher_has_two_names(name: str, cipher: Cipher) -> None:
 
 
 @pytest.mark.parametrize("name", ["aes-cbc", "cbc", "AES-GCM", "", "none", "aes-gcm ", None, 1])
-@pytest.mark.parametrize("role", ["to a relay", "to a server"])
-def test_aes_cbc_and_every_unknown_cipher_are_refused(role: str, name: object) -> None:
+@pytest.mark.parametrize("instruction", ["to a relay", "to a server"])
+def test_aes_cbc_and_every_unknown_cipher_are_refused(instruction: str, name: object) -> None:
     with pytest.raises(MalformedError):
-        peel_fields({**ROLES[role], "enc_type": name})
+        peel_fields({**INSTRUCTIONS[instruction], "enc_type": name})
 
 
 @pytest.mark.parametrize("headers", ["", None, {}, [], {"a": "b"}, ["a"], 7])
@@ -88,7 +88,7 @@ def test_the_two_flags_of_a_call_choose_the_form_of_its_reply() -> None:
 def test_a_layer_with_two_roles_is_refused(pair: tuple[str, str]) -> None:
     """Otherwise two readers could act on one layer differently."""
     with pytest.raises(MalformedError, match="exactly one"):
-        peel_fields({**ROLES[pair[0]], **ROLES[pair[1]]})
+        peel_fields({**INSTRUCTIONS[pair[0]], **INSTRUCTIONS[pair[1]]})
 
 
 @pytest.mark.parametrize("fields", [{}, {"ephemeral_key": KEY}, {"json": True}])
@@ -97,20 +97,23 @@ def test_a_layer_without_a_role_is_refused(fields: dict[str, object]) -> None:
         peel_fields(fields)
 
 
-@pytest.mark.parametrize("role", ROLES)
-def test_a_key_that_we_do_not_know_is_refused(role: str) -> None:
+@pytest.mark.parametrize("instruction", INSTRUCTIONS)
+def test_a_key_that_we_do_not_know_is_refused(instruction: str) -> None:
     with pytest.raises(MalformedError):
-        peel_fields({**ROLES[role], "new": 1})
-
-
-@pytest.mark.parametrize(("role", "key"), [(role, key) for role in ROLES for key in ROLES[role]])
-def test_a_missing_key_is_refused(role: str, key: str) -> None:
-    with pytest.raises(MalformedError):
-        peel_fields({name: each for name, each in ROLES[role].items() if name != key})
+        peel_fields({**INSTRUCTIONS[instruction], "new": 1})
 
 
 @pytest.mark.parametrize(
-    ("role", "key", "value"),
+    ("instruction", "key"),
+    [(instruction, key) for instruction in INSTRUCTIONS for key in INSTRUCTIONS[instruction]],
+)
+def test_a_missing_key_is_refused(instruction: str, key: str) -> None:
+    with pytest.raises(MalformedError):
+        peel_fields({name: each for name, each in INSTRUCTIONS[instruction].items() if name != key})
+
+
+@pytest.mark.parametrize(
+    ("instruction", "key", "value"),
     [
         ("answer", "json", 1), ("answer", "base64", "true"), ("answer", "body", ""),
         ("to a relay", "destination", 7), ("to a relay", "destination", KEY[:-1]),
@@ -123,10 +126,10 @@ def test_a_missing_key_is_refused(role: str, key: str) -> None:
     ],
 )  # fmt: skip
 def test_a_value_of_another_type_or_outside_of_its_bounds_is_refused(
-    role: str, key: str, value: object
+    instruction: str, key: str, value: object
 ) -> None:
     with pytest.raises(MalformedError):
-        peel_fields({**ROLES[role], key: value})
+        peel_fields({**INSTRUCTIONS[instruction], key: value})
 
 
 def test_keys_of_small_order_enter_no_layer() -> None:
@@ -134,9 +137,9 @@ def test_keys_of_small_order_enter_no_layer() -> None:
         with pytest.raises(MalformedError):
             peel_fields({**TO_RELAY, "destination": encoded.hex()})
     for encoded in BAD_X25519["small order"]:
-        for role in (TO_RELAY, TO_SERVER):
+        for instruction in (TO_RELAY, TO_SERVER):
             with pytest.raises(MalformedError):
-                peel_fields({**role, "ephemeral_key": encoded.hex()})
+                peel_fields({**instruction, "ephemeral_key": encoded.hex()})
 
 
 def test_a_key_that_stands_twice_is_refused() -> None:
@@ -150,7 +153,8 @@ def test_a_key_that_stands_twice_is_refused() -> None:
     "text",
     [
         b"", b"{", b"null", b"[]", b'""', b'{"headers":""}x', b'{"headers":""}\0', b'\xef\xbb\xbf{"headers":""}',
-        b'{"headers":"\xff"}', b"{'headers':''}", b'{"headers":NaN}', b'{"headers":1e5}', b'{"headers":-Infinity}',
+        b'{"headers":"\xff"}', b'{"headers":"","\\ud800":1}',
+        b"{'headers':''}", b'{"headers":NaN}', b'{"headers":1e5}', b'{"headers":-Infinity}',
         b'{"headers":[[[[[]]]]]}', b'{"headers":' + b"[" * 900 + b"]" * 900 + b"}",
         '{"headers":""}'.encode("utf-16"), b'{"headers":"\n"}',
     ],
@@ -204,13 +208,13 @@ def test_depth_counts_the_layers_removed() -> None:
     assert [0, 1, 2, 3, 4] == [each.depth for each in way.packets]
 
 
-@pytest.mark.parametrize("role", ["to a relay", "to a server"])
-def test_the_fifth_layer_leads_nowhere(role: str) -> None:
-    assert isinstance(peel_fields(ROLES[role], depth=3), ForwardToRelay | ForwardToServer)
+@pytest.mark.parametrize("instruction", ["to a relay", "to a server"])
+def test_the_fifth_layer_leads_nowhere(instruction: str) -> None:
+    assert isinstance(peel_fields(INSTRUCTIONS[instruction], depth=3), ForwardToRelay | ForwardToServer)
     assert isinstance(peel_fields(ANSWER, depth=4), SessionServe)
 
     with pytest.raises(RefusedError, match="more than 5"):
-        peel_fields(ROLES[role], depth=4)
+        peel_fields(INSTRUCTIONS[instruction], depth=4)
 
 
 def test_a_sixth_layer_is_refused_before_it_is_opened() -> None:

@@ -42,7 +42,7 @@ FAULTS = {
     "no ephemeral key": encode_framing(b"blob", {"enc_type": "aes-gcm"}),
     "a seal that does not open": encode_framing(b"blob" * 30, {"ephemeral_key": KEY}),
     "a layer without JSON": encode_post(packet_to(0, b"\4\0\0\0blob")),
-    "a layer of two roles": layer_of({"headers": "", "host": "example.org"}),
+    "a layer of two instructions": layer_of({"headers": "", "host": "example.org"}),
     "a loop": layer_of({"destination": hop_key(0).relay_id.hex(), "ephemeral_key": KEY}),
     "a host of many meanings": layer_of({"host": "127.1", "target": "/oxen/v4/lsrpc", "ephemeral_key": KEY}),
 }

@@ -10,9 +10,9 @@ from onionpath.crypto.session_channels import Cipher, SessionPrivateKey
 from onionpath.errors import BadLayerError, MalformedError, UsageError
 from onionpath.onion.session_bencode import encode_list
 from onionpath.onion.session_framing import encode_framing
+from onionpath.onion.session_lsrpc import LsrpcServer
 from onionpath.onion.session_packets import ForwardToServer, ServerCall, SessionReply, SessionWrapped
 from onionpath.onion.session_server import open_posted
-from onionpath.onion.session_targets import ServerAddress
 from onionpath.onion.session_v4 import (
     V4Request,
     V4Response,
@@ -24,7 +24,7 @@ from onionpath.onion.session_v4 import (
 from tests.onion.session_paths import ONION, entropy, hops_of, walk
 
 SERVER = SessionPrivateKey.generate(entropy(50))
-ADDRESS = ServerAddress("open.example.org", 8080, "/oxen/v4/lsrpc", "http")
+ROOMS = LsrpcServer("open.example.org", 8080, "/oxen/v4/lsrpc", "http")
 REQUEST = V4Request("POST", "/room/a?since=3", {"Content-Type": "application/json"}, b'{"text":"hello"}')
 NAMES = st.text("abcXYZ-", min_size=1, max_size=9)
 HEADERS = st.dictionaries(
@@ -33,7 +33,7 @@ HEADERS = st.dictionaries(
 
 
 def wrap(request: V4Request = REQUEST, cipher: Cipher = Cipher.XCHACHA20) -> SessionWrapped:
-    call = ServerCall(ADDRESS, SERVER.public, request, cipher)
+    call = ServerCall(ROOMS, SERVER.public, request, cipher)
     return ONION.wrap(hops_of(range(3)), call, entropy=entropy(1))
 
 
@@ -51,7 +51,7 @@ def test_a_request_reaches_the_server_and_only_the_client_reads_the_response(cip
     response = V4Response(404, {"content-type": "text/plain"}, b"no such room")
     reply = ONION.seal_reply(opened.reply_key, response, entropy=entropy(2))
 
-    assert (ADDRESS, REQUEST) == (forward.address, opened.request)
+    assert (ROOMS, REQUEST) == (forward.server, opened.request)
     assert response == ONION.open_reply(wrapped.opener, reply)
     assert b"no such room" not in reply
     assert b"hello" not in forward.posted
@@ -63,7 +63,7 @@ def test_another_servers_key_opens_nothing() -> None:
 
 
 def test_a_servers_layer_counts_as_one_of_five() -> None:
-    call = ServerCall(ADDRESS, SERVER.public, REQUEST)
+    call = ServerCall(ROOMS, SERVER.public, REQUEST)
     assert ONION.wrap(hops_of(range(4)), call, entropy=entropy(1))
 
     with pytest.raises(UsageError, match="6"):
@@ -84,7 +84,7 @@ def test_a_layer_that_names_no_server_is_not_posted_to_one() -> None:
 
 def test_neither_an_address_nor_a_message_shows_itself() -> None:
     """Nobody's log should hold where somebody's request went."""
-    for each in (ADDRESS, REQUEST, V4Response(200, {"a": "room"}, b"room"), posted(wrap())):
+    for each in (ROOMS, REQUEST, V4Response(200, {"a": "room"}, b"room"), posted(wrap())):
         assert not [word for word in ("example", "room", "hello", "lsrpc") if word in repr(each)]
 
 
@@ -92,7 +92,7 @@ def test_neither_an_address_nor_a_message_shows_itself() -> None:
     "host", ["example.org", "localhost", "a-b.c1", "xn--bcher-kva.example", "192.0.2.7", "1.example"]
 )
 def test_a_plain_host_is_allowed(host: str) -> None:
-    assert host == ServerAddress(host).host
+    assert host == LsrpcServer(host).host
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_plain_host_is_allowed(host: str) -> None:
 )  # fmt: skip
 def test_a_host_that_somebody_could_read_otherwise_is_refused(host: str) -> None:
     with pytest.raises(MalformedError):
-        ServerAddress(host)
+        LsrpcServer(host)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_host_that_somebody_could_read_otherwise_is_refused(host: str) -> None
 )  # fmt: skip
 def test_a_target_that_is_not_one_of_sessions_is_refused(target: str) -> None:
     with pytest.raises(MalformedError):
-        ServerAddress("example.org", target=target)
+        LsrpcServer("example.org", target=target)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_target_that_is_not_one_of_sessions_is_refused(target: str) -> None:
 )
 def test_another_port_or_protocol_is_refused(port: int, protocol: str) -> None:
     with pytest.raises(MalformedError):
-        ServerAddress("example.org", port, protocol=protocol)
+        LsrpcServer("example.org", port, protocol=protocol)
 
 
 @settings(max_examples=50)

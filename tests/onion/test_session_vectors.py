@@ -15,6 +15,7 @@ from onionpath.errors import BadLayerError, MalformedError
 from onionpath.injected import Entropy
 from onionpath.onion.session import SessionOnion
 from onionpath.onion.session_framing import encode_framing
+from onionpath.onion.session_lsrpc import LsrpcServer
 from onionpath.onion.session_messages import (
     decode_hop_message,
     decode_post,
@@ -35,7 +36,6 @@ from onionpath.onion.session_packets import (
     SessionServe,
 )
 from onionpath.onion.session_server import open_posted
-from onionpath.onion.session_targets import ServerAddress
 from onionpath.onion.session_v4 import V4Request, decode_v4_request
 
 FOLDER = Path(__file__).parents[1] / "vectors" / "session"
@@ -170,7 +170,7 @@ def test_the_same_packet_is_wrapped_from_the_same_randomness(vector: dict[str, A
 def test_the_same_packet_for_a_server_is_wrapped_from_the_same_randomness(vector: dict[str, Any]) -> None:
     request = decode_v4_request(bytes.fromhex(vector["server_decrypt"]["plaintext"]))
     key = SessionPublicKey(bytes.fromhex(vector["server"]["x25519"]))
-    call = ServerCall(ServerAddress("example.org"), key, request)
+    call = ServerCall(LsrpcServer("example.org"), key, request)
 
     wrapped = ONION.wrap(hops_of(vector), call, entropy=drawn(vector["rng_draws_in_order"]))
 
@@ -181,7 +181,7 @@ def test_the_same_packet_for_a_server_is_wrapped_from_the_same_randomness(vector
 def test_an_exit_posts_what_sessions_own_posts_and_the_server_reads_it(vector: dict[str, Any]) -> None:
     exit_ = peel_all(vector)[-1]
     assert isinstance(exit_, ForwardToServer)
-    assert ServerAddress("example.org", 443, "/oxen/v4/lsrpc", "https") == exit_.address
+    assert LsrpcServer("example.org", 443, "/oxen/v4/lsrpc", "https") == exit_.server
     assert vector["server_decrypt"]["posted_body"] == exit_.posted.hex()
 
     opened = open_posted(exit_.posted, SessionPrivateKey(bytes.fromhex(vector["server"]["x25519_sec"])))
@@ -217,10 +217,10 @@ STRICTER = {"/oxen/lsrpc", "/loki/lsrpc", "/oxen/../admin/lsrpc", "/oxen//lsrpc"
 @pytest.mark.parametrize("case", ERRORS["targets"], ids=lambda case: case["target"])
 def test_a_target_is_allowed_where_sessions_own_allows_it_but_for_those_named(case: dict[str, Any]) -> None:
     if case["allowed"] and case["target"] not in STRICTER:
-        assert case["target"] == ServerAddress("example.org", target=case["target"]).target
+        assert case["target"] == LsrpcServer("example.org", target=case["target"]).target
         return
     with pytest.raises(MalformedError):
-        ServerAddress("example.org", target=case["target"])
+        LsrpcServer("example.org", target=case["target"])
 
 
 def test_the_framing_of_a_layer_is_written_as_libsession_writes_it() -> None:

@@ -21,7 +21,7 @@ _PROTOCOLS = ("http", "https")
 
 
 @dataclass(frozen=True, slots=True)
-class ServerAddress:
+class LsrpcServer:
     """Where a server takes onion requests.
 
     Args:

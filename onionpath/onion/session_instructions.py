@@ -18,7 +18,7 @@ from onionpath.crypto.identity import RelayId, parse_relay_id
 from onionpath.crypto.session_channels import Cipher, SessionPublicKey
 from onionpath.errors import MalformedError
 from onionpath.onion.session_fields import Fields, Form, to_form
-from onionpath.onion.session_targets import ServerAddress
+from onionpath.onion.session_lsrpc import LsrpcServer
 
 # Each cipher has two names. AES-CBC has two as well, which we refuse like any unknown one: it authenticates nothing.
 _CIPHERS = {
@@ -33,7 +33,7 @@ _HEX_KEY = re.compile(r"[0-9a-fA-F]{64}")
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerRole:
+class AnswerInstruction:
     """The blob is a call for this relay; how its reply is to be written."""
 
     wants_json: bool = False
@@ -41,7 +41,7 @@ class AnswerRole:
 
 
 @dataclass(frozen=True, slots=True)
-class RelayRole:
+class RelayInstruction:
     """The blob is the layer of this relay, sealed with this ephemeral key."""
 
     next_relay: RelayId
@@ -50,15 +50,15 @@ class RelayRole:
 
 
 @dataclass(frozen=True, slots=True)
-class ServerRole:
+class ServerInstruction:
     """The blob is the layer of this server, sealed with this ephemeral key."""
 
-    address: ServerAddress
+    server: LsrpcServer
     ephemeral: SessionPublicKey
     cipher: Cipher
 
 
-Role = AnswerRole | RelayRole | ServerRole
+Instruction = AnswerInstruction | RelayInstruction | ServerInstruction
 
 
 class _AnswerFields(Form, frozen=True):
@@ -73,10 +73,10 @@ class _RelayFields(Form, frozen=True):
     ephemeral_key: str
     enc_type: str = DEFAULT_CIPHER_NAME
 
-    def parse(self) -> RelayRole:
+    def parse(self) -> RelayInstruction:
         next_relay = parse_relay_id(parse_hex_key(self.destination))
         ephemeral = SessionPublicKey(parse_hex_key(self.ephemeral_key))
-        return RelayRole(next_relay, ephemeral, parse_cipher(self.enc_type))
+        return RelayInstruction(next_relay, ephemeral, parse_cipher(self.enc_type))
 
 
 class _ServerFields(Form, frozen=True):
@@ -88,14 +88,14 @@ class _ServerFields(Form, frozen=True):
     protocol: Literal["https", "http"] = "https"
     method: Literal["POST"] = "POST"
 
-    def parse(self) -> ServerRole:
+    def parse(self) -> ServerInstruction:
         # Clients pass on what a person has typed, and names don't depend on case.
-        address = ServerAddress(self.host.lower(), self.port, self.target, self.protocol)
+        server = LsrpcServer(self.host.lower(), self.port, self.target, self.protocol)
         ephemeral = SessionPublicKey(parse_hex_key(self.ephemeral_key))
-        return ServerRole(address, ephemeral, parse_cipher(self.enc_type))
+        return ServerInstruction(server, ephemeral, parse_cipher(self.enc_type))
 
 
-def parse_role(fields: Fields) -> Role:
+def parse_instruction(fields: Fields) -> Instruction:
     """Say what a layer's fields ask for.
 
     Raises:
@@ -104,7 +104,7 @@ def parse_role(fields: Fields) -> Role:
     match sorted(fields.keys() & {"headers", "host", "destination"}):
         case ["headers"]:
             answer = to_form(fields, _AnswerFields)
-            return AnswerRole(answer.json, answer.base64)
+            return AnswerInstruction(answer.json, answer.base64)
         case ["host"]:
             return to_form(fields, _ServerFields).parse()
         case ["destination"]:
@@ -112,18 +112,18 @@ def parse_role(fields: Fields) -> Role:
     raise MalformedError("a layer has exactly one of headers, host and destination")
 
 
-def fields_of_role(role: Role) -> Mapping[str, object]:
+def fields_of_instruction(instruction: Instruction) -> Mapping[str, object]:
     """The fields as Session's own library writes them: defaults are left out where it leaves them out."""
-    match role:
-        case AnswerRole(wants_json, wants_base64):
+    match instruction:
+        case AnswerInstruction(wants_json, wants_base64):
             flags = {"json": wants_json, "base64": wants_base64}
             asked = {name: flag for name, flag in flags.items() if flag is not (name == "base64")}
             return {"headers": "", **asked}
-        case RelayRole(next_relay, ephemeral, cipher):
+        case RelayInstruction(next_relay, ephemeral, cipher):
             return {"destination": next_relay.hex(), **fields_of_layer(ephemeral, cipher)}
-        case ServerRole(address, ephemeral, cipher):
-            where = {"host": address.host, "port": address.port, "target": address.target}
-            how = {"protocol": address.protocol, "method": "POST"}
+        case ServerInstruction(server, ephemeral, cipher):
+            where = {"host": server.host, "port": server.port, "target": server.target}
+            how = {"protocol": server.protocol, "method": "POST"}
             return {**where, **how, **fields_of_layer(ephemeral, cipher)}
 
 
