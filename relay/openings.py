@@ -11,7 +11,8 @@ rate at which it had packets opened lately, and *share* the rate that would be f
 
 So whoever is alone may use all of it, whoever asks for little is served at once beside any number of others, and those
 who want more than there is end at the same multiple of their shares, because whoever uses most waits longest. A link
-that waits is not read; nothing is lost. Spec and reasons: docs/specs/link.md §8.1.
+that waits is not read; nothing is lost. Other frames that a neighbour sends of its own accord draw from the budget,
+too, by what they cost. Spec and reasons: docs/specs/link.md §8.1.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from __future__ import annotations
 import math
 
 from onionpath.injected import UnixTime
+from onionpath.link.frames import Frame
+from onionpath.onion.geometry import SizeClass
 from relay.link import Link
 
 BURST_S = 0.5
@@ -27,6 +30,17 @@ BURST_S = 0.5
 # be busy with something else for once. While it is idle, the budget grows by as much as the idle time could carry.
 BUSY_BELOW = 0.02
 LESS, LEAST, MOST = 0.9, 0.5, 2.0
+# Never below this part of what was granted: what draws nothing from the budget, such as TLS handshakes, could keep a
+# relay busy, and would press down what it opens for everybody.
+FLOOR = 1 / 8
+# A frame that is answered or dropped unopened is still read, and its answer written; a large one carries sixteen times
+# the bytes through TLS. What `bench relay` shows of them, in openings of small packets.
+_COST = {
+    (True, SizeClass.SMALL): 1.0,
+    (True, SizeClass.LARGE): 5.0,
+    (False, SizeClass.SMALL): 0.4,
+    (False, SizeClass.LARGE): 2.0,
+}
 # A packet of a network with three hops is opened once over a client's link and twice over links of relays, so a third
 # is what clients ask of a relay that nobody floods. Half of that remains theirs: anybody can have many links as a
 # client, while each relay had to get into the directory, and its packets have cost other relays work already.
@@ -38,6 +52,11 @@ WAKE_EVERY_S = 0.002
 SHORTEST_WAIT_S = 0.005
 # Multiples of it fall evenly between 0 and 1, and so keep links apart that had to wait at one time.
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
+
+
+def cost_of(frame: Frame, *, is_opened: bool) -> float:
+    """What it costs us to handle a frame of a neighbour's own accord, in openings of small packets."""
+    return _COST[is_opened, frame.size_class]
 
 
 class Openings:
@@ -67,11 +86,11 @@ class Openings:
             return None
         return self._pause(link, share, now)
 
-    def draw(self, link: Link) -> None:
-        """A packet is opened for this link, which has just asked."""
-        self._left -= 1
-        self._opened += 1
-        link.used_openings += 1
+    def draw(self, link: Link, cost: float = 1.0) -> None:
+        """A frame of this link, which has just asked, is handled."""
+        self._left -= cost
+        self._opened += cost
+        link.used_openings += cost
 
     def adapt(self, idle_share: float, now: UnixTime) -> None:
         """Follow what the relay really gets done; call it some times in a second.
@@ -84,7 +103,7 @@ class Openings:
             if idle_share >= BUSY_BELOW:
                 self._use(min(self._granted, self._per_second * min(MOST, 1 / (1 - min(idle_share, 0.9)))))
             elif opened < self._per_second:
-                self._use(max(1.0, opened * LESS, self._per_second * LEAST))
+                self._use(max(self._granted * FLOOR, opened * LESS, self._per_second * LEAST))
         self._opened, self._adapted_at = 0, now
 
     def forget(self, now: UnixTime) -> None:

@@ -40,7 +40,7 @@ from relay.forwarding import Forwarding
 from relay.limits import SwitchLimits
 from relay.link import Link, LinkState
 from relay.link_table import LinkTable
-from relay.openings import Openings
+from relay.openings import Openings, cost_of
 from relay.refusals import OF_REPLAY, Refusal
 from relay.replies import Replies
 from relay.step import Actions, Desk, Serving, Step, Watch
@@ -213,15 +213,17 @@ class Switch:
 
     def _pause(self, step: Step, link: Link, frame: Frame) -> UnixTime | None:
         """Until when this frame must wait to be handled, if so."""
-        # What will not be opened anyhow must not count as a wish for a share.
-        if frame.kind is Kind.REQUEST and not self._admission.stale(link, frame, step.now):
-            until = self._openings.wait_until(link, step.now)
-            if until is not None:
-                self._counts["openings_used_up"] += 1
-                return until
-        if _LIMITED[frame.kind] and not link.rate.take(step.now):
+        if not _LIMITED[frame.kind]:
+            return None
+        is_opened = frame.kind is Kind.REQUEST and not self._admission.stale(link, frame, step.now)
+        until = self._openings.wait_until(link, step.now)
+        if until is not None:
+            self._counts["openings_used_up"] += 1
+            return until
+        if not link.rate.take(step.now):
             self._counts["reading_paused"] += 1
             return link.rate.next_at()
+        self._openings.draw(link, cost_of(frame, is_opened=is_opened))
         return None
 
     def _note(self, step: Step, link: Link, frame: Frame) -> None:
@@ -271,7 +273,6 @@ class Switch:
             step.write(link, Kind.REJECT, exchange_id=frame.exchange_id)
 
     def _open(self, step: Step, link: Link, frame: Frame) -> Refusal | None:
-        self._openings.draw(link)
         packet = Packet(frame.size_class, frame.depth, frame.generation, frame.slot, frame.body)
         try:
             peeled = self._onion.peel(packet, self._admission.keys[frame.generation])

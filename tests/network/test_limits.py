@@ -440,3 +440,19 @@ def test_a_client_that_sends_garbage_is_read_more_slowly_and_others_are_not() ->
     assert 15 >= at_once
     assert at_once + 6 >= network.relays[0].counts["layer_bad"]
     assert b"hello" == honest.request(echo()).body
+
+
+# Work that opens nothing.
+
+
+def test_pings_draw_from_the_budget_of_openings() -> None:
+    """Otherwise whoever floods with what opens nothing keeps a relay busy beside its budget."""
+    limits = SwitchLimits(openings_per_second=10, client=PeerLimits(1_000, 1_000, 64))
+    network = memory_network(limits=limits)
+    client = network.client()
+    for number in range(50):
+        client.send_frame(Kind.PING, exchange_id=number + 1)
+    network.run()
+
+    assert 1 <= network.relays[0].counts["openings_used_up"]
+    assert len([frame for frame in client.received if frame.kind is Kind.PONG]) < 20
