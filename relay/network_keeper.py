@@ -16,6 +16,7 @@ from onionpath.crypto.identity import IdentityKey, RelayId
 from onionpath.directory.descriptor import Descriptor
 from onionpath.directory.directory import Directory, decode_directory, decode_seen
 from onionpath.directory.document import EquivocationError, SeenDocument
+from onionpath.directory.inquiry import Inquiry
 from onionpath.directory.trust import TrustRoot
 from onionpath.disk.private_files import read_private, replace_private
 from onionpath.errors import KeyFileError, OnionPathError, UnreachableError
@@ -32,11 +33,12 @@ from relay.evidence_files import EvidenceFiles
 from relay.links import Links
 from relay.network_schedule import (
     CALL_TIMEOUT_S,
-    Inquiry,
+    count_sources,
     first_fetch_in_s,
     has_run_out,
     newest_root,
     next_fetch_in_s,
+    sources,
 )
 from relay.publisher import Publisher
 
@@ -128,14 +130,9 @@ class NetworkKeeper:
 
     async def _fetch(self) -> float:
         """One inquiry; gives how long to wait for the next."""
-        asking = Inquiry(
-            self.root,
-            self._directory,
-            self._seen,
-            denied=self._denied,
-            ours=self._identity.relay_id,
-            choice=self._choice,
-        )
+        ours = self._identity.relay_id
+        asked = sources(self.root, self._directory, ours=ours, choice=self._choice)
+        asking = Inquiry(asked, self._directory, self._seen, denied=self._denied)
         while (source := asking.next_source(now=self._clock())) is not None:
             await self._ask(source, asking)
         if asking.newest is not None:
@@ -145,11 +142,11 @@ class NetworkKeeper:
             self._directory,
             now=self._clock(),
             choice=self._choice,
-            is_confirmed=asking.is_confirmed,
+            is_confirmed=asking.is_confirmed(there_are=count_sources(self.root, self._directory, ours=ours)),
             is_denied=asking.is_denied,
         )
 
-    async def _ask(self, source: Neighbour, asking: Inquiry) -> None:
+    async def _ask(self, source: Neighbour, asking: Inquiry[Neighbour]) -> None:
         try:
             with trio.fail_after(CALL_TIMEOUT_S):
                 asking.answered(await self._fetch_from(source, beside=asking.newest))

@@ -1,6 +1,7 @@
-"""When a relay fetches documents, from whom, and which of the answers it uses; decisions only.
+"""When a relay fetches documents, and from whom; decisions only.
 
-``relay/network_keeper.py`` carries them out over sockets, the simulations' keeper in virtual time.
+``relay/network_keeper.py`` carries them out over sockets, the simulations' keeper in virtual time. Which of the answers
+is used, the ``Inquiry`` decides.
 """
 
 from __future__ import annotations
@@ -23,8 +24,6 @@ RETRY_S = 20.0
 JITTER_S = 30.0
 # Relays that are asked when no authority has anything fresh.
 MIRRORS_ASKED = 3
-# Fixed by the specification (§12.1): one alone could keep a document back, or have one of its own.
-SOURCES_WANTED = 2
 
 
 # From whom.
@@ -54,75 +53,13 @@ def sources(
     ]
 
 
+def count_sources(root: TrustRoot, directory: Directory | None, *, ours: RelayId) -> int:
+    """How many there are that a relay could ask."""
+    return len(root.authorities) + len(_others(directory, ours))
+
+
 def _others(directory: Directory | None, ours: RelayId) -> list[RelayId]:
     return [each for each in directory.relays if each != ours] if directory else []
-
-
-class Inquiry:
-    """One question to several: who is asked next, and what is used in the end.
-
-    All are asked with the directory and the highest document that we had before.
-
-    Args:
-        root: the newest version of it that we know.
-        denied: the number of which authorities have signed two documents; neither is used.
-    """
-
-    def __init__(
-        self,
-        root: TrustRoot,
-        known: Directory | None,
-        seen: SeenDocument | None,
-        *,
-        denied: int,
-        ours: RelayId,
-        choice: random.Random,
-    ) -> None:
-        self._root, self._known, self._seen = root, known, seen
-        self._denied, self._ours = denied, ours
-        self._sources = sources(root, known, ours=ours, choice=choice)
-        self._answers = 0
-        self._newest: Directory | None = None
-        self.is_denied = False  # whether somebody gave what is not used
-
-    @property
-    def newest(self) -> Directory | None:
-        """The newest directory so far; whoever is asked next is held against it."""
-        return self._newest
-
-    @property
-    def is_confirmed(self) -> bool:
-        """Whether as many answered as are wanted, or as there are."""
-        there_are = len(self._root.authorities) + len(_others(self._newest or self._known, self._ours))
-        return self._answers >= min(SOURCES_WANTED, there_are)
-
-    def next_source(self, *, now: UnixTime) -> Neighbour | None:
-        """Whom to ask; None once two have answered and the result is fresh, or nobody is left."""
-        is_fresh = self._newest is not None and self._newest.is_fresh(now)
-        if not self._sources or (is_fresh and self._answers >= SOURCES_WANTED):
-            return None
-        return self._sources.pop(0)
-
-    def answered(self, directory: Directory) -> None:
-        """What somebody gave, held against ``newest`` already."""
-        self._answers += 1
-        if directory is self._known or directory.document.number != self._denied:
-            self._newest = directory
-        else:
-            self.is_denied = True
-
-    def contradicted(self, pair: tuple[bytes, bytes]) -> int:
-        """Somebody gave the second document of one number; gives that number.
-
-        Neither is used. What was given before in this inquiry goes with it, unless it is another document.
-        """
-        given = self._newest
-        if given is None or pair[0] != given.document.envelope:
-            return self._seen.number if self._seen else 0
-        self._denied, self.is_denied = given.document.number, True
-        # What we had before was given by whoever had nothing newer; it stays.
-        self._newest = None
-        return self._denied
 
 
 # When.

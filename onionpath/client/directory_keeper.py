@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 import anyio.to_thread
@@ -20,6 +21,7 @@ from onionpath.client.shared_file import replace_shared
 from onionpath.directory.directory import Directory, decode_directory, decode_seen
 from onionpath.directory.document import EquivocationError, SeenDocument
 from onionpath.directory.evidence import encode_evidence
+from onionpath.directory.inquiry import Inquiry
 from onionpath.directory.trust import TrustRoot
 from onionpath.errors import (
     DirectoryError,
@@ -41,6 +43,8 @@ EVIDENCE_NAME = "evidence"
 
 Ask = Callable[[bytes], Awaitable[bytes]]
 """Carries one call of the directory service to somebody, and gives the body of the answer."""
+
+Asked = TypeVar("Asked")
 
 
 class DirectoryKeeper:
@@ -68,6 +72,7 @@ class DirectoryKeeper:
         self._seen: SeenDocument | None = None
         self._directory: Directory | None = None
         self._is_confirmed = True
+        self._denied = 0  # the number of which there is the newest evidence
         self.evidence: bytes | None = None  # That authorities have signed two documents of one number.
 
     @property
@@ -108,16 +113,16 @@ class DirectoryKeeper:
         """
         if self._directory is not None and self._directory.is_fresh(self._clock()):
             return
+        asking = self._inquire(sources(self._root, self._directory, choice=self._choice), wanted=1)
         failures: list[OnionPathError] = []
-        for source in sources(self._root, self._directory, choice=self._choice):
-            failure = await self._try(_directly(connections, source))
-            if failure is not None:
-                failures.append(failure)
-            elif self.directory.is_fresh(self._clock()):
-                self._is_confirmed = False  # One has been asked; the second is, over a path.
-                return
-        if self._directory is None or not self._directory.is_usable(self._clock()):
-            raise _worst(failures)
+        while (source := asking.next_source(now=self._clock())) is not None:
+            failure = await self._ask(_directly(connections, source), asking)
+            failures += [failure] if failure else []
+        await self._take(asking)
+        if asking.newest is not None and asking.newest.is_fresh(self._clock()):
+            self._is_confirmed = False  # One has been asked; the second is, over a path.
+        elif self._directory is None or not self._directory.is_usable(self._clock()):
+            raise _worst(failures, is_denied=asking.is_denied)
 
     async def refresh_forever(self, connections: Connections, through_paths: Sequence[Ask]) -> None:
         """Fetch each new document some time after the old one turned stale; until cancelled.
@@ -142,51 +147,52 @@ class DirectoryKeeper:
 
         Spec: docs/specs/directory.md §12.
         """
-        answered: Directory | None = None
-        answers = 0
-        for ask in asks:
-            found = await self._fetch(ask, beside=answered)
-            if isinstance(found, EquivocationError):
-                return
-            if isinstance(found, Directory):
-                answered, answers = found, answers + 1
+        asking = self._inquire(asks, wanted=len(asks))
+        while (ask := asking.next_source(now=self._clock())) is not None:
+            await self._ask(ask, asking)
         # Whoever has one answer only uses it, and asks again sooner.
-        self._is_confirmed = answers > 1 or not answers
-        if answered is not None and answered is not self._directory:
-            await self._keep(answered)
+        self._is_confirmed = not asking.answers or asking.is_confirmed(there_are=len(asks))
+        await self._take(asking)
 
-    async def _try(self, ask: Ask) -> OnionPathError | None:
-        """Fetch by these questions and keep what is newer; gives why it failed, or None."""
-        found = await self._fetch(ask, beside=None)
-        if isinstance(found, OnionPathError):
-            return found
-        if found is not self._directory:
-            await self._keep(found)
+    def _inquire(self, asked: Sequence[Asked], *, wanted: int) -> Inquiry[Asked]:
+        return Inquiry(asked, self._directory, self._seen, denied=self._denied, wanted=wanted)
+
+    async def _ask(self, ask: Ask, asking: Inquiry[Asked]) -> OnionPathError | None:
+        """Put the inquiry to one source; gives why it failed, or None."""
+        try:
+            asking.answered(await self._fetch(ask, beside=asking.newest))
+        except EquivocationError as error:
+            await self._keep_evidence(asking.contradicted(error.pair), error.pair)
+            return error
+        except OnionPathError as error:
+            return error
         return None
 
-    async def _fetch(self, ask: Ask, *, beside: Directory | None) -> Directory | OnionPathError:
-        """What somebody has, given what another has just answered; or why there is nothing."""
+    async def _take(self, asking: Inquiry[Asked]) -> None:
+        if asking.newest is not None and asking.newest is not self._directory:
+            await self._keep(asking.newest)
+
+    async def _fetch(self, ask: Ask, *, beside: Directory | None) -> Directory:
+        """What somebody has, given what another has just answered."""
+        fetch = DirectoryFetch(self._root, known=self._directory, seen=self._seen, beside=beside)
+        directory = None
         try:
             with anyio.fail_after(FETCH_TIMEOUT_S):
-                fetch = DirectoryFetch(self._root, known=self._directory, seen=self._seen, beside=beside)
-                directory = None
                 while directory is None:
                     body = await ask(fetch.next_call())
                     # In a thread, because a large network's descriptors take seconds to check, and the program's other
                     # tasks must not wait for that. A fetch that was given up is used no more.
                     take = partial(fetch.take, body, now=self._clock())
                     directory = await anyio.to_thread.run_sync(take, abandon_on_cancel=True)
-        except EquivocationError as error:
-            await self._keep_evidence(error)
-            return error
-        except OnionPathError as error:
-            return error
-        except TimeoutError:
-            return UnreachableError(f"the directory was not delivered in {FETCH_TIMEOUT_S:.0f} s")
+        except TimeoutError as error:
+            raise UnreachableError(f"the directory was not delivered in {FETCH_TIMEOUT_S:.0f} s") from error
         return directory
 
-    async def _keep_evidence(self, error: EquivocationError) -> None:
-        self.evidence = encode_evidence(error.pair)
+    async def _keep_evidence(self, number: int, pair: tuple[bytes, bytes]) -> None:
+        """Both documents of this number, for people to see; once."""
+        if number <= self._denied:
+            return
+        self._denied, self.evidence = number, encode_evidence(pair)
         if self._file is not None:
             file = self._file.with_name(EVIDENCE_NAME)
             await anyio.to_thread.run_sync(replace_shared, file, self.evidence)
@@ -228,8 +234,10 @@ def _check_there_is_one(body: bytes, source: Source) -> None:
         )
 
 
-def _worst(failures: list[OnionPathError]) -> OnionPathError:
+def _worst(failures: list[OnionPathError], *, is_denied: bool) -> OnionPathError:
     """A forged or stale document says more than a relay that is down."""
+    if is_denied:
+        return DirectoryError("authorities have signed two documents of the newest number; neither is used")
     for kind in (StaleDirectoryError, DirectoryError):
         for failure in failures:
             if isinstance(failure, kind) and not isinstance(failure, MissingDirectoryError):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from typing import TypeVar
 
 from onionpath.client.directory_schedule import (
     FETCH_TIMEOUT_S,
@@ -13,7 +14,9 @@ from onionpath.client.directory_schedule import (
     sources,
 )
 from onionpath.directory.directory import Directory
-from onionpath.directory.document import SeenDocument
+from onionpath.directory.document import EquivocationError, SeenDocument
+from onionpath.directory.evidence import encode_evidence
+from onionpath.directory.inquiry import Inquiry
 from onionpath.errors import OnionPathError, UnreachableError
 from onionpath.injected import UnixTime
 from onionpath.link.frames import CallBody
@@ -27,6 +30,7 @@ from simulations.virtual.connections import Connections
 from simulations.virtual.relays import World
 
 Ask = Callable[[bytes], Awaitable[bytes]]
+Asked = TypeVar("Asked")
 
 
 class ClientDirectory:
@@ -52,6 +56,8 @@ class ClientDirectory:
         self._choice = stream(world.seed, "directory", name)
         self._seen: SeenDocument | None = directory.seen if directory is not None else None
         self._is_confirmed = True
+        self._denied = 0  # the number of which there is the newest evidence
+        self.evidence: bytes | None = None
         self.newest = directory
 
     async def refresh_forever(self) -> None:
@@ -73,27 +79,44 @@ class ClientDirectory:
                 await self._fetch_directly()
 
     async def _refresh(self) -> None:
-        before, answered, answers = self.newest, None, 0
-        for isolation in ISOLATIONS:
-            found = await self._fetch(partial(self._through_path, isolation), beside=answered)
-            if found is not None:
-                answered, answers = found, answers + 1
-        self._is_confirmed = answers > 1 or not answers
-        if answered is not None and answered is not before:
-            self._keep(answered)
+        asking = self._inquire(ISOLATIONS, wanted=len(ISOLATIONS))
+        while (isolation := asking.next_source(now=self._clock())) is not None:
+            await self._put(asking, partial(self._through_path, isolation))
+        self._is_confirmed = not asking.answers or asking.is_confirmed(there_are=len(ISOLATIONS))
+        self._take(asking)
 
     @property
     def _is_fresh(self) -> bool:
         return self.newest is not None and self.newest.is_fresh(self._clock())
 
     async def _fetch_directly(self) -> None:
-        for source in sources(self._world.root, self.newest, choice=self._choice):
-            found = await self._fetch(partial(self._directly, source.neighbour), beside=None)
-            if found is not None and found is not self.newest:
-                self._keep(found)
-            if self._is_fresh:
-                self._is_confirmed = False
-                return
+        asking = self._inquire(sources(self._world.root, self.newest, choice=self._choice), wanted=1)
+        while (source := asking.next_source(now=self._clock())) is not None:
+            await self._put(asking, partial(self._directly, source.neighbour))
+        self._take(asking)
+        if asking.newest is not None and self._is_fresh:
+            self._is_confirmed = False
+
+    def _inquire(self, asked: Sequence[Asked], *, wanted: int) -> Inquiry[Asked]:
+        return Inquiry(asked, self.newest, self._seen, denied=self._denied, wanted=wanted)
+
+    async def _put(self, asking: Inquiry[Asked], ask: Ask) -> None:
+        """Put the inquiry to one source."""
+        try:
+            asking.answered(await self._fetch(ask, beside=asking.newest))
+        except EquivocationError as error:
+            self._keep_evidence(asking.contradicted(error.pair), error.pair)
+        except (OnionPathError, TimeoutError) as error:
+            self._note("not_fetched", type(error).__name__)
+
+    def _keep_evidence(self, number: int, pair: tuple[bytes, bytes]) -> None:
+        if number > self._denied:
+            self._denied, self.evidence = number, encode_evidence(pair)
+            self._note("authorities_signed_twice", str(number))
+
+    def _take(self, asking: Inquiry[Asked]) -> None:
+        if asking.newest is not None and asking.newest is not self.newest:
+            self._keep(asking.newest)
 
     async def _directly(self, neighbour: Neighbour, body: bytes) -> bytes:
         connection = await self._connections.to(neighbour)
@@ -102,16 +125,12 @@ class ClientDirectory:
             raise UnreachableError("the directory is not served there now")
         return answer.body
 
-    async def _fetch(self, ask: Ask, *, beside: Directory | None) -> Directory | None:
+    async def _fetch(self, ask: Ask, *, beside: Directory | None) -> Directory:
         """What somebody has, given what another has just answered."""
         basis = self._world.shared.basis(self.newest)
         fetch = DirectoryFetch(self._world.root, known=basis, seen=self._seen, beside=beside)
-        try:
-            directory = await self._heap.within(FETCH_TIMEOUT_S, self._finish(fetch, ask))
-        except (OnionPathError, TimeoutError) as error:
-            self._note("not_fetched", type(error).__name__)
-            return None
-        return self.newest if directory is basis else directory
+        directory = await self._heap.within(FETCH_TIMEOUT_S, self._finish(fetch, ask))
+        return self.newest if directory is basis and self.newest else directory
 
     def _keep(self, directory: Directory) -> None:
         self.newest = self._world.shared.intern(directory)

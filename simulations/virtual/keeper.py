@@ -13,6 +13,7 @@ from onionpath.directory.descriptor import Descriptor, sign_descriptor
 from onionpath.directory.directory import Directory, decode_directory, decode_seen
 from onionpath.directory.document import EquivocationError, SeenDocument
 from onionpath.directory.evidence import encode_evidence
+from onionpath.directory.inquiry import Inquiry
 from onionpath.directory.trust import Authority, TrustRoot
 from onionpath.errors import OnionPathError, RefusedError, UnreachableError
 from onionpath.injected import UnixTime
@@ -27,11 +28,12 @@ from onionpath.service.directory_wire import check_published, publish_calls
 from relay.evidence_files import MAX_EVIDENCE_FILES
 from relay.network_schedule import (
     CALL_TIMEOUT_S,
-    Inquiry,
+    count_sources,
     first_fetch_in_s,
     has_run_out,
     newest_root,
     next_fetch_in_s,
+    sources,
 )
 from relay.publishing import Failure, Publishing
 from simulations.virtual.connections import connect
@@ -192,7 +194,8 @@ class Keeper:
     async def _fetch(self) -> float:
         """One inquiry; gives how long to wait for the next."""
         ours, choice = self._identity.relay_id, self._choice
-        asking = Inquiry(self.root, self.directory, self._seen, denied=self._denied, ours=ours, choice=choice)
+        asked = sources(self.root, self.directory, ours=ours, choice=choice)
+        asking = Inquiry(asked, self.directory, self._seen, denied=self._denied)
         while (source := asking.next_source(now=self._clock())) is not None:
             await self._ask(source, asking)
         if asking.newest is not None:
@@ -202,7 +205,7 @@ class Keeper:
             self.directory,
             now=self._clock(),
             choice=choice,
-            is_confirmed=asking.is_confirmed,
+            is_confirmed=asking.is_confirmed(there_are=count_sources(self.root, self.directory, ours=ours)),
             is_denied=asking.is_denied,
         )
 
@@ -214,7 +217,7 @@ class Keeper:
             self._is_closed = True
             self._note("directory_expired")
 
-    async def _ask(self, source: Neighbour, asking: Inquiry) -> None:
+    async def _ask(self, source: Neighbour, asking: Inquiry[Neighbour]) -> None:
         try:
             work = self._fetch_from(source, beside=asking.newest)
             asking.answered(await self._heap.within(CALL_TIMEOUT_S, work))

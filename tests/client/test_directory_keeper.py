@@ -51,6 +51,14 @@ def mirror(published: Network) -> Ask:
     return ask
 
 
+async def asked(ours: DirectoryKeeper, ask: Ask) -> OnionPathError | None:
+    """Why this one brought nothing, or None."""
+    asking = ours._inquire([ask], wanted=1)
+    failure = await ours._ask(ask, asking)
+    await ours._take(asking)
+    return failure
+
+
 async def garbage(body: bytes) -> bytes:
     return b"\xff" * 50
 
@@ -66,8 +74,8 @@ async def test_before_the_first_fetch_there_is_no_directory() -> None:
 
 async def test_a_newer_document_replaces_an_older_one() -> None:
     ours = keeper(now=LATER)
-    assert await ours._try(mirror(OLD)) is None
-    assert await ours._try(mirror(NEW)) is None
+    assert await asked(ours, mirror(OLD)) is None
+    assert await asked(ours, mirror(NEW)) is None
 
     assert NEW.document.number == ours.directory.document.number
 
@@ -76,23 +84,23 @@ async def test_an_older_document_than_one_already_seen_never_replaces_it(tmp_pat
     """A mirror that plays back yesterday's network would bring back yesterday's bad relays."""
     file = tmp_path / "network" / "directory"
     ours = keeper(now=LATER, file=file)
-    assert await ours._try(mirror(NEW)) is None
-    await ours._try(mirror(OLD))
+    assert await asked(ours, mirror(NEW)) is None
+    await asked(ours, mirror(OLD))
     assert NEW.document.number == ours.directory.document.number
 
     again = keeper(now=LATER, file=file)
     await again.load()
     again._directory = None
-    assert isinstance(await again._try(mirror(OLD)), RollbackError)
+    assert isinstance(await asked(again, mirror(OLD)), RollbackError)
 
 
 async def test_two_documents_of_one_number_are_never_both_taken() -> None:
     twin = network(number=OLD.document.number, previous=bytes(31) + b"\1")
     ours = keeper()
-    assert await ours._try(mirror(OLD)) is None
+    assert await asked(ours, mirror(OLD)) is None
     ours._seen, ours._directory = ours.directory.seen, None
 
-    assert isinstance(await ours._try(mirror(twin)), RollbackError)
+    assert isinstance(await asked(ours, mirror(twin)), RollbackError)
 
 
 async def test_two_are_asked_and_the_newer_document_wins_in_either_order() -> None:
@@ -113,12 +121,18 @@ async def test_two_documents_of_one_number_are_used_neither_and_kept_as_evidence
     )
     file = tmp_path / "directory"
     ours = keeper(now=LATER, file=file)
-    assert await ours._try(mirror(OLD)) is None
+    assert await asked(ours, mirror(OLD)) is None
     await ours.refresh([mirror(NEW), mirror(twin)])
 
     assert OLD.document.number == ours.directory.document.number
     evidence = file.with_name(EVIDENCE_NAME).read_bytes()  # a test may wait for its disk
     assert NEW.document.number == verify_evidence(evidence, OLD.root).number
+
+    # One of the two is offered alone, through a path or directly: it is used no more than before.
+    await ours.refresh([mirror(NEW), gone])
+    assert await asked(ours, mirror(twin)) is None
+    assert OLD.document.number == ours.directory.document.number
+    assert not ours._is_confirmed
 
 
 async def test_whoever_has_one_answer_only_uses_it_and_asks_again_soon() -> None:
@@ -143,15 +157,15 @@ async def test_whatever_a_bad_mirror_does_the_next_one_is_asked(
 ) -> None:
     ours = keeper()
 
-    assert isinstance(await ours._try(ask), error)
-    assert await ours._try(mirror(OLD)) is None
+    assert isinstance(await asked(ours, ask), error)
+    assert await asked(ours, mirror(OLD)) is None
     assert OLD.document.number == ours.directory.document.number
 
 
 @pytest.mark.parametrize("hours", [-2, 4])
 async def test_a_wrong_clock_is_named(hours: int) -> None:
     ours = keeper(now=UnixTime(NOW + hours * PERIOD_S))
-    error = await ours._try(mirror(OLD))
+    error = await asked(ours, mirror(OLD))
 
     assert isinstance(error, StaleDirectoryError)
     assert "clock" in str(error)
@@ -164,7 +178,7 @@ async def test_a_forged_signature_is_refused() -> None:
         replace(forged.root, authorities=(stranger,)), file=None, clock=lambda: NOW, choice=random.Random(1)
     )
 
-    assert isinstance(await ours._try(mirror(forged)), SignatureThresholdError)
+    assert isinstance(await asked(ours, mirror(forged)), SignatureThresholdError)
 
 
 async def test_an_old_snapshot_still_proves_what_was_seen(tmp_path: Path) -> None:

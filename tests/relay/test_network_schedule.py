@@ -18,7 +18,7 @@ from relay.network_schedule import (
     JITTER_S,
     MIRRORS_ASKED,
     RETRY_S,
-    Inquiry,
+    count_sources,
     first_fetch_in_s,
     has_run_out,
     newest_root,
@@ -102,97 +102,6 @@ def test_a_document_serves_for_one_period_longer_than_it_is_valid() -> None:
     assert [False, True] == [has_run_out(document, UnixTime(now)) for now in (ended - 1, ended)]
 
 
-# An inquiry.
-
-NUMBER = DIRECTORY.document.number
-OLDER = network([descriptor(number) for number in range(8)], number=NUMBER - 1).directory()
-OTHER = network([descriptor(number) for number in range(7)]).directory()
-
-
-def asking(known: Directory | None = None, *, authorities: int = 3, denied: int = 0) -> Inquiry:
-    trust = root(authorities, authorities // 2 + 1)
-    seen = known.seen if known else None
-    return Inquiry(trust, known, seen, denied=denied, ours=OURS, choice=random.Random(1))
-
-
-def test_two_are_asked_and_no_more_if_what_they_give_is_fresh() -> None:
-    one = asking()
-    asked = [one.next_source(now=NOW)]
-    one.answered(DIRECTORY)
-    assert not one.is_confirmed
-    asked.append(one.next_source(now=NOW))
-    one.answered(DIRECTORY)
-
-    assert 2 == len(set(asked) - {None})
-    assert one.next_source(now=NOW) is None
-    assert one.is_confirmed
-    assert DIRECTORY is one.newest
-
-
-def test_all_are_asked_while_nobody_has_what_is_fresh() -> None:
-    one = asking(DIRECTORY)
-    asked = 0
-    while one.next_source(now=STALE) is not None:
-        one.answered(DIRECTORY)
-        asked += 1
-
-    assert 3 + MIRRORS_ASKED == asked
-
-
-def test_who_does_not_answer_is_followed_by_the_next() -> None:
-    one = asking()
-    silent, answering = one.next_source(now=NOW), one.next_source(now=NOW)
-    one.answered(DIRECTORY)
-
-    assert silent != answering
-    assert one.next_source(now=NOW) is not None
-    assert one.next_source(now=NOW) is None
-    assert not one.is_confirmed
-
-
-def test_a_network_of_one_authority_and_one_relay_has_nobody_else_to_ask() -> None:
-    alone = network([descriptor(0)]).directory()
-    one = asking(authorities=1)
-    one.next_source(now=NOW)
-    one.answered(alone)
-
-    assert one.is_confirmed
-
-
-def test_two_documents_of_one_number_are_used_neither_whoever_gives_them_once_more() -> None:
-    one = asking(OLDER)
-    one.answered(DIRECTORY)
-
-    assert NUMBER == one.contradicted((DIRECTORY.document.envelope, OTHER.document.envelope))
-    one.answered(OTHER)
-    one.answered(DIRECTORY)
-    assert one.newest is None
-    assert one.is_denied
-
-
-def test_what_was_denied_in_an_earlier_inquiry_is_not_used_in_this_one() -> None:
-    one = asking(OLDER, denied=NUMBER)
-    one.answered(DIRECTORY)
-    assert one.newest is None
-    assert one.is_denied
-
-    one.answered(OLDER)
-    assert OLDER is one.newest
-
-
-def test_who_contradicts_what_we_have_does_not_take_it_or_a_newer_one_from_us() -> None:
-    one = asking(OLDER)
-    one.answered(DIRECTORY)
-
-    assert NUMBER - 1 == one.contradicted((OLDER.document.envelope, b"another"))
-    assert DIRECTORY is one.newest
-    assert not one.is_denied
-
-    known = asking(DIRECTORY, denied=NUMBER)
-    known.answered(DIRECTORY)
-    assert DIRECTORY is known.newest
-
-
 def test_after_a_succession_the_new_authorities_are_asked() -> None:
     old, new = Lineage(root()), Lineage(replace(root(3, 2), version=2))
     directory = replace(DIRECTORY, lineage=new)
@@ -200,3 +109,10 @@ def test_after_a_succession_the_new_authorities_are_asked() -> None:
     assert old.root == newest_root(old.root, None, replace(DIRECTORY, lineage=None))
     assert new.root == newest_root(old.root, directory, None)
     assert new.root == newest_root(old.root, None, directory.seen)
+
+
+def test_a_network_of_one_authority_and_one_relay_has_nobody_else_to_ask() -> None:
+    alone = network([descriptor(0)]).directory()
+
+    assert 1 == count_sources(root(1, 1), alone, ours=OURS)
+    assert 3 + 7 == count_sources(root(3, 2), DIRECTORY, ours=OURS)

@@ -1,4 +1,4 @@
-"""In virtual time, too, a relay asks two for each document and is not taken in by authorities that sign twice."""
+"""In virtual time, too, relays and clients ask two for each document; authorities that sign twice take in neither."""
 
 from __future__ import annotations
 
@@ -56,3 +56,27 @@ def test_a_relay_keeps_the_evidence_and_its_old_document() -> None:
 
     network.advance(seconds=PERIOD_S)
     assert number + 2 == directory_of(returning).document.number
+
+
+def test_a_client_uses_neither_of_two_documents_and_goes_on_with_the_next() -> None:
+    network = virtual_network(relays=4, period_s=PERIOD_S)
+    client = network.client(refreshes=False)
+    old = directory_of(network.relay(0))
+    network.advance(seconds=PERIOD_S + 60)
+    new = directory_of(network.relay(0))
+    other = Publication.of(signed_twice(network, new))
+    for number in range(2):
+        keeper = network.relay(number).keeper
+        assert keeper is not None
+        keeper._service.replace(other)
+    network.world.heap.spawn(client._directory.refresh_forever())
+    network.advance(seconds=PERIOD_S / 2)
+
+    assert client.directory is not None
+    assert old.document.number == client.directory.document.number
+    evidence = client._directory.evidence
+    assert evidence is not None
+    assert new.document.number == verify_evidence(evidence, root_of(network)).number
+
+    network.advance(seconds=PERIOD_S)
+    assert new.document.number < client.directory.document.number
