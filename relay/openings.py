@@ -38,8 +38,8 @@ FLOOR = 1 / 8
 _COST = {
     (True, SizeClass.SMALL): 1.0,
     (True, SizeClass.LARGE): 5.0,
-    (False, SizeClass.SMALL): 0.4,
-    (False, SizeClass.LARGE): 2.0,
+    (False, SizeClass.SMALL): 0.6,
+    (False, SizeClass.LARGE): 3.0,
 }
 # A packet of a network with three hops is opened once over a client's link and twice over links of relays, so a third
 # is what clients ask of a relay that nobody floods. Half of that remains theirs: anybody can have many links as a
