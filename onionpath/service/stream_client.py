@@ -93,6 +93,7 @@ class StreamClient:
         self._outgoing = Outgoing()
         self._answered_at = -math.inf
         self._called_at = -math.inf
+        self._acknowledged = 0  # by the newest call
         self._pushes = 0
         self._push_pause = Pause()
         self._resting: list[tuple[float, ClientCall]] = []
@@ -151,12 +152,23 @@ class StreamClient:
         calls = [self._ask(poll, now) for poll in self._polls.due(self._incoming.missing(), now=now)]
         if self._push_pause.ends_at(now=now) is None:
             calls += self._due_pushes(now)
+        if not calls and not self._pushes and self._owes_acknowledgement():
+            calls.append(self._push(self._outgoing.end, self._outgoing.end, now))
         is_quiet = not calls and not self._polls.outstanding and not self._pushes
         if is_quiet and now - self._called_at >= KEEP_ALIVE_S:
             calls.append(self._push(self._outgoing.end, self._outgoing.end, now))
         if calls:
-            self._called_at = now
+            self._called_at, self._acknowledged = now, self._incoming.received
         return calls
+
+    def _owes_acknowledgement(self) -> bool:
+        """Whether bytes came after which no call was made, while polls are outstanding.
+
+        The first of them may have been sent as one behind another; only a call that acknowledges all before it makes it
+        the head, which is answered with less than it wants.
+        """
+        behind = self._incoming.received > self._acknowledged
+        return behind and self._polls.outstanding > 0 and bool(self._incoming.missing())
 
     def patience_s(self, *, now: float) -> float:
         """How long ``due`` gives nothing unless something happens, in seconds."""

@@ -117,16 +117,18 @@ class Polls:
         else:
             self._pause.nothing_came(asked_at=sent_at, wait_s=poll.wait_ms / 1000, now=now)
         if length >= poll.at_most:
-            if poll.large:
-                self._width += self._queue.wish(width=self._width, took_s=now - sent_at, now=now)
-            else:
-                self._width += 1
-            self._width = min(max(1, self._width), self._max_width)
+            self._width = min(max(1, self._width + self._wish(poll, now - sent_at, now)), self._max_width)
             self._busy = True
         elif self._width > 1:
             self._width -= 1
         elif length <= self._small:
             self._busy = False
+
+    def _wish(self, poll: Poll, took_s: float, now: float) -> int:
+        """How many polls more the stream should have after a full reply."""
+        if poll.large:
+            return self._queue.wish(width=self._width, took_s=took_s, now=now)
+        return 0 if self._busy else 1
 
     def lost(self, poll: Poll) -> None:
         """No reply came in time, or the path broke; its bytes will be asked for again."""

@@ -8,7 +8,7 @@ import pytest
 
 from onionpath.errors import RefusedError, StreamError
 from onionpath.service.stream_client import MAX_CONTINUATIONS
-from simulations.virtual.destinations import drip, echo, page, silence, website
+from simulations.virtual.destinations import Website, drip, echo, page, silence, website
 from simulations.virtual.network import VirtualNetwork, virtual_network
 from simulations.virtual.streams import VirtualStream
 from simulations.virtual.wires import WireModel
@@ -184,6 +184,32 @@ def test_small_requests_beside_a_download_stay_quick(bytes_per_s: float) -> None
     )
     assert 3 <= len(beside)
     assert median(beside) <= 1.5 * median(alone)
+
+
+class Lasting(Website):
+    """Sends its page and keeps the connection, as websites do."""
+
+    def send(self, at_most: int, *, at_s: float) -> bytes:
+        data = super().send(at_most, at_s=at_s)
+        self.is_over = False
+        return data
+
+
+@pytest.mark.parametrize("size", [1_400_000, 1_700_000, 2_000_000, 2_300_000])
+def test_the_last_bytes_of_a_page_come_at_once_though_the_connection_stays(size: int) -> None:
+    """A poll that was sent behind others waits for more bytes than are left, until all before it is acknowledged."""
+    servers = {SITE: lambda: Lasting(size)}
+    network = virtual_network(relays=6, wires=WireModel(latency_s=0.05), destinations=servers, record=False)
+    client = network.client()
+    stream = client.open_stream(*SITE)
+    network.fabric.narrow(client.name, stream.hops[0], bytes_per_s=1e6)
+    began = network.now
+    stream.send(b"GET")
+
+    assert page(0, size) == stream.read(size)
+    # Some round trips to begin with, and for the last bytes.
+    assert network.now - began < size / 1e6 + 2.5
+    network.advance(seconds=1.0)  # What was begun a moment ago gets its turn.
 
 
 def round_trip(network: VirtualNetwork, stream: VirtualStream) -> float:
