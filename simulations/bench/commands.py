@@ -61,6 +61,17 @@ def steps(quick: bool, relays: int) -> None:
     _print(bench_steps(plan, progress=_tell))
 
 
+@bench.command()
+@quick_option
+def surfaces(quick: bool) -> None:
+    """What programs get by each way into the onion (calls, transports, proxies), beside the same without it."""
+    from simulations.bench.surface_programs import SurfacesPlan
+    from simulations.bench.surfaces import bench_surfaces
+
+    plan = SurfacesPlan(requests=40, megabytes=2) if quick else SurfacesPlan()
+    _print(bench_surfaces(plan, progress=_tell))
+
+
 def _tell(line: str) -> None:
     click.echo(line, err=True)
 

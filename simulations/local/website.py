@@ -89,6 +89,8 @@ def _accept_forever(listener: socket.socket, context: ssl.SSLContext, notebook: 
     for number in count(1):
         room.acquire()
         connection, peer = listener.accept()
+        # Or the end of each answer would wait for the acknowledgement of its beginning, which takes 40 ms.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         arguments = (number, connection, peer, context, notebook, room)
         threading.Thread(target=_serve, args=arguments, daemon=True).start()
 
