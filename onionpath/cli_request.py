@@ -35,8 +35,6 @@ class WebRequest:
         """For this client."""
         # The body is shown as it comes, so it shall not come compressed, unless somebody asks for that.
         named = {name.lower() for name, _ in self.headers}
-        for name in named & {each.lower() for each in http.headers}:
-            del http.headers[name]
         defaults = () if "accept-encoding" in named else (("Accept-Encoding", "identity"),)
         return http.build_request(
             self.method, self.url, headers=[*defaults, *self.headers], content=self.body

@@ -9,8 +9,10 @@ import stat
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import anyio
 import pytest
@@ -214,31 +216,31 @@ def test_without_a_network_it_says_how_to_get_one(run: Run) -> None:
     assert "ONIONPATH_NETWORK" in err
 
 
+@contextmanager
+def started(*arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
+    """A command of the program that runs on, and its standard output."""
+    with subprocess.Popen([*PROGRAM, *arguments], cwd=ROOT, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            yield process, process.stdout
+        finally:
+            process.terminate()
+
+
 @pytest.mark.slow
 def test_a_proxy_is_watched(run: Run, world: World, tmp_path: Path) -> None:
     options = ["--network", str(world.file), "--state", str(tmp_path), "--json"]
     with (
-        subprocess.Popen(
-            [*PROGRAM, "proxy", "--listen", "127.0.0.1:0", *options], cwd=ROOT, stdout=subprocess.PIPE
-        ) as proxy,
-        subprocess.Popen(
-            [*PROGRAM, "status", "--watch", *options], cwd=ROOT, stdout=subprocess.PIPE
-        ) as watching,
+        started("proxy", "--listen", "127.0.0.1:0", *options) as (proxy, ready),
+        started("status", "--watch", *options) as (_, changes),
     ):
-        assert proxy.stdout is not None
-        assert watching.stdout is not None
-        address = json.loads(proxy.stdout.readline())["http"]
+        address = json.loads(ready.readline())["http"]
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({"http": address}))
         assert b"hello" == opener.open(f"http://127.0.0.1:{world.http_port}/", timeout=20).read()
 
-        received: list[int] = []
-        for line in watching.stdout:
-            received += [each["received"] for each in json.loads(line)["processes"]]
-            if received and received[-1] >= len(b"hello"):
-                break
+        while not any(each["received"] for each in json.loads(changes.readline())["processes"]):
+            pass
         (process,) = json.loads(run("status", *options)[1])["processes"]
-        watching.terminate()
-        proxy.terminate()
 
     assert (proxy.pid, 1, "ready") == (process["pid"], process["opened"], process["state"])
     assert "in use" in {each["state"] for each in process["guards"]}
