@@ -96,7 +96,7 @@ class SessionOnion:
         _check_depth(packet.depth)
         secret = key.private.secret_from(packet.ephemeral, packet.cipher)
         opened = secret.open(packet.layer)
-        blob, fields = decode_framing(opened, max_size=self.max_size)
+        blob, fields = decode_framing(opened)
         match parse_instruction(fields):
             case AnswerInstruction(wants_json, wants_base64):
                 form = ReplyForm.JSON if wants_json else ReplyForm.TEXT

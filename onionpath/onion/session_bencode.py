@@ -1,7 +1,8 @@
 """Reads and writes the two shapes of bencode that Session's onions use: a flat list of byte strings, a flat dict.
 
 Nothing nests, so there is no recursion to bound; every value has one encoding, and everything else is refused:
-leading zeros, keys that repeat or don't ascend, bytes that trail. Spec: docs/specs/session-onion.md §8.
+leading zeros, keys that repeat or don't ascend, bytes that trail. The library bencode2 is as strict about these, but
+reads integers of any length and nests to a depth that nobody can set, which is more than two flat shapes need. Spec: docs/specs/session-onion.md §8.
 """
 
 from __future__ import annotations
@@ -51,11 +52,11 @@ def decode_dict(data: bytes, *, at_most: int) -> dict[bytes, Scalar]:
         MalformedError: it isn't one, or a key repeats or doesn't ascend.
     """
     flat = _decode_all(data, opening=b"d", at_most=2 * at_most)
-    if len(flat) % 2:
-        raise MalformedError("a bencoded dict ends after a key")
     keys = [key for key in flat[::2] if isinstance(key, bytes)]
     if len(keys) != len(flat) // 2 or any(low >= high for low, high in pairwise(keys)):
-        raise MalformedError("the keys of a bencoded dict are not strings that ascend")
+        raise MalformedError(
+            "a bencoded dict has a key without a value, or keys that are not strings or don't ascend"
+        )
     return dict(zip(keys, flat[1::2], strict=True))
 
 

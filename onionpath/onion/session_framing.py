@@ -33,7 +33,7 @@ def decode_framing(data: bytes, *, max_size: int = MAX_FRAMING_SIZE) -> tuple[by
         MalformedError: too long, a length that leaves no JSON or more than 2,048 bytes of it, or wrong JSON.
     """
     end = _LENGTH_SIZE + int.from_bytes(data[:_LENGTH_SIZE], "little")
-    if len(data) > max_size or not 2 <= len(data) - end <= MAX_FIELDS_SIZE:
+    if not end < len(data) <= max_size:
         raise MalformedError("a framing is too long, or its length does not leave its JSON")
     fields = decode_fields(data[end:], max_size=MAX_FIELDS_SIZE, max_brackets=MAX_BRACKETS)
     return data[_LENGTH_SIZE:end], fields

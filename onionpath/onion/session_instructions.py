@@ -10,9 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
-
-import msgspec
+from typing import Any, Literal
 
 from onionpath.crypto.identity import RelayId, parse_relay_id
 from onionpath.crypto.session_channels import Cipher, SessionPublicKey
@@ -84,8 +82,8 @@ class _ServerFields(Form, frozen=True):
     target: str
     ephemeral_key: str
     enc_type: str = DEFAULT_CIPHER_NAME
-    port: Annotated[int, msgspec.Meta(ge=1, le=65_535)] = 443
-    protocol: Literal["https", "http"] = "https"
+    port: int = 443
+    protocol: str = "https"
     method: Literal["POST"] = "POST"
 
     def parse(self) -> ServerInstruction:

@@ -51,6 +51,7 @@ def _is_host(text: str) -> bool:
     if len(text) <= MAX_HOST_SIZE and _NAME.fullmatch(text):
         return True
     try:
-        return text == str(IPv4Address(text))
+        IPv4Address(text)
     except ValueError:
         return False
+    return True

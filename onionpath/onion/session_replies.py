@@ -67,7 +67,7 @@ def decode_base64(text: bytes) -> bytes:
         BadLayerError: it is no base64; that is damage like any other.
     """
     try:
-        sealed = base64.b64decode(text, validate=True)
+        sealed = base64.b64decode(text)
     except (binascii.Error, ValueError) as error:
         raise BadLayerError("a reply that should be base64 is not") from error
     if base64.b64encode(sealed) != text:

@@ -117,6 +117,7 @@ BAD_MESSAGES: dict[str, dict[bytes, bytes | int]] = {
     "a cipher that is a number": {**GOOD, b"enc_type": 1},
     "aes-cbc": {**GOOD, b"enc_type": b"aes-cbc"},
     "a cipher's name in other letters": {**GOOD, b"enc_type": "\uff41es-gcm".encode()},
+    "a cipher's name in no text": {**GOOD, b"enc_type": b"\xff"},
     "a key in hex": {**GOOD, b"ephemeral_key": KEY.hex().encode()},
     "a key of small order": {**GOOD, b"ephemeral_key": bytes(32)},
 }

@@ -21,9 +21,10 @@ from onionpath.onion.session_v4 import (
     encode_v4_request,
     encode_v4_response,
 )
-from tests.onion.session_paths import ONION, entropy, hops_of, walk
+from tests.onion.session_paths import ONION, entropy, hops_of, peel_fields, walk
 
 SERVER = SessionPrivateKey.generate(entropy(50))
+KEY = SERVER.public.encoded.hex()
 ROOMS = LsrpcServer("open.example.org", 8080, "/oxen/v4/lsrpc", "http")
 REQUEST = V4Request("POST", "/room/a?since=3", {"Content-Type": "application/json"}, b'{"text":"hello"}')
 NAMES = st.text("abcXYZ-", min_size=1, max_size=9)
@@ -77,6 +78,14 @@ def test_a_server_answers_with_a_response_and_nothing_else() -> None:
         ONION.seal_reply(opened.reply_key, SessionReply(200, b""), entropy=entropy(2))
 
 
+def test_what_is_posted_has_a_longest_length() -> None:
+    layer = posted(wrap()).posted
+    assert open_posted(layer, SERVER, max_size=len(layer))
+
+    with pytest.raises(MalformedError):
+        open_posted(layer, SERVER, max_size=len(layer) - 1)
+
+
 def test_a_layer_that_names_no_server_is_not_posted_to_one() -> None:
     with pytest.raises(MalformedError, match="server"):
         open_posted(encode_framing(b"call", {"headers": ""}), SERVER)
@@ -93,6 +102,13 @@ def test_neither_an_address_nor_a_message_shows_itself() -> None:
 )
 def test_a_plain_host_is_allowed(host: str) -> None:
     assert host == LsrpcServer(host).host
+
+
+def test_a_host_that_somebody_typed_in_capitals_is_the_same_host() -> None:
+    peeled = peel_fields({"host": "Open.Example.ORG", "target": "/oxen/v4/lsrpc", "ephemeral_key": KEY})
+
+    assert isinstance(peeled, ForwardToServer)
+    assert LsrpcServer("open.example.org") == peeled.server
 
 
 @pytest.mark.parametrize(
