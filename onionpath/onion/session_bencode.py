@@ -2,7 +2,8 @@
 
 Nothing nests, so there is no recursion to bound; every value has one encoding, and everything else is refused:
 leading zeros, keys that repeat or don't ascend, bytes that trail. The library bencode2 is as strict about these, but
-reads integers of any length and nests to a depth that nobody can set, which is more than two flat shapes need. Spec: docs/specs/session-onion.md §8.
+it reads integers of any length and nests to a depth that nobody can set, more than two flat shapes need.
+Spec: docs/specs/session-onion.md §8.
 """
 
 from __future__ import annotations

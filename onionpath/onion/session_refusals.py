@@ -69,6 +69,14 @@ class Hint(NamedTuple):
 PASSED_STATUSES = frozenset({200, 400, 401, 403, 404, 406, 410, 413, 421, 429, 502, 503, 504})
 
 
+# The original ends these with a parser's text or a reason of its own.
+_ONLY_THE_ORIGINAL_SAYS = (
+    (400, b"Error parsing onion request: ", Refusal.UNREADABLE),
+    (400, b"Invalid internal onion request: ", Refusal.UNREADABLE),
+    (503, b"Service node is not ready: ", Refusal.NOT_READY),
+)
+
+
 def refuse(refusal: Refusal, *, named: RelayId | None = None) -> Refuse:
     """The answer for a refusal.
 
@@ -89,7 +97,10 @@ def passed_status(status: int) -> int:
 
 
 def read_hint(status: int, body: bytes) -> Hint | None:
-    """What an unsealed answer of a first relay says, or None if we don't know it."""
+    """What an unsealed answer of a first relay says, ours or the original's; None if we don't know it."""
+    for original_status, original_start, meant in _ONLY_THE_ORIGINAL_SAYS:
+        if status == original_status and body.startswith(original_start):
+            return Hint(meant, None)
     for refusal in Refusal:
         start, placeholder, _ = refusal.text.encode().partition(b"{}")
         if status == refusal.status and body.startswith(start):

@@ -110,6 +110,19 @@ def test_the_table_is_tested_as_a_whole() -> None:
 
 
 @pytest.mark.parametrize(
+    ("refusal", "status", "body"),
+    [
+        (Refusal.UNREADABLE, 400, b"Error parsing onion request: Invalid encryption type foo"),
+        (Refusal.UNREADABLE, 400, b"Invalid internal onion request: bad dict"),
+        (Refusal.NOT_READY, 503, b"Service node is not ready: not active\n"),
+    ],
+)
+def test_what_only_the_original_says_is_understood(refusal: Refusal, status: int, body: bytes) -> None:
+    assert Hint(refusal, None) == read_hint(status, body)
+    assert read_hint(status + 1, body) is None
+
+
+@pytest.mark.parametrize(
     ("status", "body"),
     [
         (200, b"Invalid ciphertext"),
