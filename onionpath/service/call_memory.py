@@ -2,13 +2,14 @@
 
 | a call comes … | and its key is … | then |
 |---|---|---|
-| for the first time, or again | new, and we would remember it | it is carried out, if there is room |
+| for the first time, or again | new, and we would remember it | it is carried out, if its caller has room |
 | again | new, and older than our memory may be | refused: it may have been carried out before |
 | for the first time, or again | known, with these bytes | its reply again; refused as busy while it is under way |
 | for the first time, or again | known, with other bytes | refused |
 
-The memory dies with the process: it is of one boot. A client's first sending in slot s was accepted here in s - 1 to
-s + 1, so that after a start in slot b repetitions of calls from before b + 2 could be of another boot.
+Who has room is decided in ``call_shares``. The memory dies with the process: it is of one boot. A client's first sending
+in slot s was accepted here in s - 1 to s + 1, so that after a start in slot b repetitions of calls from before b + 2
+could be of another boot.
 Spec: docs/specs/onion-native.md §8.
 """
 
@@ -23,19 +24,18 @@ from onionpath.injected import UnixTime
 from onionpath.onion.replay import slot_at
 from onionpath.onion.statuses import Reason
 from onionpath.service.call_keys import CallKey
+from onionpath.service.call_shares import CallShares
 from onionpath.service.calls import Call, Reply
 
 # Longer than any client tries, and short enough for the memory to be bounded by bytes.
 REMEMBER_S = 900.0
-# Replies of 128 KiB: 256 of them; small ones are bounded by number.
-MAX_BYTES = 32 * 1024 * 1024
-MAX_CALLS = 16_384
 
 
 @dataclass(slots=True)
 class _Known:
     digest: bytes
     until: UnixTime
+    caller: int
     room: int
     reply: Reply | None = None
 
@@ -52,7 +52,7 @@ class CallMemory:
         self._clock, self._slot_s = clock, slot_s
         self._since_slot = slot_at(clock(), slot_s)
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
-        self._bytes = 0
+        self._shares = CallShares()
 
     def __len__(self) -> int:
         return len(self._known)
@@ -70,11 +70,11 @@ class CallMemory:
         if key.is_repeated and key.slot < self._since_slot + 2:
             return Reply.refused(Reason.CALL_UNKNOWN)
         # Room for the longest reply, so that what was carried out is never forgotten for want of it.
-        if len(self._known) >= MAX_CALLS or self._bytes + call.reply_capacity > MAX_BYTES:
+        if not self._shares.has_room(call.caller, call.reply_capacity):
             return Reply.refused(Reason.SERVICE_BUSY)
         until = UnixTime(self._clock() + REMEMBER_S)
-        self._known[name] = _Known(content, until, call.reply_capacity)
-        self._bytes += call.reply_capacity
+        self._known[name] = _Known(content, until, call.caller, call.reply_capacity)
+        self._shares.take(call.caller, call.reply_capacity)
         return None
 
     def end(self, call: Call, reply: Reply) -> None:
@@ -82,14 +82,14 @@ class CallMemory:
         known = self._known.get(_name(call, CallKey.parse(call.idempotency_key)))
         if known is not None:
             known.reply = reply
-            self._bytes -= known.room - len(reply.body)
+            self._shares.shrink(known.caller, known.room - len(reply.body))
             known.room = len(reply.body)
 
     def _forget_old(self) -> None:
         now = self._clock()
         while self._known and next(iter(self._known.values())).until <= now:
             _, known = self._known.popitem(last=False)
-            self._bytes -= known.room
+            self._shares.give_back(known.caller, known.room)
 
 
 def _name(call: Call, key: CallKey) -> bytes:

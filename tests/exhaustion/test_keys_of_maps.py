@@ -46,6 +46,8 @@ MAY = {
     "onionpath/onion/replay.py: _open": SLOTS,
     "onionpath/onion/replay.py: _tables": SLOTS,
     "onionpath/onion/replay.py: used": SLOTS,
+    "onionpath/service/call_shares.py: _bytes": LINKS,
+    "onionpath/service/call_shares.py: _calls": LINKS,
     "onionpath/service/directory.py: differences": "numbers of documents that we hold",
     "onionpath/service/registry.py: _answered": SERVICES,
     "onionpath/service/registry.py: answered": SERVICES,

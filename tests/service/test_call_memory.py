@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from onionpath.injected import UnixTime
 from onionpath.onion.statuses import Reason
 from onionpath.service.call_keys import CallKey, new_call_key, repeated_call_key
-from onionpath.service.call_memory import MAX_BYTES, REMEMBER_S, CallMemory
+from onionpath.service.call_memory import REMEMBER_S, CallMemory
+from onionpath.service.call_shares import MAX_BYTES, MAX_CALLS
 from onionpath.service.calls import Call, Limits, Reply
 from onionpath.service.registry import Registry
 
@@ -84,10 +85,61 @@ def test_calls_are_forgotten_after_a_quarter_of_an_hour_with_their_bytes() -> No
     calls.end(CALL, DONE)
     clock.now = UnixTime(clock.now + REMEMBER_S)
 
-    assert (
-        calls.begin(replace(CALL, idempotency_key=new_call_key(0, bytes), reply_capacity=MAX_BYTES)) is None
-    )
+    other = replace(CALL, idempotency_key=new_call_key(0, bytes), reply_capacity=MAX_BYTES // 2)
+    assert calls.begin(other) is None
     assert 1 == len(calls)
+
+
+def numbered(number: int, *, caller: int, reply_capacity: int = 0) -> Call:
+    key = new_call_key(START_SLOT + 2, lambda size: number.to_bytes(size))
+    return replace(CALL, idempotency_key=key, caller=caller, reply_capacity=reply_capacity)
+
+
+def fill(calls: CallMemory, caller: int, *, reply_capacity: int = 0) -> int:
+    """How many calls of one caller are taken before the first is refused."""
+    for number in range(MAX_CALLS):
+        begun = calls.begin(numbered(caller << 32 | number, caller=caller, reply_capacity=reply_capacity))
+        if begun is not None:
+            assert Reply.refused(Reason.SERVICE_BUSY) == begun
+            return number
+    return MAX_CALLS
+
+
+@pytest.mark.slow
+def test_whoever_calls_most_is_refused_first_and_others_are_not() -> None:
+    """Otherwise 18 calls a second over one link would deny an exit's calls with effects to everybody."""
+    calls = memory()
+
+    assert [MAX_CALLS // 2, MAX_CALLS // 4] == [fill(calls, caller) for caller in (1, 2)]
+    assert calls.begin(numbered(0, caller=3)) is None
+
+
+def test_whoever_takes_most_bytes_is_refused_first_and_others_are_not() -> None:
+    calls = memory()
+    each = MAX_BYTES // 64
+
+    assert [32, 16] == [fill(calls, caller, reply_capacity=each) for caller in (1, 2)]
+    assert calls.begin(numbered(0, caller=3, reply_capacity=each)) is None
+
+
+def test_what_a_caller_held_is_free_again_when_it_is_forgotten() -> None:
+    clock = Clock()
+    calls = memory(clock)
+    each = MAX_BYTES // 64
+    fill(calls, 1, reply_capacity=each)
+    clock.now = UnixTime(clock.now + REMEMBER_S)
+
+    assert 32 == fill(calls, 1, reply_capacity=each)
+
+
+def test_a_short_reply_gives_back_what_was_kept_for_a_long_one() -> None:
+    calls = memory()
+    long = numbered(0, caller=1, reply_capacity=MAX_BYTES // 2)
+    calls.begin(long)
+    assert Reply.refused(Reason.SERVICE_BUSY) == calls.begin(numbered(1, caller=1, reply_capacity=1))
+    calls.end(long, DONE)
+
+    assert calls.begin(numbered(1, caller=1, reply_capacity=1)) is None
 
 
 @given(st.integers(0, 2**32 - 1), st.binary(min_size=11, max_size=11))
