@@ -44,19 +44,26 @@ class ProxyDial:
         """See ``Dial``.
 
         Raises:
-            UnreachableError: the proxy is down or refuses us; that accuses no relay.
+            UnreachableError: the proxy is down, refuses us, breaks off or talks nonsense; that accuses no relay.
         """
         from python_socks import ProxyConnectionError, ProxyError
         from python_socks.async_.anyio import Proxy
 
+        proxy = Proxy.from_url(self._url, rdns=True)
         try:
-            return await Proxy.from_url(self._url, rdns=True).connect(host, port)
+            return await proxy.connect(host, port)
         except ProxyConnectionError as error:
             raise UnreachableError(f"the proxy {self._name} could not be reached", sent=False) from error
         except ProxyError as error:
             if error.error_code in _OF_DESTINATION:
                 raise ConnectionError(f"the proxy {self._name} could not connect") from error
             raise UnreachableError(f"the proxy {self._name} refused: {error}", sent=False) from error
+        except Exception as error:
+            # A proxy that breaks off or talks nonsense, and whoever can speak in its place, makes the library raise
+            # what its parser and its stream raise, in part under private names. None of it is said of the relay.
+            raise UnreachableError(
+                f"the proxy {self._name} broke off or talks nonsense", sent=False
+            ) from error
 
 
 def _proxy_name(url: str) -> str:

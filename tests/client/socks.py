@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
@@ -78,4 +78,21 @@ async def socks_server(*, password: bytes | None = None) -> AsyncIterator[SocksS
     async with listener, anyio.create_task_group() as group:
         group.start_soon(listener.serve, socks.serve)
         yield socks
+        group.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def answering(answers: Sequence[bytes]) -> AsyncIterator[int]:
+    """The port of a proxy that gives these answers, whatever it hears, and hangs up on what it hasn't read."""
+
+    async def answer(client: SocketStream) -> None:
+        async with client:
+            for each in answers:
+                await client.receive(1)
+                await client.send(each)
+
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    async with listener, anyio.create_task_group() as group:
+        group.start_soon(listener.serve, answer)
+        yield listener.extra(SocketAttribute.local_port)  # noqa: S610  # anyio's, not Django's
         group.cancel_scope.cancel()

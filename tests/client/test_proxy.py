@@ -6,9 +6,10 @@ import anyio
 import pytest
 
 from onionpath.client.client import Client
+from onionpath.client.dial import ProxyDial
 from onionpath.errors import UnreachableError, UsageError
 from onionpath.service.calls import ServiceId
-from tests.client.socks import socks_server
+from tests.client.socks import answering, socks_server
 from tests.client.worlds import World
 
 
@@ -64,6 +65,32 @@ async def test_a_wrong_password_is_named_and_shown_nowhere(world: World) -> None
                 raise AssertionError("entered")
 
     assert "wrong" not in str(caught.value)
+
+
+NOT_UTF_8 = b"\x05\x00\x00\x03\x03\xff\xff\xffaa"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "answers"),
+    [
+        ("socks5", (b"\x05\x00", NOT_UTF_8)),
+        ("socks5", (b"\x05\x00", b"\x05\x00")),
+        ("socks5", (b"\x05",)),
+        ("socks5", ()),
+        ("http", (b"nonsense",)),
+        ("http", ()),
+    ],
+)
+async def test_a_proxy_that_breaks_off_or_talks_nonsense_accuses_no_relay(
+    scheme: str, answers: tuple[bytes, ...]
+) -> None:
+    """A guard that is marked as down for what the proxy did would move the client off it."""
+    async with answering(answers) as port:
+        dial = ProxyDial(f"{scheme}://127.0.0.1:{port}")
+        with pytest.raises(UnreachableError, match="the proxy 127") as caught:
+            await dial("192.0.2.1", 443)
+
+    assert (None, False) == (caught.value.edge, caught.value.sent)
 
 
 @pytest.mark.parametrize(
