@@ -17,6 +17,8 @@ _OF_ONE_CONNECTION = {
     b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te",
     b"trailer", b"upgrade",
 }  # fmt: skip
+# What a connection header may not declare to concern one connection only: without them a body has no end, or no host.
+_OF_THE_MESSAGE = {b"content-length", b"transfer-encoding", b"host"}
 _CLOSE = (b"Connection", b"close")
 Headers = list[tuple[bytes, bytes]]
 
@@ -36,14 +38,18 @@ class Errand:
         self.is_over = False  # whether the response is complete
 
     def begin(self) -> bytes:
-        """What the website is sent first."""
+        """What the website is sent first.
+
+        Raises:
+            h11.ProtocolError: what the program sent is no HTTP.
+        """
         return (self._website.send(self._head) or b"") + self._request_body()
 
     def from_program(self, data: bytes) -> bytes:
         """What the program sent, as the website is sent it.
 
         Raises:
-            h11.RemoteProtocolError: it is no HTTP.
+            h11.ProtocolError: it is no HTTP.
         """
         if self._is_request_over:
             return b""
@@ -74,7 +80,7 @@ class Errand:
                 if event in (h11.NEED_DATA, h11.PAUSED) or isinstance(event, h11.ConnectionClosed):
                     break
                 sent += self._pass_back(event)
-        except h11.RemoteProtocolError as error:
+        except h11.ProtocolError as error:
             raise WebsiteError(f"the website broke off: {error}") from error
         return sent
 
@@ -98,19 +104,26 @@ class Errand:
 
 def _rewritten(request: h11.Request) -> h11.Request:
     """The request as a website wants it: without the URL's host, and without what was said to us."""
-    _, _, rest = request.target[7:].partition(b"/")
-    authority = request.target[7:].partition(b"/")[0].partition(b"?")
-    target = b"/" + rest if not authority[1] else b"/?" + request.target[7:].partition(b"?")[2]
+    authority, target = split_url(request.target)
     headers = [(name, value) for name, value in _kept(request.headers) if name != b"host"]
     return h11.Request(
         method=request.method,
-        target=target.partition(b"#")[0],
-        headers=[(b"Host", authority[0]), *headers, _CLOSE],
+        target=target,
+        headers=[(b"Host", authority), *headers, _CLOSE],
     )
+
+
+def split_url(url: bytes) -> tuple[bytes, bytes]:
+    """Host and perhaps port of an ``http://`` URL, and what its website is asked for; the fragment is nobody's."""
+    rest = url[len(b"http://") :].partition(b"#")[0]
+    authority = rest.partition(b"/")[0].partition(b"?")[0]
+    target = rest[len(authority) :]
+    return authority, target if target.startswith(b"/") else b"/" + target
 
 
 def _kept(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     named = {
         each.strip().lower() for name, value in headers if name == b"connection" for each in value.split(b",")
     }
-    return [(name, value) for name, value in headers if name not in _OF_ONE_CONNECTION | named]
+    dropped = _OF_ONE_CONNECTION | (named - _OF_THE_MESSAGE)
+    return [(name, value) for name, value in headers if name not in dropped]

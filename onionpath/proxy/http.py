@@ -11,6 +11,7 @@ import binascii
 
 import h11
 
+from onionpath.proxy.errand import split_url
 from onionpath.proxy.failures import Failure, SocksCode
 from onionpath.proxy.handshake import Access, Heard, Wanted
 
@@ -21,6 +22,9 @@ _HINTS = {
     400: "this is a proxy: give it to your program as http://HOST:PORT or socks5h://HOST:PORT",
     407: "give the proxy's user name and password in its URL",
 }
+
+
+NO_REQUEST = Failure(SocksCode.FAILED, 400, "no HTTP request")
 
 
 class HttpHandshake:
@@ -37,7 +41,7 @@ class HttpHandshake:
             self.connection.receive_data(data)
             event = self.connection.next_event()
         except h11.RemoteProtocolError as error:
-            return Heard(outcome=Failure(SocksCode.FAILED, error.error_status_hint, "no HTTP request"))
+            return Heard(outcome=NO_REQUEST._replace(status=error.error_status_hint))
         if not isinstance(event, h11.Request):
             return Heard()
         return Heard(outcome=self._judge(event))
@@ -46,6 +50,8 @@ class HttpHandshake:
         user, password = _credentials(request)
         if not self._access.admits(password):
             return Failure(SocksCode.NOT_ALLOWED, 407, "this proxy wants a user name and a password")
+        if not _has_sound_framing(request):
+            return NO_REQUEST
         isolation = self._access.isolation(user, password)
         if request.method == b"CONNECT":
             destination = _authority(request.target, None)
@@ -96,13 +102,20 @@ def _credentials(request: h11.Request) -> tuple[str, str]:
     return "", ""
 
 
+def _has_sound_framing(request: h11.Request) -> bool:
+    """Whether everybody who reads the request sees its end at the same place (RFC 9112 §6.3); CONNECT has no body."""
+    lengths = [value for name, value in request.headers if name == b"content-length"]
+    is_chunked = any(name == b"transfer-encoding" for name, _ in request.headers)
+    if request.method == b"CONNECT":
+        return not is_chunked and all(int(length) == 0 for length in lengths)
+    return not (is_chunked and lengths)
+
+
 def _of_url(target: bytes) -> bytes:
     """The part of an http URL that names host and port; empty for anything else."""
     if target[:7].lower() != b"http://":
         return b""
-    authority = target[7:]
-    for end in (b"/", b"?", b"#"):
-        authority = authority.partition(end)[0]
+    authority, _ = split_url(target)
     # A user name there is for the website; programs send it in a header, and we don't guess.
     return b"" if b"@" in authority else authority
 

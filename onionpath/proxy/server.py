@@ -15,7 +15,7 @@ from onionpath.errors import OnionPathError, WebsiteError
 from onionpath.proxy.errand import Errand
 from onionpath.proxy.failures import Failure, SocksCode, failure_of
 from onionpath.proxy.handshake import Access, Handshake, Wanted
-from onionpath.proxy.http import HttpHandshake
+from onionpath.proxy.http import NO_REQUEST, HttpHandshake
 from onionpath.proxy.socks import VERSION, SocksHandshake, refuse_version_4
 from onionpath.proxy.tunnel import ENDS, READ_SIZE, Idleness, tunnel
 
@@ -85,7 +85,7 @@ class ProxyServer:
             await listener.serve(self.handle)
 
     async def handle(self, program: ByteStream) -> None:
-        """One connection from its first byte to its end."""
+        """One connection from its first byte to its end; whatever goes wrong on it ends no other."""
         if self._open >= self._limits.connections:
             self._count("too_many_connections")
             await anyio.aclose_forcefully(program)
@@ -94,8 +94,12 @@ class ProxyServer:
         try:
             async with program:
                 await self._handle(program)
-        except (*ENDS, anyio.EndOfStream):
+        except* (*ENDS, anyio.EndOfStream):
             self._count("program_hung_up")
+        except* (
+            Exception
+        ) as group:  # What nobody foresaw must cost one program its connection, not all of them.
+            self._count(f"failed_by_{type(_first(group)).__name__}")
         finally:
             self._open -= 1
 
@@ -176,7 +180,9 @@ class ProxyServer:
                     asking.cancel_scope.cancel()
         except* WebsiteError as group:
             # Before the response has begun this is one; afterwards the program sees that it ends too early.
-            await self._refuse(program, handshake, Failure(SocksCode.FAILED, 502, str(group.exceptions[0])))
+            await self._refuse(program, handshake, Failure(SocksCode.FAILED, 502, str(_first(group))))
+        except* h11.ProtocolError:
+            await self._refuse(program, handshake, NO_REQUEST)
 
     def _count(self, reason: str) -> None:
         self._counts[reason] += 1
@@ -184,8 +190,20 @@ class ProxyServer:
             self._notice(reason)
 
 
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """One of the errors in a group of groups, to stand for all."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 async def _ask(program: ByteStream, stream: ByteStream, errand: Errand, idleness: Idleness) -> None:
-    """The request's body, as far as there is one; a program that hangs up or breaks the rules ends the exchange."""
+    """The request's body, as far as there is one; a program that hangs up ends the exchange.
+
+    Raises:
+        h11.ProtocolError: the program breaks the rules.
+    """
     try:
         while True:
             data = errand.from_program(await program.receive(READ_SIZE))
@@ -194,7 +212,7 @@ async def _ask(program: ByteStream, stream: ByteStream, errand: Errand, idleness
                 await stream.send(data)
     except anyio.EndOfStream:
         return  # it may still read
-    except (h11.RemoteProtocolError, *ENDS):
+    except ENDS:
         idleness.scope.cancel()
 
 

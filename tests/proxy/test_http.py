@@ -64,6 +64,25 @@ def test_connect_needs_host_and_port(target: bytes) -> None:
     assert 400 == status_of(b"CONNECT " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n")
 
 
+@pytest.mark.parametrize("framing", [b"Transfer-Encoding: chunked", b"Content-Length: 5"])
+def test_connect_has_no_body(framing: bytes) -> None:
+    assert 400 == status_of(CONNECT + framing + b"\r\n\r\nhello")
+
+
+def test_connect_may_say_that_it_has_no_body() -> None:
+    handshake = HttpHandshake(OPEN)
+    handshake.hear(CONNECT + b"Content-Length: 0\r\n\r\nearly")
+
+    assert b"early" == handshake.connected()[1]
+
+
+def test_a_request_with_two_lengths_is_a_bad_request() -> None:
+    """A website that believes the other one would take the body's end for another request."""
+    lengths = b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"
+
+    assert 400 == status_of(GET.replace(b"GET", b"POST") + lengths + b"\r\n0\r\n\r\n")
+
+
 def test_a_head_without_end_is_no_request() -> None:
     assert 431 == status_of(CONNECT + b"X-Long: " + 70_000 * b"x")
 
@@ -114,15 +133,14 @@ def test_a_refusal_says_what_to_do() -> None:
 
 # One request and its response.
 
+GET = b"GET http://example.org/a?b HTTP/1.1\r\nHost: other.org\r\nAccept: */*\r\n"
+
 
 def errand(request: bytes) -> Errand:
     handshake = HttpHandshake(OPEN)
     handshake.hear(request)
     assert handshake.by_url is not None
     return Errand(handshake.connection, handshake.by_url)
-
-
-GET = b"GET http://example.org/a?b HTTP/1.1\r\nHost: other.org\r\nAccept: */*\r\n"
 
 
 def test_a_website_gets_what_it_would_get_without_a_proxy() -> None:
@@ -135,7 +153,15 @@ def test_a_website_gets_what_it_would_get_without_a_proxy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "target"), [(b"http://a", b"/"), (b"http://a?b/c", b"/?b/c"), (b"http://a/b#c", b"/b")]
+    ("url", "target"),
+    [
+        (b"http://a", b"/"),
+        (b"http://a?b/c", b"/?b/c"),
+        (b"http://a/b#c", b"/b"),
+        (b"http://a#c", b"/"),
+        (b"http://a#c/d?e", b"/"),
+        (b"http://a?b#c/d", b"/?b"),
+    ],
 )
 def test_every_url_has_a_target(url: bytes, target: bytes) -> None:
     begun = errand(b"GET " + url + b" HTTP/1.1\r\nHost: a\r\n\r\n").begin()
@@ -156,6 +182,27 @@ def test_a_body_is_carried_as_it_comes() -> None:
 
     assert one.begin().endswith(b"\r\n\r\nabc")
     assert (b"def", b"") == (one.from_program(b"def"), one.from_program(b"ghi"))
+
+
+@pytest.mark.parametrize(
+    ("framing", "body"),
+    [(b"Content-Length: 5", b"hello"), (b"Transfer-Encoding: chunked", b"5\r\nhello\r\n0\r\n\r\n")],
+)
+def test_no_header_names_the_bodys_length_a_matter_of_one_connection(framing: bytes, body: bytes) -> None:
+    named = b"Connection: content-length, transfer-encoding, host\r\n"
+    begun = errand(GET.replace(b"GET", b"POST") + named + framing + END + END + body).begin()
+
+    assert framing.lower() in begun.lower()
+    assert b"Host: example.org\r\n" in begun
+    assert begun.endswith(b"\r\n\r\n" + body)
+
+
+def test_a_response_that_calls_its_length_a_matter_of_the_connection_keeps_it() -> None:
+    one = errand(GET + END)
+    one.begin()
+    answer = one.from_website(b"HTTP/1.1 200 OK\r\nConnection: content-length\r\nContent-Length: 2\r\n\r\nhi")
+
+    assert b"content-length: 2\r\n" in answer.lower()
 
 
 def test_a_response_closes_the_connection_and_ends_once() -> None:

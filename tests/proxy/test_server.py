@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -221,3 +221,124 @@ async def test_a_website_that_ends_first_still_hears_the_rest(world: World) -> N
         tasks.cancel_scope.cancel()
 
     assert [b"the rest"] == heard
+
+
+# Whatever goes wrong on one connection ends that one only.
+
+
+@asynccontextmanager
+async def listening(handler: Callable[[SocketStream], Awaitable[None]]) -> AsyncIterator[int]:
+    """The port of a server that hands its connections to the handler."""
+    async with (
+        await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(listener.serve, handler)
+        yield listener.extra(SocketAttribute.local_port)  # noqa: S610  # anyio's
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (b"POST URL HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",),
+        (b"POST URL HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", b"ZZ\r\n"),
+        (b"CONNECT localhost:443 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",),
+    ],
+)
+async def test_what_is_no_http_is_a_bad_request_and_the_proxy_goes_on(
+    world: World, parts: tuple[bytes, ...]
+) -> None:
+    async def website(stream: SocketStream) -> None:
+        async with stream:
+            await all_of(stream)
+
+    async with listening(website) as website_port, proxy(world) as ours:
+        url = f"http://localhost:{website_port}/".encode()
+        async with await ours.connect() as program:
+            for part in parts:
+                await program.send(part.replace(b"URL", url))
+            assert (await all_of(program)).startswith(b"HTTP/1.1 400 ")
+        async with await ours.connect() as program:
+            await program.send(GREETING)
+            assert b"\x05\x00" == await exactly(program, 2)
+
+
+async def test_a_request_that_calls_its_length_a_matter_of_the_connection_is_answered(world: World) -> None:
+    url = f"http://localhost:{world.http_port}/".encode()
+    async with proxy(world) as ours, await ours.connect() as program:
+        head = (
+            b"POST "
+            + url
+            + b" HTTP/1.1\r\nHost: x\r\nConnection: content-length\r\nContent-Length: 5\r\n\r\n"
+        )
+        await program.send(head + b"hello")
+
+        assert (await all_of(program)).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_program_that_hangs_up_during_a_download_ends_its_connection_only(world: World) -> None:
+    is_over = anyio.Event()
+
+    async def website(stream: SocketStream) -> None:
+        async with stream:
+            await stream.receive()
+            await stream.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+            try:
+                while True:
+                    await stream.send(bytes(60_000))
+            except anyio.BrokenResourceError:
+                return
+
+    async with Client(world.root) as client:
+        server = ProxyServer(client.open_stream)
+
+        async def handle(stream: SocketStream) -> None:
+            await server.handle(stream)
+            is_over.set()
+
+        async with listening(website) as website_port, listening(handle) as port:
+            async with await anyio.connect_tcp("127.0.0.1", port) as program:
+                url = f"http://localhost:{website_port}/".encode()
+                await program.send(b"GET " + url + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+                await program.send_eof()
+                await exactly(program, 1_000)
+            with anyio.fail_after(10):
+                await is_over.wait()
+
+    assert 1 == server.counts["program_hung_up"]
+
+
+async def test_an_error_that_nobody_foresaw_is_counted_and_ends_its_connection_only() -> None:
+    async def open_stream(
+        host: str, port: int, *, isolation: str | None = None, deadline_s: float = 40.0
+    ) -> ByteStream:
+        raise LookupError(host)
+
+    server = ProxyServer(open_stream)
+    async with listening(server.handle) as port:
+        for _ in range(2):
+            async with await anyio.connect_tcp("127.0.0.1", port) as program:
+                await program.send(GREETING + connect_to(b"localhost", 80))
+                assert b"\x05\x00" == await all_of(program)
+
+    assert 2 == server.counts["failed_by_LookupError"]
+
+
+async def test_a_connection_that_is_cancelled_counts_as_no_failure() -> None:
+    async def open_stream(
+        host: str, port: int, *, isolation: str | None = None, deadline_s: float = 40.0
+    ) -> ByteStream:
+        asked.set()
+        await anyio.sleep_forever()
+        raise AssertionError("woken")
+
+    asked = anyio.Event()
+    server = ProxyServer(open_stream)
+    with anyio.fail_after(5):
+        async with listening(server.handle) as port:
+            async with await anyio.connect_tcp("127.0.0.1", port) as program:
+                await program.send(GREETING + connect_to(b"localhost", 80))
+                await asked.wait()
+
+    assert {} == server.counts
