@@ -70,7 +70,7 @@ class Openings:
         self._granted = per_second
         self._use(per_second)
         self._left = self._most
-        self._opened = 0
+        self._opened = 0.0
         self._adapted_at: UnixTime | None = None
         self._filled_at = UnixTime(0)
         # Until when each link counts among those that share; the numbers are ours.
@@ -104,7 +104,7 @@ class Openings:
                 self._use(min(self._granted, self._per_second * min(MOST, 1 / (1 - min(idle_share, 0.9)))))
             elif opened < self._per_second:
                 self._use(max(self._granted * FLOOR, opened * LESS, self._per_second * LEAST))
-        self._opened, self._adapted_at = 0, now
+        self._opened, self._adapted_at = 0.0, now
 
     def forget(self, now: UnixTime) -> None:
         """Drop links that ask no more."""
