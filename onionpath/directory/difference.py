@@ -20,7 +20,14 @@ from onionpath.directory.document import (
     DocumentForm,
     ListingForm,
 )
-from onionpath.directory.envelope import MAX_SIGNATURES, SignatureForm, join, signatures_of
+from onionpath.directory.envelope import (
+    MAX_SIGNATURES,
+    SignatureForm,
+    join,
+    parse_signatures,
+    read_envelope,
+    signature_forms,
+)
 from onionpath.errors import MalformedError
 
 
@@ -33,13 +40,14 @@ def difference(known: Document, newer: Document) -> bytes:
     before, after = DocumentForm.of(known), DocumentForm.of(newer)
     unchanged = set(before.relays)
     removed = {one.relay_id for one in before.relays} - {one.relay_id for one in after.relays}
+    read = read_envelope(newer.envelope, payload_type=PAYLOAD_TYPE, max_size=MAX_DOCUMENT_SIZE)
     form = _DifferenceForm(
         known=known.digest,
         removed=tuple(sorted(removed)),
         document=msgspec.structs.replace(
             after, relays=tuple(one for one in after.relays if one not in unchanged)
         ),
-        signatures=signatures_of(newer.envelope, payload_type=PAYLOAD_TYPE, max_size=MAX_DOCUMENT_SIZE),
+        signatures=signature_forms(read.signatures),
     )
     return encode_canonical(form)
 
@@ -60,7 +68,7 @@ def apply_difference(data: bytes, known: Document) -> bytes:
     relays.update((one.relay_id, one) for one in form.document.relays)
     merged = tuple(relays[relay_id] for relay_id in sorted(relays))
     payload = encode_canonical(msgspec.structs.replace(form.document, relays=merged))
-    return join(PAYLOAD_TYPE, payload, form.signatures)
+    return join(PAYLOAD_TYPE, payload, parse_signatures(form.signatures))
 
 
 def _check(form: _DifferenceForm, known: dict[bytes, ListingForm]) -> None:

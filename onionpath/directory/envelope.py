@@ -1,13 +1,14 @@
 """DSSE envelopes: exact bytes and who has signed them.
 
-The payload leaves this module only after enough signatures over it verified, so nobody can parse what nobody
-signed.
+Nobody parses a payload before enough signatures over it verified: what is only read says ``Unverified``.
 Source: the DSSE specification, version 1.0 (secure-systems-lab/dsse); docs/specs/directory.md §2.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 
 import msgspec
 
@@ -25,7 +26,7 @@ class SignatureForm(Form, frozen=True):
     sig: bytes
 
 
-class _Envelope(Form, frozen=True):
+class _EnvelopeForm(Form, frozen=True):
     payload: bytes
     payload_type: str = msgspec.field(name="payloadType")
     signatures: tuple[SignatureForm, ...]
@@ -40,23 +41,72 @@ def pae(payload_type: str, payload: bytes) -> bytes:
 def sign(payload_type: str, payload: bytes, keys: Sequence[IdentityKey]) -> bytes:
     """An envelope with one signature by each key."""
     message = pae(payload_type, payload)
-    return join(payload_type, payload, [SignatureForm(key.public.hex(), key.sign(message)) for key in keys])
+    return join(payload_type, payload, {key.public: key.sign(message) for key in keys})
 
 
-def join(payload_type: str, payload: bytes, signatures: Sequence[SignatureForm]) -> bytes:
-    """An envelope with these signatures, whatever they are worth."""
+def join(payload_type: str, payload: bytes, signatures: Mapping[bytes, bytes]) -> bytes:
+    """An envelope with these signatures, by key, whatever they are worth."""
     return encode_canonical(
-        _Envelope(payload=payload, payload_type=payload_type, signatures=tuple(signatures))
+        _EnvelopeForm(payload=payload, payload_type=payload_type, signatures=signature_forms(signatures))
     )
 
 
-def signatures_of(envelope: bytes, *, payload_type: str, max_size: int) -> tuple[SignatureForm, ...]:
-    """The signatures of an envelope that was verified before.
+def signature_forms(signatures: Mapping[bytes, bytes]) -> tuple[SignatureForm, ...]:
+    """The written form of signatures by key, ascending."""
+    return tuple(SignatureForm(key.hex(), signatures[key]) for key in sorted(signatures))
+
+
+def parse_signatures(
+    forms: Sequence[SignatureForm], *, max_signatures: int = MAX_SIGNATURES
+) -> dict[bytes, bytes]:
+    """Signatures by key, none of them verified.
+
+    Raises:
+        MalformedError: too many, not ascending by key, or not of the form of Ed25519.
+    """
+    if len(forms) > max_signatures:
+        raise MalformedError(f"at most {max_signatures} signatures are allowed, not {len(forms)}")
+    if any(one.keyid >= two.keyid for one, two in pairwise(forms)):
+        raise MalformedError("signatures are repeated or out of order")
+    return dict(map(_parse_signature, forms))
+
+
+@dataclass(frozen=True, slots=True)
+class UnverifiedEnvelope:
+    """What an envelope says: a payload, and signatures over it by key, of which none was verified."""
+
+    payload_type: str
+    payload: bytes = field(repr=False)
+    signatures: Mapping[bytes, bytes] = field(repr=False)
+
+    def valid(self, signers: Collection[bytes]) -> dict[bytes, bytes]:
+        """Those of the signatures that are by ``signers`` and verify."""
+        message = pae(self.payload_type, self.payload)
+        return {
+            key: signature
+            for key, signature in self.signatures.items()
+            if key in signers and is_signed_by(key, signature, message)
+        }
+
+
+def read_envelope(
+    envelope: bytes, *, payload_type: str, max_size: int, max_signatures: int = MAX_SIGNATURES
+) -> UnverifiedEnvelope:
+    """Read an envelope, and verify nothing.
+
+    Args:
+        max_size: bytes of the envelope; a longer one is refused unread.
 
     Raises:
         MalformedError: no envelope of this type.
     """
-    return _parse(envelope, payload_type=payload_type, max_size=max_size).signatures
+    form = decode_canonical(_EnvelopeForm, envelope, what="the envelope", max_size=max_size)
+    if form.payload_type != payload_type:
+        raise MalformedError(f"the envelope does not hold {payload_type}")
+    if not form.signatures:
+        raise MalformedError("the envelope has no signatures")
+    signatures = parse_signatures(form.signatures, max_signatures=max_signatures)
+    return UnverifiedEnvelope(payload_type, form.payload, signatures)
 
 
 def open_signed(
@@ -79,22 +129,13 @@ def open_signed(
         MalformedError: no envelope of this type.
         SignatureThresholdError: too few of them have signed.
     """
-    form = _parse(envelope, payload_type=payload_type, max_size=max_size, max_signatures=max_signatures)
-    valid = _valid_signers(form, signers)
+    read = read_envelope(
+        envelope, payload_type=payload_type, max_size=max_size, max_signatures=max_signatures
+    )
+    valid = read.valid(signers)
     if len(valid) < threshold:
         raise SignatureThresholdError(f"{len(valid)} of the {threshold} signatures that are needed are valid")
-    return form.payload
-
-
-def signers_of(
-    envelope: bytes, *, payload_type: str, signers: Collection[bytes], max_size: int
-) -> frozenset[bytes]:
-    """Which of these keys have signed an envelope.
-
-    Raises:
-        MalformedError: no envelope of this type.
-    """
-    return _valid_signers(_parse(envelope, payload_type=payload_type, max_size=max_size), signers)
+    return read.payload
 
 
 def open_self_signed(envelope: bytes, *, payload_type: str, max_size: int) -> tuple[bytes, bytes]:
@@ -104,37 +145,16 @@ def open_self_signed(envelope: bytes, *, payload_type: str, max_size: int) -> tu
         MalformedError: no envelope of this type, or not exactly one signature.
         SignatureThresholdError: the signature is wrong.
     """
-    form = _parse(envelope, payload_type=payload_type, max_size=max_size)
-    if len(form.signatures) != 1:
-        raise MalformedError(f"one signature is expected, not {len(form.signatures)}")
-    public, signature = _key_and_signature(form.signatures[0])
-    if not is_signed_by(public, signature, pae(form.payload_type, form.payload)):
+    read = read_envelope(envelope, payload_type=payload_type, max_size=max_size)
+    if len(read.signatures) != 1:
+        raise MalformedError(f"one signature is expected, not {len(read.signatures)}")
+    (public,) = read.signatures
+    if not read.valid([public]):
         raise SignatureThresholdError("the signature is wrong")
-    return public, form.payload
+    return public, read.payload
 
 
-def _parse(
-    envelope: bytes, *, payload_type: str, max_size: int, max_signatures: int = MAX_SIGNATURES
-) -> _Envelope:
-    form = decode_canonical(_Envelope, envelope, what="the envelope", max_size=max_size)
-    if form.payload_type != payload_type:
-        raise MalformedError(f"the envelope does not hold {payload_type}")
-    if not 1 <= len(form.signatures) <= max_signatures:
-        raise MalformedError(f"an envelope has 1 to {max_signatures} signatures, not {len(form.signatures)}")
-    return form
-
-
-def _valid_signers(form: _Envelope, signers: Collection[bytes]) -> frozenset[bytes]:
-    message = pae(form.payload_type, form.payload)
-    # A set of decoded keys, so that a key written twice still has one vote.
-    return frozenset(
-        public
-        for public, signature in map(_key_and_signature, form.signatures)
-        if public in signers and is_signed_by(public, signature, message)
-    )
-
-
-def _key_and_signature(form: SignatureForm) -> tuple[bytes, bytes]:
+def _parse_signature(form: SignatureForm) -> tuple[bytes, bytes]:
     try:
         public = bytes.fromhex(form.keyid)
     except ValueError as error:

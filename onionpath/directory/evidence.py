@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from onionpath.directory.countersigned import open_countersigned
 from onionpath.directory.directory import decode_parts, encode_parts
 from onionpath.directory.document import MAX_DOCUMENT_SIZE, PAYLOAD_TYPE, UnverifiedDocument
-from onionpath.directory.envelope import signers_of
 from onionpath.directory.trust import TrustRoot
 from onionpath.errors import MalformedError
 
@@ -55,7 +55,9 @@ def verify_evidence(data: bytes, root: TrustRoot) -> Equivocation:
     if one.number != other.number or one.digest == other.digest:
         raise MalformedError("these two documents do not contradict each other")
     signed = [
-        signers_of(part, payload_type=PAYLOAD_TYPE, signers=root.signers, max_size=MAX_DOCUMENT_SIZE)
+        open_countersigned(
+            part, payload_type=PAYLOAD_TYPE, signers=root.signers, max_size=MAX_DOCUMENT_SIZE
+        ).signers
         for part in parts
     ]
     return Equivocation(one.number, (one.digest, other.digest), tuple(sorted(signed[0] & signed[1])))

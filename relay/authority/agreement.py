@@ -11,6 +11,9 @@ It decides; whoever runs it carries out the ``Actions``:
 
 Call ``tick`` after each ``pause_s``, visit all others after each ``visit_pause_s``, and vote when ``may_vote``.
 
+What a driver must hear of survives an exception: a document is kept until it was returned, and whatever is unstored is
+returned again by each ``tick``.
+
 An opening is where all begin anew but for one thing: what was signed of a number is signed for good.
 Spec: docs/specs/authorities.md.
 """
@@ -23,15 +26,15 @@ from dataclasses import replace
 
 from onionpath.crypto.identity import IdentityKey
 from onionpath.crypto.tags import digest
+from onionpath.directory.countersigned import open_countersigned
 from onionpath.directory.document import PAYLOAD_TYPE as DOCUMENT_TYPE
 from onionpath.directory.document import Document, UnverifiedDocument
 from onionpath.directory.trust import TrustRoot
-from onionpath.errors import UsageError
+from onionpath.errors import MalformedError, UsageError
 from onionpath.injected import Entropy, UnixTime
 from relay.authority.actions import NOTHING, Actions
 from relay.authority.bulletin import Bulletin
 from relay.authority.canvass import Canvass
-from relay.authority.countersigned import open_countersigned
 from relay.authority.diary import Diary, decode_diary
 from relay.authority.draft import Draft
 from relay.authority.equivocation import Equivocation, is_evidence
@@ -99,6 +102,7 @@ class Agreement:
         self._opening, self._round = max(diary.opening, Opening(diary.signed)), 0
         self._canvass = self._new_canvass()
         self._unstored: Diary | None = None
+        self._unannounced: Document | None = None
         self._told: set[Equivocation] = set()
         self._contradicting: set[bytes] = set()
         self._bulletins: deque[tuple[bytes, bytes]] = deque(maxlen=BULLETINS_KEPT)
@@ -227,6 +231,9 @@ class Agreement:
 
     def tick(self, now: UnixTime) -> Actions:
         """Take part in the round of this moment."""
+        return self._hand_over(self._take_part(now))
+
+    def _take_part(self, now: UnixTime) -> Actions:
         if self._unstored is not None:
             return Actions(state=self._unstored.encode())
         self._turn(now)
@@ -246,7 +253,8 @@ class Agreement:
             contents: those that were wanted and could be had, by digest.
 
         Raises:
-            MalformedError, DirectoryError: no honest authority shows that. What came before it was taken.
+            MalformedError, DirectoryError: no honest authority shows that. What came before it was taken, and what
+                follows from that is returned the next time.
         """
         self._turn(now)
         wanted: list[bytes] = []
@@ -257,11 +265,12 @@ class Agreement:
         if bulletin.number == self._opening.number:
             self._collect(bulletin)
         done, adopted = self._complete(), self._adopt(bulletin, contents)
-        return Actions(
-            state=adopted.state or done.state,
-            document=adopted.document or done.document,
-            evidence=self._untold((*self._canvass.evidence, *adopted.evidence)),
-            wanted=tuple(dict.fromkeys([*wanted, *adopted.wanted])),
+        return self._hand_over(
+            Actions(
+                state=adopted.state or done.state,
+                evidence=adopted.evidence,
+                wanted=tuple(dict.fromkeys([*wanted, *adopted.wanted])),
+            )
         )
 
     def bulletin(self) -> bytes:
@@ -284,8 +293,9 @@ class Agreement:
             is_new_number = opening.number > self._opening.number
             self._opening, self._round = opening, 0
             self._canvass = self._new_canvass()
+            self._holdings.begin_opening()
             if is_new_number:
-                self._holdings.clear()
+                self._holdings.begin_number()
                 self._told.clear()
                 self._contradicting.clear()
 
@@ -352,7 +362,14 @@ class Agreement:
 
     def _renew(self, document: Document, name: bytes) -> Actions:
         self._holdings.renew(document, name)
-        return replace(self._write(self._latest), document=document)
+        self._unannounced = document
+        return self._write(self._latest)
+
+    def _hand_over(self, actions: Actions) -> Actions:
+        """These, and what an exception may have kept back since the last time."""
+        document, self._unannounced = self._unannounced, None
+        evidence = self._untold((*self._canvass.evidence, *actions.evidence))
+        return replace(actions, document=document, evidence=evidence)
 
     def _adopt(self, bulletin: Bulletin, contents: Mapping[bytes, bytes]) -> Actions:
         """Take a newer document, or notice that there are two of one number."""
@@ -363,6 +380,8 @@ class Agreement:
         if not self._holdings.has_document(name) and name not in contents:
             return Actions(wanted=(name,))
         document = self._holdings.document(name, contents)
+        if document.number != bulletin.newest_number:
+            raise MalformedError("a bulletin names a document by another number than its own")
         evidence = self._contradictions(document)
         if document.number > ours:
             return replace(self._renew(document, name), evidence=evidence)

@@ -15,10 +15,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from onionpath.directory.countersigned import Countersigned, open_countersigned
 from onionpath.directory.trust import TrustRoot
 from onionpath.errors import MalformedError
 from relay.authority.bulletin import VOTES_PER_AUTHOR
-from relay.authority.countersigned import Countersigned, open_countersigned
 from relay.authority.equivocation import Equivocation
 from relay.authority.rounds import Opening
 from relay.authority.tabulation import Counted

@@ -12,11 +12,10 @@ from typing import Annotated
 import msgspec
 
 from onionpath.directory.canonical import Count, Form, decode_canonical, encode_canonical
-from onionpath.directory.document import DIGEST_SIZE
-from onionpath.directory.envelope import MAX_SIGNATURES
+from onionpath.directory.document import DIGEST_SIZE, NO_PREVIOUS
+from onionpath.directory.envelope import MAX_SIGNATURES, SignatureForm, parse_signatures, signature_forms
 from onionpath.directory.trust import MAX_AUTHORITIES
 from onionpath.errors import MalformedError
-from relay.authority.countersigned import SignatureForm, parse_signatures, signature_forms
 from relay.authority.rounds import Opening
 
 # Fixed by the specification (§3.1, §6.3).
@@ -50,6 +49,8 @@ class Bulletin:
     def __post_init__(self) -> None:
         if len(self.newest_digest) != DIGEST_SIZE or len(self.draft) not in (0, DIGEST_SIZE):
             raise MalformedError("a bulletin holds a digest of a wrong length")
+        if (self.newest_number == 0) != (self.newest_digest == NO_PREVIOUS):
+            raise MalformedError("a bulletin names a document by half")
         if len(self.votes) > VOTES_PER_AUTHOR * MAX_AUTHORITIES:
             raise MalformedError("a bulletin holds too many votes")
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from onionpath.crypto.identity import IdentityKey
 from onionpath.crypto.tags import digest
+from onionpath.directory.countersigned import NO_SIGNATURES, Countersigned, open_countersigned
 from onionpath.directory.document import MAX_DOCUMENT_SIZE, Document, decode_document, encode_document
 from onionpath.directory.document import PAYLOAD_TYPE as DOCUMENT_TYPE
-from relay.authority.countersigned import NO_SIGNATURES, Countersigned, open_countersigned
 
 
 @dataclass(frozen=True, slots=True)

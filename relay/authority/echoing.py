@@ -67,7 +67,7 @@ class Echoer:
             return await self._carry_out(probe, hops)
         except Exception as error:
             # A bug that one relay's bytes can reach must not end the probes of all others.
-            log.error("probe_failed", kind=type(error).__name__)
+            log.error("echo_failed", kind=type(error).__name__)
             return None
 
     async def _carry_out(self, probe: Probe, hops: tuple[Hop, ...]) -> Outcome:

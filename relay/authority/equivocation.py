@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from onionpath.directory.countersigned import Countersigned, open_countersigned
 from onionpath.directory.document import MAX_DOCUMENT_SIZE, decode_document
 from onionpath.directory.document import PAYLOAD_TYPE as DOCUMENT_TYPE
 from onionpath.directory.trust import TrustRoot
 from onionpath.errors import DirectoryError, MalformedError, SignatureThresholdError
-from relay.authority.countersigned import Countersigned, open_countersigned
 from relay.authority.votes import MAX_VOTE_SIZE, VOTE_TYPE, decode_vote
 
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
 
-from onionpath.directory.envelope import SignatureForm, join, open_self_signed, signatures_of
+from onionpath.directory.countersigned import Countersigned, open_countersigned
+from onionpath.directory.envelope import open_self_signed
 from onionpath.directory.succession import MAX_SUCCESSION_SIZE, PAYLOAD_TYPE
 from onionpath.directory.trust import Authority, TrustRoot
 from onionpath.errors import MalformedError
@@ -30,16 +32,14 @@ def join_signatures(envelopes: Sequence[bytes]) -> bytes:
         MalformedError: one is none, or they are not of the same succession.
         SignatureThresholdError: a signature is wrong.
     """
-    payloads = {_payload(each) for each in envelopes}
-    if len(payloads) != 1:
+    signed = [_open(each) for each in envelopes]
+    if len({each.payload for each in signed}) != 1:
         raise MalformedError("these signatures are not over the same succession")
-    signatures = {one.keyid: one for each in envelopes for one in _signatures(each)}
-    return join(PAYLOAD_TYPE, payloads.pop(), [signatures[keyid] for keyid in sorted(signatures)])
+    return reduce(Countersigned.merged, signed).encode()
 
 
-def _payload(envelope: bytes) -> bytes:
-    return open_self_signed(envelope, payload_type=PAYLOAD_TYPE, max_size=MAX_SUCCESSION_SIZE)[1]
-
-
-def _signatures(envelope: bytes) -> tuple[SignatureForm, ...]:
-    return signatures_of(envelope, payload_type=PAYLOAD_TYPE, max_size=MAX_SUCCESSION_SIZE)
+def _open(envelope: bytes) -> Countersigned:
+    signer, _ = open_self_signed(envelope, payload_type=PAYLOAD_TYPE, max_size=MAX_SUCCESSION_SIZE)
+    return open_countersigned(
+        envelope, payload_type=PAYLOAD_TYPE, signers=[signer], max_size=MAX_SUCCESSION_SIZE
+    )

@@ -15,10 +15,10 @@ import msgspec
 from onionpath.crypto.identity import PUBLIC_SIZE, IdentityKey, RelayId, parse_public_key
 from onionpath.crypto.tags import digest
 from onionpath.directory.canonical import Count, Form, decode_canonical, encode_canonical
+from onionpath.directory.countersigned import NO_SIGNATURES, Countersigned
 from onionpath.directory.descriptor import NETWORK_ID_SIZE
 from onionpath.directory.document import DIGEST_SIZE, MAX_NUMBER, MAX_RELAYS
 from onionpath.errors import MalformedError
-from relay.authority.countersigned import NO_SIGNATURES, Countersigned
 from relay.authority.rounds import Opening
 
 VOTE_TYPE = "application/vnd.onionpath.vote.v1+json"

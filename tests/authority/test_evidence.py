@@ -3,10 +3,10 @@ from dataclasses import replace
 import pytest
 
 from onionpath.crypto.identity import IdentityKey
+from onionpath.directory.countersigned import Countersigned
 from onionpath.directory.document import PAYLOAD_TYPE as DOCUMENT_TYPE
 from onionpath.directory.document import sign_document
 from onionpath.errors import MalformedError, SignatureThresholdError
-from relay.authority.countersigned import Countersigned
 from relay.authority.equivocation import Equivocation, verify_evidence
 from relay.authority.votes import VOTE_TYPE, Vote, sign_vote
 from tests.directory.networks import NETWORK_ID, authority_keys, bytes_of, identity, network, root

@@ -14,6 +14,7 @@ from functools import lru_cache
 from random import Random
 
 from onionpath.crypto.identity import IdentityKey
+from onionpath.directory.countersigned import open_countersigned
 from onionpath.directory.descriptor import descriptor_digest, sign_descriptor
 from onionpath.directory.document import Document, UnverifiedDocument
 from onionpath.directory.trust import TrustRoot
@@ -22,7 +23,6 @@ from onionpath.injected import UnixTime
 from relay.authority.actions import Actions
 from relay.authority.agreement import Agreement
 from relay.authority.bulletin import Bulletin, decode_bulletin
-from relay.authority.countersigned import open_countersigned
 from relay.authority.equivocation import Equivocation
 from relay.authority.roll import Known
 from relay.authority.rounds import Opening, Rounds

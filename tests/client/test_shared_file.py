@@ -31,7 +31,7 @@ def test_two_that_write_at_once_take_turns(tmp_path: Path) -> None:
 
     def write(letter: bytes) -> set[bytes]:
         seen = set()
-        for _ in range(20):
+        for _ in range(6):
             replace_shared(file, letter * SIZE)
             seen.add(file.read_bytes())
         return seen
@@ -48,7 +48,7 @@ def test_two_programs_that_write_at_once_take_turns(tmp_path: Path) -> None:
     """Each refreshes the directory on its own, and both do when they are started together."""
     file = tmp_path / "directory"
     programs = [
-        subprocess.Popen([sys.executable, "-c", PROGRAM, str(file), letter, "500", str(SIZE)])
+        subprocess.Popen([sys.executable, "-c", PROGRAM, str(file), letter, "150", str(SIZE)])
         for letter in "ab"
     ]
 

@@ -2,10 +2,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onionpath.crypto.identity import IdentityKey
 from onionpath.crypto.points import FIELD_PRIME
 from onionpath.directory.envelope import open_self_signed, open_signed, pae, sign
 from onionpath.errors import MalformedError, OnionPathError, SignatureThresholdError
-from tests.directory.networks import authority_keys
+from tests.directory.networks import authority_keys, identity
 
 TYPE = "text/plain"
 KEYS = authority_keys(3)
@@ -27,9 +28,27 @@ def test_a_payload_with_enough_signatures_comes_out_as_it_went_in() -> None:
     assert b"hello" == opened(sign(TYPE, b"hello", KEYS[:2]))
 
 
-def test_a_signer_who_signs_twice_has_one_vote() -> None:
-    with pytest.raises(SignatureThresholdError, match="1 of the 2"):
-        opened(sign(TYPE, b"hello", [KEYS[0], KEYS[0]]))
+def with_signatures(*keys: IdentityKey) -> bytes:
+    """An envelope whose signatures stand in this order."""
+    separate = [sign(TYPE, b"hello", [key]) for key in keys]
+    start, end = separate[0].index(b"[") + 1, -len(b"]}")
+    return separate[0][:start] + b",".join(each[start:end] for each in separate) + separate[0][end:]
+
+
+def test_signatures_stand_in_ascending_order_of_key() -> None:
+    first, second = sorted(KEYS[:2], key=lambda key: key.public)
+
+    assert sign(TYPE, b"hello", [second, first]) == with_signatures(first, second)
+    assert b"hello" == opened(with_signatures(first, second))
+
+
+def test_signatures_that_are_repeated_or_out_of_order_are_refused() -> None:
+    """So the same signatures make the same envelope, and no key has two votes."""
+    first, second = sorted(KEYS[:2], key=lambda key: key.public)
+
+    for keys in ((first, first), (second, first)):
+        with pytest.raises(MalformedError, match="repeated or out of order"):
+            opened(with_signatures(*keys))
 
 
 def test_a_signature_by_a_stranger_is_no_vote() -> None:
@@ -86,7 +105,7 @@ def test_an_envelope_over_the_size_limit_is_refused_unread() -> None:
 
 
 def test_no_signature_and_too_many_signatures_are_refused() -> None:
-    for keys in ([], KEYS * 11):
+    for keys in ([], [identity(name) for name in range(33)]):
         with pytest.raises(MalformedError, match="signatures"):
             opened(sign(TYPE, b"hello", keys))
 

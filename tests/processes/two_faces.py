@@ -15,11 +15,11 @@ import trio
 
 from onionpath.crypto.identity import IdentityKey
 from onionpath.crypto.tags import digest
+from onionpath.directory.countersigned import open_countersigned
 from onionpath.service.calls import Call, Reply, ServiceId
 from relay import daemon
 from relay.authority.agreement import Agreement
 from relay.authority.bulletin import Bulletin, decode_bulletin
-from relay.authority.countersigned import open_countersigned
 from relay.authority.making import Made, make_authority
 from relay.authority.visit import Kind, Question, decode_question, part_of
 from relay.authority.votes import (
