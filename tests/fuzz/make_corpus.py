@@ -35,7 +35,7 @@ from relay.replay_files import _encode, _State
 from relay.settings import AuthoritySettings, RelaySettings
 from relay.settings_text import example_settings
 from tests.directory.networks import NOW, authority_keys, bytes_of, descriptor, network
-from tests.fuzz import ohttp, session, stories
+from tests.fuzz import ohttp, proxy, session, stories
 from tests.fuzz.files import SEED_HEADER
 from tests.fuzz.targets import (
     DEPTH,
@@ -299,6 +299,7 @@ def corpus() -> dict[str, dict[str, bytes]]:
         **_streams(),
         **ohttp.inputs(),
         **session.inputs(),
+        **proxy.inputs(),
         **_files(),
     }
 

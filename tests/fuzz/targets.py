@@ -64,7 +64,7 @@ from onionpath.service import directory_wire
 from onionpath.service.exit_policy import ExitPolicy
 from onionpath.service.stream import StreamReply, StreamRequest
 from tests.directory.networks import NOW, descriptor, network, root
-from tests.fuzz import files, ohttp, session, stories
+from tests.fuzz import files, ohttp, proxy, session, stories
 
 # Five hops, because the last of their layers are the shortest.
 SIZES = Geometry(5)
@@ -286,6 +286,8 @@ TARGETS: dict[str, Target] = {
     "countries": Target(_countries, (UsageError,)),
     "host": Target(files.host),
     "url": Target(files.url, (UsageError,)),
+    "proxy-socks": Target(proxy.socks),
+    "proxy-http": Target(proxy.http),
     "relay-settings": Target(files.relay_settings, (SettingsError,)),
     "authority-settings": Target(files.authority_settings, (SettingsError,)),
     "key-file": Target(files.key_file, (KeyFileError,)),
