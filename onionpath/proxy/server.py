@@ -96,9 +96,8 @@ class ProxyServer:
                 await self._handle(program)
         except* (*ENDS, anyio.EndOfStream):
             self._count("program_hung_up")
-        except* (
-            Exception
-        ) as group:  # What nobody foresaw must cost one program its connection, not all of them.
+        except* Exception as group:
+            # What nobody foresaw must cost one program its connection, not all of them theirs.
             self._count(f"failed_by_{type(_first(group)).__name__}")
         finally:
             self._open -= 1

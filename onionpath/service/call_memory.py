@@ -7,9 +7,9 @@
 | for the first time, or again | known, with these bytes | its reply again; refused as busy while it is under way |
 | for the first time, or again | known, with other bytes | refused |
 
-Who has room is decided in ``call_shares``. The memory dies with the process: it is of one boot. A client's first sending
-in slot s was accepted here in s - 1 to s + 1, so that after a start in slot b repetitions of calls from before b + 2
-could be of another boot.
+Who has room is decided in ``call_shares``. The memory dies with the process: it is of one boot. A client's first
+sending in slot s was accepted here in s - 1 to s + 1, so that after a start in slot b repetitions of calls from before
+b + 2 could be of another boot.
 Spec: docs/specs/onion-native.md §8.
 """
 

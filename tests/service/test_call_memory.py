@@ -105,7 +105,6 @@ def fill(calls: CallMemory, caller: int, *, reply_capacity: int = 0) -> int:
     return MAX_CALLS
 
 
-@pytest.mark.slow
 def test_whoever_calls_most_is_refused_first_and_others_are_not() -> None:
     """Otherwise 18 calls a second over one link would deny an exit's calls with effects to everybody."""
     calls = memory()
