@@ -14,8 +14,8 @@ from onionpath.cli_given import Given
 from onionpath.cli_settings import Settings
 from onionpath.cli_settings_values import constraints_of
 from onionpath.cli_status_disk import read_guards
-from onionpath.client.directory_keeper import EVIDENCE_NAME
 from onionpath.directory.trust import TrustRoot
+from onionpath.disk.evidence_files import EvidenceFiles
 from onionpath.disk.trust_file import read_trust_root
 from onionpath.errors import KeyFileError
 
@@ -110,9 +110,10 @@ def _guards(folder: Path, root: TrustRoot) -> Finding:
 
 
 def _evidence(folder: Path) -> Finding:
-    file = folder / EVIDENCE_NAME
-    if not file.exists():
+    files = EvidenceFiles(folder).files()
+    if not files:
         return well("evidence", "none that authorities contradicted themselves")
+    file = files[-1]
     return odd(
         "evidence",
         f"{file}: authorities have signed two documents of one number",

@@ -13,10 +13,11 @@ from typing import Any
 from onionpath.directory.directory import SNAPSHOT_MAGIC, Directory, authenticate_directory
 from onionpath.directory.document import UnverifiedDocument
 from onionpath.directory.evidence import MAGIC as EVIDENCE_MAGIC
-from onionpath.directory.evidence import verify_evidence
+from onionpath.directory.evidence import decode_evidence, verify_evidence
 from onionpath.directory.succession import MAX_SUCCESSION_SIZE, verify_succession
 from onionpath.directory.succession import PAYLOAD_TYPE as SUCCESSION_TYPE
 from onionpath.directory.trust import TrustRoot
+from onionpath.directory.vote import VOTE_TYPE
 from onionpath.errors import UsageError
 from onionpath.injected import UnixTime
 
@@ -64,10 +65,10 @@ def sentences(proven: dict[str, Any]) -> list[str]:
     """The same for people."""
     match proven["kind"]:
         case "equivocation":
-            accused = [f"  {each}" for each in proven["guilty"]]
+            twice = "votes on document" if proven["of"] == "votes" else "documents of the number"
             return [
-                f"proven: these authorities signed two documents of the number {proven['number']}",
-                *accused,
+                f"proven: these authorities signed two {twice} {proven['number']}",
+                *(f"  {each}" for each in proven["guilty"]),
             ]
         case "succession":
             return [
@@ -110,9 +111,10 @@ def _document(content: bytes, root: TrustRoot, now: UnixTime) -> dict[str, Any]:
 
 
 def _evidence(content: bytes, root: TrustRoot, now: UnixTime) -> dict[str, Any]:
-    proof = verify_evidence(content, root)
+    proof = verify_evidence(decode_evidence(content), root)
     return {
         "kind": "equivocation",
+        "of": "votes" if proof.payload_type == VOTE_TYPE else "documents",
         "number": proof.number,
         "digests": [each.hex() for each in proof.digests],
         "guilty": [each.hex() for each in proof.guilty],

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from onionpath.client.directory_keeper import EVIDENCE_NAME
 from onionpath.directory.directory import authenticate_directory
 from onionpath.directory.document import Document
 from onionpath.directory.trust import TrustRoot
+from onionpath.disk.evidence_files import EvidenceFiles
 from onionpath.errors import OnionPathError
 from onionpath.injected import UnixTime
 from onionpath.path.path_memory import PathMemory
@@ -27,7 +27,7 @@ DIRECTORY_NAME, GUARDS_NAME = "directory", "guards"
 def of_disk(folder: Path, root: TrustRoot, *, now: UnixTime) -> dict[str, Any]:
     """In plain values; all times are Unix times."""
     memory, problem = read_guards(folder, root)
-    evidence = folder / EVIDENCE_NAME
+    evidence = EvidenceFiles(folder).files()
     return {
         "directory": _directory(folder / DIRECTORY_NAME, root, now),
         "guards": [
@@ -43,7 +43,7 @@ def of_disk(folder: Path, root: TrustRoot, *, now: UnixTime) -> dict[str, Any]:
             for each in memory.guards
         ],
         "guards_problem": problem,
-        "evidence": str(evidence) if evidence.exists() else None,
+        "evidence": str(evidence[-1]) if evidence else None,
     }
 
 

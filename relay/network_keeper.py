@@ -16,8 +16,10 @@ from onionpath.crypto.identity import IdentityKey, RelayId
 from onionpath.directory.descriptor import Descriptor
 from onionpath.directory.directory import Directory, decode_directory, decode_seen
 from onionpath.directory.document import EquivocationError, SeenDocument
+from onionpath.directory.evidence import Evidence
 from onionpath.directory.inquiry import Inquiry
 from onionpath.directory.trust import TrustRoot
+from onionpath.disk.evidence_files import EvidenceFiles
 from onionpath.disk.private_files import read_private, replace_private
 from onionpath.errors import KeyFileError, OnionPathError, UnreachableError
 from onionpath.injected import UnixTime
@@ -29,7 +31,6 @@ from onionpath.service.calls import ServiceId
 from onionpath.service.directory import DirectoryService, Publication
 from onionpath.service.directory_fetch import DirectoryFetch
 from relay.caller import calling
-from relay.evidence_files import EvidenceFiles
 from relay.links import Links
 from relay.network_schedule import (
     CALL_TIMEOUT_S,
@@ -176,7 +177,7 @@ class NetworkKeeper:
             return
         self._denied = number
         try:
-            file = self._evidence.keep(number, pair)
+            file = self._evidence.keep(Evidence.of_documents(pair), number=number)
         except KeyFileError as error:
             log.error("evidence_not_kept", reason=str(error))
             file = None

@@ -8,9 +8,8 @@
 | ``packet-keys/`` | a relay's X-Wing seeds, by epoch | ``keys`` |
 | ``replay/`` | a relay's replay memory, with a lock of its own | ``replay_files`` |
 | ``directory`` | the last verified directory | ``network_keeper``, ``authority_files`` |
-| ``evidence-N`` | two documents of the number N that authorities signed; nothing in it is secret | ``evidence_files`` |
 | ``diary`` | an authority's votes and signatures; an old copy of it must never be restored | ``authority_files`` |
-| ``evidence/`` | what other authorities signed twice; nothing in it is secret | ``authority_files`` |
+| ``evidence/`` | what authorities signed twice; nothing in it is secret | ``network_keeper``, ``authority_files`` |
 | ``status`` | the socket at which an authority tells how it is | ``status_door`` |
 """
 
@@ -24,5 +23,4 @@ PACKET_KEYS_NAME = "packet-keys"
 REPLAY_NAME = "replay"
 DIRECTORY_NAME = "directory"
 DIARY_NAME = "diary"
-EVIDENCE_NAME = "evidence"
 STATUS_NAME = "status"

@@ -17,12 +17,13 @@ import anyio.to_thread
 
 from onionpath.client.connections import Connections
 from onionpath.client.directory_schedule import FETCH_TIMEOUT_S, Source, refresh_in_s, sources
-from onionpath.client.shared_file import replace_shared
+from onionpath.client.shared_file import locked, replace_shared
 from onionpath.directory.directory import Directory, decode_directory, decode_seen
 from onionpath.directory.document import EquivocationError, SeenDocument
-from onionpath.directory.evidence import encode_evidence
+from onionpath.directory.evidence import Evidence
 from onionpath.directory.inquiry import Inquiry
 from onionpath.directory.trust import TrustRoot
+from onionpath.disk.evidence_files import EVIDENCE_NAME, EvidenceFiles
 from onionpath.errors import (
     DirectoryError,
     MissingDirectoryError,
@@ -37,9 +38,6 @@ from onionpath.onion.statuses import ReplyStatus
 from onionpath.service.calls import ServiceId
 from onionpath.service.directory_fetch import DirectoryFetch
 from onionpath.service.directory_wire import Outcome, decode_reply
-
-# Beside the snapshot; ``onionpath network verify`` says what it proves.
-EVIDENCE_NAME = "evidence"
 
 Ask = Callable[[bytes], Awaitable[bytes]]
 """Carries one call of the directory service to somebody, and gives the body of the answer."""
@@ -73,7 +71,7 @@ class DirectoryKeeper:
         self._directory: Directory | None = None
         self._is_confirmed = True
         self._denied = 0  # the number of which there is the newest evidence
-        self.evidence: bytes | None = None  # That authorities have signed two documents of one number.
+        self.evidence: Evidence | None = None  # That authorities have signed two documents of one number.
 
     @property
     def directory(self) -> Directory:
@@ -192,10 +190,10 @@ class DirectoryKeeper:
         """Both documents of this number, for people to see; once."""
         if number <= self._denied:
             return
-        self._denied, self.evidence = number, encode_evidence(pair)
+        self._denied, self.evidence = number, Evidence.of_documents(pair)
         if self._file is not None:
-            file = self._file.with_name(EVIDENCE_NAME)
-            await anyio.to_thread.run_sync(replace_shared, file, self.evidence)
+            keep = partial(_keep_evidence, self._file.parent, self.evidence, number)
+            await anyio.to_thread.run_sync(keep)
 
     async def _keep(self, directory: Directory) -> None:
         self._directory, self._seen = directory, directory.seen
@@ -243,3 +241,8 @@ def _worst(failures: list[OnionPathError], *, is_denied: bool) -> OnionPathError
             if isinstance(failure, kind) and not isinstance(failure, MissingDirectoryError):
                 return failure
     return failures[0] if failures else MissingDirectoryError("nobody has a directory yet")
+
+
+def _keep_evidence(state: Path, evidence: Evidence, number: int) -> None:
+    with locked(state / EVIDENCE_NAME):
+        EvidenceFiles(state).keep(evidence, number=number)

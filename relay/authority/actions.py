@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from onionpath.directory.document import Document
-from relay.authority.equivocation import Equivocation
+from onionpath.directory.evidence import Evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class Actions:
 
     state: bytes | None = field(default=None, repr=False)
     document: Document | None = None
-    evidence: tuple[Equivocation, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
     wanted: tuple[bytes, ...] = ()
 
 

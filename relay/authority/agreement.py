@@ -29,28 +29,28 @@ from onionpath.crypto.tags import digest
 from onionpath.directory.countersigned import open_countersigned
 from onionpath.directory.document import PAYLOAD_TYPE as DOCUMENT_TYPE
 from onionpath.directory.document import Document, UnverifiedDocument
+from onionpath.directory.evidence import Equivocation, Evidence, is_proof, verify_evidence
 from onionpath.directory.trust import TrustRoot
+from onionpath.directory.vote import (
+    MAX_VOTE_SIZE,
+    SALT_SIZE,
+    VOTE_TYPE,
+    Opening,
+    Vote,
+    decode_vote,
+    sign_vote,
+)
 from onionpath.errors import MalformedError, UsageError
 from onionpath.injected import Entropy, UnixTime
 from relay.authority.actions import NOTHING, Actions
+from relay.authority.ballots import Ballot, ballot_digest
 from relay.authority.bulletin import Bulletin
 from relay.authority.canvass import Canvass
 from relay.authority.diary import Diary, decode_diary
 from relay.authority.draft import Draft
-from relay.authority.equivocation import Equivocation, is_evidence
 from relay.authority.holdings import Holdings, authenticate
 from relay.authority.roll import Known
-from relay.authority.rounds import LEAST_BETWEEN_VISITS_S, Opening, Rounds
-from relay.authority.votes import (
-    MAX_VOTE_SIZE,
-    SALT_SIZE,
-    VOTE_TYPE,
-    Ballot,
-    Vote,
-    ballot_digest,
-    decode_vote,
-    sign_vote,
-)
+from relay.authority.rounds import LEAST_BETWEEN_VISITS_S, Rounds
 
 # So that a visitor can take the parts of a bulletin that has changed meanwhile.
 BULLETINS_KEPT = 4
@@ -103,7 +103,7 @@ class Agreement:
         self._canvass = self._new_canvass()
         self._unstored: Diary | None = None
         self._unannounced: Document | None = None
-        self._told: set[Equivocation] = set()
+        self._told: set[Evidence] = set()
         self._contradicting: set[bytes] = set()
         self._bulletins: deque[tuple[bytes, bytes]] = deque(maxlen=BULLETINS_KEPT)
 
@@ -273,6 +273,10 @@ class Agreement:
             )
         )
 
+    def proven(self, evidence: Evidence) -> Equivocation:
+        """What evidence that we have handed over proves."""
+        return verify_evidence(evidence, self._root)
+
     def bulletin(self) -> bytes:
         """What to show to a visitor."""
         encoded = self._compose().encode()
@@ -388,16 +392,16 @@ class Agreement:
         self._contradicting.add(name)
         return Actions(evidence=evidence)
 
-    def _contradictions(self, document: Document) -> tuple[Equivocation, ...]:
+    def _contradictions(self, document: Document) -> tuple[Evidence, ...]:
         """What proves that somebody signed this and something else of its number."""
         newest, draft = self._holdings.newest, self._draft
         others = [newest.envelope] if newest and newest.number == document.number else []
         if draft and draft.number == document.number:
             others.append(draft.envelope)
-        pairs = [Equivocation(DOCUMENT_TYPE, other, document.envelope) for other in others]
-        return tuple(pair for pair in pairs if is_evidence(pair, self._root))
+        pairs = [Evidence(DOCUMENT_TYPE, other, document.envelope) for other in others]
+        return tuple(pair for pair in pairs if is_proof(pair, self._root))
 
-    def _untold(self, evidence: Collection[Equivocation]) -> tuple[Equivocation, ...]:
+    def _untold(self, evidence: Collection[Evidence]) -> tuple[Evidence, ...]:
         fresh = [one for one in evidence if one not in self._told]
         self._told.update(fresh)
         return tuple(fresh)

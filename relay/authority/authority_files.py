@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
-
-from onionpath.crypto.tags import digest
-from onionpath.directory.canonical import Form, decode_canonical, encode_canonical, without_white_space
-from onionpath.directory.document import MAX_DOCUMENT_SIZE
-from onionpath.disk.private_files import make_private_dir, read_private, replace_private
-from relay.authority.equivocation import Equivocation
-from relay.state_folder import DIARY_NAME, DIRECTORY_NAME, EVIDENCE_NAME
+from onionpath.directory.evidence import Evidence
+from onionpath.disk.evidence_files import EvidenceFiles
+from onionpath.disk.private_files import read_private, replace_private
+from relay.state_folder import DIARY_NAME, DIRECTORY_NAME
 
 MAX_DIARY_SIZE = 64 * 1024 * 1024  # bytes: a ballot and two documents of at most 6 MiB, and a vote
 MAX_SNAPSHOT_SIZE = 512 * 1024 * 1024  # bytes: 20,000 relays with descriptors of 16 KiB, and the document
-# Liars make evidence at will; a few pairs show all that there is to show.
-MAX_EVIDENCE_FILES = 64
-MAX_EVIDENCE_SIZE = 3 * MAX_DOCUMENT_SIZE  # bytes: two envelopes in base64
 
 
 class AuthorityFiles:
@@ -25,6 +18,7 @@ class AuthorityFiles:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._evidence = EvidenceFiles(folder)
 
     @property
     def diary_file(self) -> Path:
@@ -59,36 +53,8 @@ class AuthorityFiles:
 
     def evidence(self) -> list[str]:
         """The names of the files of evidence."""
-        return sorted(file.name for file in (self._folder / EVIDENCE_NAME).glob("*.json"))
+        return [file.name for file in self._evidence.files()]
 
-    def keep_evidence(self, pair: Equivocation) -> None:
-        """Raises KeyFileError where the disk refuses; what is kept already, or beyond the bound, is dropped."""
-        folder = self._folder / EVIDENCE_NAME
-        file = folder / f"{digest(pair.first + pair.second)[:8].hex()}.json"
-        if file.exists() or len(self.evidence()) >= MAX_EVIDENCE_FILES:
-            return
-        make_private_dir(folder)
-        replace_private(file, encode_evidence(pair))
-
-
-def encode_evidence(pair: Equivocation) -> bytes:
-    """A file for people to hand on: what was signed twice, and both envelopes in base64."""
-    form = _EvidenceForm(pair.payload_type, pair.first, pair.second)
-    return msgspec.json.format(encode_canonical(form), indent=2) + b"\n"
-
-
-def decode_evidence(data: bytes) -> Equivocation:
-    """Read such a file; ``verify_evidence`` says what it proves.
-
-    Raises:
-        MalformedError: wrong form.
-    """
-    compact = without_white_space(data, what="the evidence", max_size=MAX_EVIDENCE_SIZE)
-    form = decode_canonical(_EvidenceForm, compact, what="the evidence", max_size=MAX_EVIDENCE_SIZE)
-    return Equivocation(form.payload_type, form.first, form.second)
-
-
-class _EvidenceForm(Form, frozen=True):
-    payload_type: str
-    first: bytes
-    second: bytes
+    def keep_evidence(self, evidence: Evidence, number: int) -> None:
+        """Raises KeyFileError where the disk refuses; see ``EvidenceFiles.keep``."""
+        self._evidence.keep(evidence, number=number)

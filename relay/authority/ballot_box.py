@@ -16,13 +16,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from onionpath.directory.countersigned import Countersigned, open_countersigned
+from onionpath.directory.evidence import Evidence
 from onionpath.directory.trust import TrustRoot
+from onionpath.directory.vote import MAX_VOTE_SIZE, VOTE_TYPE, Opening, Vote, decode_vote
 from onionpath.errors import MalformedError
+from relay.authority.ballots import Ballot
 from relay.authority.bulletin import VOTES_PER_AUTHOR
-from relay.authority.equivocation import Equivocation
-from relay.authority.rounds import Opening
 from relay.authority.tabulation import Counted
-from relay.authority.votes import MAX_VOTE_SIZE, VOTE_TYPE, Ballot, Vote, decode_vote
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,13 @@ class BallotBox:
         self._root, self._opening, self._needed = root, opening, needed
         self._accepted: dict[bytes, list[Accepted]] = {one.identity: [] for one in root.authorities}
         self._first_seen: dict[bytes, Countersigned] = {}
-        self._evidence: dict[bytes, Equivocation] = {}
+        self._evidence: dict[bytes, Evidence] = {}
 
     def __iter__(self) -> Iterator[Accepted]:
         return (accepted for votes in self._accepted.values() for accepted in votes)
 
     @property
-    def evidence(self) -> Mapping[bytes, Equivocation]:
+    def evidence(self) -> Mapping[bytes, Evidence]:
         """Of authors that voted twice, whether or not both votes were accepted."""
         return self._evidence
 
@@ -126,4 +126,4 @@ class BallotBox:
     def _note(self, author: bytes, countersigned: Countersigned) -> None:
         first = self._first_seen.setdefault(author, countersigned)
         if first.payload != countersigned.payload and author not in self._evidence:
-            self._evidence[author] = Equivocation(VOTE_TYPE, first.encode(), countersigned.encode())
+            self._evidence[author] = Evidence(VOTE_TYPE, first.encode(), countersigned.encode())

@@ -15,8 +15,8 @@ from onionpath.directory.canonical import Count, Form, decode_canonical, encode_
 from onionpath.directory.document import DIGEST_SIZE, NO_PREVIOUS
 from onionpath.directory.envelope import MAX_SIGNATURES, SignatureForm, parse_signatures, signature_forms
 from onionpath.directory.trust import MAX_AUTHORITIES
+from onionpath.directory.vote import Opening
 from onionpath.errors import MalformedError
-from relay.authority.rounds import Opening
 
 # Fixed by the specification (§3.1, §6.3).
 VOTES_PER_AUTHOR = 2

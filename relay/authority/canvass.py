@@ -10,15 +10,16 @@ from collections.abc import Mapping
 
 from onionpath.crypto.identity import IdentityKey
 from onionpath.directory.document import Document
+from onionpath.directory.evidence import Evidence
 from onionpath.directory.trust import TrustRoot
+from onionpath.directory.vote import Opening, Vote
 from onionpath.errors import MalformedError
 from onionpath.injected import UnixTime
 from relay.authority.ballot_box import Accepted, BallotBox, Opened
-from relay.authority.equivocation import Equivocation
+from relay.authority.ballots import ballot_digest, decode_ballot
 from relay.authority.holdings import Holdings
-from relay.authority.rounds import Opening, Rounds
+from relay.authority.rounds import Rounds
 from relay.authority.tabulation import candidates, tabulate
-from relay.authority.votes import Vote, ballot_digest, decode_ballot
 
 
 class Canvass:
@@ -41,7 +42,7 @@ class Canvass:
         return tuple(accepted.opened.countersigned.encode() for accepted in self._box)
 
     @property
-    def evidence(self) -> tuple[Equivocation, ...]:
+    def evidence(self) -> tuple[Evidence, ...]:
         """Of authors that voted twice."""
         return tuple(self._box.evidence.values())
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from onionpath.crypto.tags import digest
 from onionpath.directory.directory import decode_parts, encode_parts
 from onionpath.directory.document import MAX_DOCUMENT_SIZE
+from onionpath.directory.vote import Opening
 from onionpath.errors import MalformedError
-from relay.authority.rounds import Opening
 
 # Magic, digest of all that follows, number voted on and its opening of recovery, number signed.
 _HEAD = struct.Struct(">18s32sQQQ")

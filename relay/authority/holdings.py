@@ -1,6 +1,7 @@
 """The documents and descriptors that an authority holds for the number at hand, by digest.
 
-Bounded by what votes name: one document for each accepted vote, and the descriptors that enough ballots share.
+Bounded by what votes name: one document for each accepted vote of the opening at hand, and the descriptors that
+enough ballots share.
 """
 
 from __future__ import annotations
@@ -55,9 +56,12 @@ class Holdings:
         """There is a newer document."""
         self._newest, self._newest_digest = document, digest
 
-    def clear(self) -> None:
-        """Another number begins."""
+    def begin_opening(self) -> None:
+        """Other votes will come, and name their last documents anew."""
         self._documents.clear()
+
+    def begin_number(self) -> None:
+        """Nothing is needed any more but the newest document."""
         self._known.clear()
 
     def learn(self, descriptors: Iterable[Known]) -> None:

@@ -13,10 +13,10 @@ from onionpath.directory.descriptor import descriptor_digest
 from onionpath.injected import UnixTime
 from relay.authority.actions import Actions
 from relay.authority.agreement import Agreement
+from relay.authority.ballots import Ballot, Choice
 from relay.authority.enrolment import Enrolment
 from relay.authority.measures import Measure
 from relay.authority.roll import Known
-from relay.authority.votes import Ballot, Choice
 
 BYTES_PER_KIB = 1024
 

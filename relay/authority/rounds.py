@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from onionpath.directory.trust import TrustRoot
+from onionpath.directory.vote import Opening
 from onionpath.injected import UnixTime
 
 # Fixed by the specification (§1.3, §1.4, §6.1).
@@ -17,19 +18,6 @@ RECOVERIES_PER_PERIOD = 60
 LONGEST_RECOVERY_S = 60
 VISITS_PER_ROUND = 8
 LEAST_BETWEEN_VISITS_S = 0.05
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Opening:
-    """When votes for a document begin; the order is that of time.
-
-    Args:
-        number: of the document.
-        recovery_at: 0 for half a period before the document's own, or the Unix time of an opening of recovery.
-    """
-
-    number: int
-    recovery_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ import structlog
 import trio
 
 from onionpath.directory.document import Document
+from onionpath.directory.evidence import Evidence
+from onionpath.disk.evidence_files import MAX_EVIDENCE_FILES
 from onionpath.errors import (
     KeyFileError,
     MalformedError,
@@ -24,7 +26,6 @@ from onionpath.injected import UnixTime
 from onionpath.service.directory import DirectoryService
 from relay.authority.actions import Actions
 from relay.authority.authority_files import AuthorityFiles
-from relay.authority.equivocation import Equivocation
 from relay.authority.office import Office
 from relay.authority.probing import Prober
 from relay.authority.publishing import Publishing
@@ -34,8 +35,6 @@ from relay.authority.visiting import Visitor
 log = structlog.get_logger(__name__)
 
 STORE_RETRY_S = 1.0
-# Pairs that wait for the disk; each is at most 12 MiB and of a number of its own, or nearly.
-MAX_EVIDENCE = 64
 
 
 class RunningAuthority:
@@ -69,7 +68,7 @@ class RunningAuthority:
         self._also = also
         self._state: bytes | None = None
         self._state_given = trio.Event()
-        self._evidence: list[Equivocation] = []
+        self._evidence: list[Evidence] = []
         self._evidence_given = trio.Event()
 
     def collect(self, envelope: bytes) -> None:
@@ -90,7 +89,7 @@ class RunningAuthority:
         if actions.document is not None:
             self._announce(actions.document)
         if actions.evidence:
-            self._evidence += actions.evidence[: MAX_EVIDENCE - len(self._evidence)]
+            self._evidence += actions.evidence[: MAX_EVIDENCE_FILES - len(self._evidence)]
             self._evidence_given.set()
         if actions.state is not None:
             self._state = actions.state
@@ -153,8 +152,13 @@ class RunningAuthority:
             self._evidence_given = trio.Event()
             while self._evidence:
                 pair = self._evidence.pop(0)
-                log.error("authority_equivocated", kind=pair.payload_type)
-                await self._until_done("evidence_not_kept", partial(self._files.keep_evidence, pair))
+                proven = self.office.agreement.proven(pair)
+                guilty = [key.hex()[:16] for key in proven.guilty]
+                log.error(
+                    "authority_equivocated", number=proven.number, kind=pair.payload_type, guilty=guilty
+                )
+                keep = partial(self._files.keep_evidence, pair, proven.number)
+                await self._until_done("evidence_not_kept", keep)
 
     async def _until_done(self, event: str, store: Callable[[], None]) -> None:
         while True:

@@ -15,10 +15,11 @@ from onionpath.directory.descriptor import Descriptor
 from onionpath.directory.document import VALID_PERIODS, Document, Listing
 from onionpath.directory.swarms import assign, assigned
 from onionpath.directory.trust import TrustRoot
+from onionpath.directory.vote import Vote
 from onionpath.injected import UnixTime
 from onionpath.service.calls import ServiceId
+from relay.authority.ballots import Ballot
 from relay.authority.capacities import agreed_capacity, weigh_capacities
-from relay.authority.votes import Ballot, Vote
 
 SWARMS_LABEL = b"onionpath/1 swarms"
 

@@ -15,7 +15,7 @@ from onionpath.client.directory_schedule import (
 )
 from onionpath.directory.directory import Directory
 from onionpath.directory.document import EquivocationError, SeenDocument
-from onionpath.directory.evidence import encode_evidence
+from onionpath.directory.evidence import Evidence
 from onionpath.directory.inquiry import Inquiry
 from onionpath.errors import OnionPathError, UnreachableError
 from onionpath.injected import UnixTime
@@ -57,7 +57,7 @@ class ClientDirectory:
         self._seen: SeenDocument | None = directory.seen if directory is not None else None
         self._is_confirmed = True
         self._denied = 0  # the number of which there is the newest evidence
-        self.evidence: bytes | None = None
+        self.evidence: Evidence | None = None
         self.newest = directory
 
     async def refresh_forever(self) -> None:
@@ -111,7 +111,7 @@ class ClientDirectory:
 
     def _keep_evidence(self, number: int, pair: tuple[bytes, bytes]) -> None:
         if number > self._denied:
-            self._denied, self.evidence = number, encode_evidence(pair)
+            self._denied, self.evidence = number, Evidence.of_documents(pair)
             self._note("authorities_signed_twice", str(number))
 
     def _take(self, asking: Inquiry[Asked]) -> None:

@@ -12,9 +12,10 @@ from onionpath.crypto.identity import IdentityKey
 from onionpath.directory.descriptor import Descriptor, sign_descriptor
 from onionpath.directory.directory import Directory, decode_directory, decode_seen
 from onionpath.directory.document import EquivocationError, SeenDocument
-from onionpath.directory.evidence import encode_evidence
+from onionpath.directory.evidence import Evidence
 from onionpath.directory.inquiry import Inquiry
 from onionpath.directory.trust import Authority, TrustRoot
+from onionpath.disk.evidence_files import MAX_EVIDENCE_FILES
 from onionpath.errors import OnionPathError, RefusedError, UnreachableError
 from onionpath.injected import UnixTime
 from onionpath.link.frames import CallBody, call_capacity
@@ -25,7 +26,6 @@ from onionpath.service.calls import ServiceId
 from onionpath.service.directory import DirectoryService
 from onionpath.service.directory_fetch import DirectoryFetch
 from onionpath.service.directory_wire import check_published, publish_calls
-from relay.evidence_files import MAX_EVIDENCE_FILES
 from relay.network_schedule import (
     CALL_TIMEOUT_S,
     count_sources,
@@ -231,7 +231,7 @@ class Keeper:
             return
         self._denied = number
         if len(self._disk.evidence) < MAX_EVIDENCE_FILES:
-            self._disk.evidence[number] = encode_evidence(pair)
+            self._disk.evidence[number] = Evidence.of_documents(pair).encode()
         self._note("authorities_signed_twice", outcome=str(number))
 
     def _take(self, directory: Directory) -> None:

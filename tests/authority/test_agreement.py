@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onionpath.directory.vote import Opening, Vote, decode_vote, encode_vote
 from onionpath.errors import MalformedError, OnionPathError, UsageError
 from onionpath.injected import UnixTime
 from relay.authority.agreement import Agreement
+from relay.authority.ballots import decode_ballot
 from relay.authority.bulletin import decode_bulletin
 from relay.authority.diary import Diary, decode_diary
-from relay.authority.rounds import Opening, Rounds
+from relay.authority.rounds import Rounds
 from relay.authority.visit import (
     MIN_PART,
     Kind,
@@ -23,7 +25,6 @@ from relay.authority.visit import (
     decode_question,
     decode_reply,
 )
-from relay.authority.votes import Vote, decode_ballot, decode_vote, encode_vote
 from tests.authority.worlds import FIRST, ballot_of, genesis, known
 from tests.directory.networks import NETWORK_ID, NOW, PERIOD_S, authority_keys, bytes_of, identity, root
 
@@ -241,6 +242,63 @@ def test_two_signatures_of_three_make_the_document() -> None:
 
     assert ours.newest is not None
     assert FIRST == ours.newest.number
+
+
+def told_to_publish(ours: Agreement, now: UnixTime) -> set[int]:
+    """The numbers of the documents that a driver hears of from its clock and its disk."""
+    told = [ours.tick(now).document, ours.stored(now).document]
+    return {document.number for document in told if document is not None}
+
+
+def test_a_lie_beside_the_deciding_signature_does_not_keep_the_document_from_being_published() -> None:
+    """What was refused in the same breath once took the document with it, for good."""
+    ours, theirs, _ = signed_by_two()
+    for each in (ours, theirs):
+        each.stored(after(3.1))
+    last = genesis(3, 2).digest
+    lie = replace(decode_bulletin(theirs.bulletin()), newest_number=FIRST, newest_digest=last)
+    with pytest.raises(MalformedError):
+        ours.merge(lie, after(3.2))
+
+    assert {FIRST} == told_to_publish(ours, after(3.3))
+    assert set() == told_to_publish(ours, after(3.4))
+
+
+def test_a_liar_that_waits_for_our_signature_does_not_keep_the_document_from_being_published() -> None:
+    ours, theirs, _ = signed_by_two()
+    theirs.stored(after(3.1))
+    name = bytes_of("junk")
+    lie = replace(decode_bulletin(theirs.bulletin()), newest_number=FIRST, newest_digest=name)
+    assert (name,) == ours.merge(lie, after(3.1)).wanted
+    ours.stored(after(3.1))
+    with pytest.raises(MalformedError):
+        ours.merge(lie, after(3.2), {name: b"junk"})
+
+    assert {FIRST} == told_to_publish(ours, after(3.3))
+
+
+@pytest.mark.parametrize(
+    ("number", "name"), [(FIRST, bytes(32)), (0, bytes_of("document"))], ids=["no digest", "no number"]
+)
+def test_a_bulletin_names_a_document_by_number_and_digest_or_by_neither(number: int, name: bytes) -> None:
+    with pytest.raises(MalformedError):
+        replace(decode_bulletin(voted().bulletin()), newest_number=number, newest_digest=name)
+
+
+def test_what_earlier_openings_of_a_number_named_as_the_last_document_is_held_no_more() -> None:
+    """Each opening brings new votes, and a liar could have two old documents kept for each."""
+    ours, theirs = agreement(0), agreement(1)
+    begins_at = genesis(3, 2).valid_until
+    theirs.vote(ballot_of(known(0)), [known(0)], begins_at)
+    theirs.stored(begins_at)
+    visit(ours, theirs, begins_at)
+    opening = ours.opening(begins_at)
+    assert {genesis(3, 2).digest} == ours._holdings._documents.keys()
+
+    ours.tick(UnixTime(begins_at + 60))
+
+    assert opening.number == ours.opening(UnixTime(begins_at + 60)).number
+    assert not ours._holdings._documents
 
 
 def test_a_restart_neither_signs_again_nor_forgets_its_signature() -> None:

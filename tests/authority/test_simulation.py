@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from relay.authority.equivocation import verify_evidence
+from onionpath.directory.evidence import verify_evidence
 from tests.authority.worlds import FIRST, World
 from tests.directory.networks import PERIOD_S
 
@@ -170,7 +170,10 @@ def test_a_liar_that_votes_twice_is_found_out_by_honest_authorities() -> None:
     world.run_to_period(FIRST)
 
     guilty = {
-        key for one in world.honest for pair in one.evidence for key in verify_evidence(pair, world.root)
+        key
+        for one in world.honest
+        for pair in one.evidence
+        for key in verify_evidence(pair, world.root).guilty
     }
     assert {world.keys[index].public for index in world.liars} == guilty
 

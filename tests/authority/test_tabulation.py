@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 from onionpath.crypto.identity import RelayId
 from onionpath.directory.descriptor import descriptor_digest
 from onionpath.directory.document import Document, encode_document
+from onionpath.directory.vote import Vote
 from onionpath.injected import UnixTime
+from relay.authority.ballots import Ballot, Choice, ballot_digest
 from relay.authority.capacities import UNMEASURED_BYTES_PER_S, agreed_capacity, weigh_capacities
 from relay.authority.families import mutual_families
 from relay.authority.tabulation import Counted, tabulate
-from relay.authority.votes import Ballot, Choice, Vote, ballot_digest
 from tests.authority.worlds import ballot_of, known
 from tests.directory.networks import NETWORK_ID, bytes_of, descriptor, identity, root
 

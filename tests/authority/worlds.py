@@ -17,26 +17,18 @@ from onionpath.crypto.identity import IdentityKey
 from onionpath.directory.countersigned import open_countersigned
 from onionpath.directory.descriptor import descriptor_digest, sign_descriptor
 from onionpath.directory.document import Document, UnverifiedDocument
+from onionpath.directory.evidence import Evidence
 from onionpath.directory.trust import TrustRoot
+from onionpath.directory.vote import MAX_VOTE_SIZE, VOTE_TYPE, Opening, Vote, decode_vote, sign_vote
 from onionpath.errors import DirectoryError, MalformedError
 from onionpath.injected import UnixTime
 from relay.authority.actions import Actions
 from relay.authority.agreement import Agreement
+from relay.authority.ballots import Ballot, Choice, ballot_digest
 from relay.authority.bulletin import Bulletin, decode_bulletin
-from relay.authority.equivocation import Equivocation
 from relay.authority.roll import Known
-from relay.authority.rounds import Opening, Rounds
+from relay.authority.rounds import Rounds
 from relay.authority.visit import Kind, Outcome, Reply, Taken, Visit, answer, decode_question
-from relay.authority.votes import (
-    MAX_VOTE_SIZE,
-    VOTE_TYPE,
-    Ballot,
-    Choice,
-    Vote,
-    ballot_digest,
-    decode_vote,
-    sign_vote,
-)
 from tests.directory.networks import NOW, PERIOD_S, authority_keys, descriptor, identity, network, root
 
 ROOM = 16 * 1024
@@ -73,7 +65,7 @@ class Authority:
         self.disk: bytes | None = None
         self.agreement: Agreement | None = None
         self.documents: dict[int, Document] = {}
-        self.evidence: list[Equivocation] = []
+        self.evidence: list[Evidence] = []
         self.boot()
 
     def boot(self) -> None:

@@ -11,8 +11,10 @@ import pytest
 
 from onionpath import cli
 from onionpath.directory.directory import Directory
-from onionpath.directory.evidence import encode_evidence
+from onionpath.directory.evidence import Evidence
+from onionpath.directory.vote import VOTE_TYPE, Vote, sign_vote
 from tests.directory.networks import (
+    NETWORK_ID,
     NOW,
     PERIOD_S,
     Network,
@@ -28,6 +30,15 @@ from tests.directory.test_succession import step, version
 Show = Callable[..., tuple[int, str, str]]
 
 NUMBER = int(NOW // PERIOD_S)
+
+
+def vote(*, ballot: int) -> bytes:
+    """A vote of the one authority on the next document."""
+    author, names = identity("authority", 0), (bytes(32), bytes_of("ballot", ballot), bytes(32))
+    said = Vote(NETWORK_ID, 1, NUMBER + 1, 0, author.public, 0, *names)
+    return sign_vote(said, author).encode()
+
+
 OLD = network()
 NEW = network(
     [descriptor(name) for name in range(1, 6)], weights=[5, 1000, 1000, 1000, 1000], number=NUMBER + 1
@@ -36,8 +47,9 @@ PUBLISHED = {
     "snapshot": OLD.directory().encode(),
     "document": OLD.envelope,
     "newer": NEW.envelope,
-    "evidence": encode_evidence((OLD.envelope, network(previous=bytes_of("other")).envelope)),
-    "false-evidence": encode_evidence((OLD.envelope, NEW.envelope)),
+    "evidence": Evidence.of_documents((OLD.envelope, network(previous=bytes_of("other")).envelope)).encode(),
+    "two-votes": Evidence(VOTE_TYPE, vote(ballot=1), vote(ballot=2)).encode(),
+    "false-evidence": Evidence.of_documents((OLD.envelope, NEW.envelope)).encode(),
     "forged": network(keys=[identity("stranger")]).envelope,
     "succession": step(1),
     "followed": followed(2).encode(),
@@ -148,10 +160,20 @@ def test_a_pair_of_documents_accuses_those_who_signed_both(show: Show) -> None:
     assert [guilty] == json.loads(show("verify", "evidence", "--json")[1])["guilty"]
 
 
+def test_a_pair_of_votes_accuses_their_author(show: Show) -> None:
+    """As an authority keeps it of another one."""
+    guilty = identity("authority", 0).public.hex()
+
+    assert (
+        0,
+        f"proven: these authorities signed two votes on document {NUMBER + 1}\n  {guilty}\n",
+        "",
+    ) == show("verify", "two-votes")
+    assert "votes" == json.loads(show("verify", "two-votes", "--json")[1])["of"]
+
+
 def test_a_pair_that_proves_nothing_is_said_to_prove_nothing(show: Show) -> None:
-    assert (1, "", "error: these two documents do not contradict each other\n") == show(
-        "verify", "false-evidence"
-    )
+    assert (1, "", "error: these two do not contradict each other\n") == show("verify", "false-evidence")
 
 
 def test_a_succession_names_who_comes_and_who_goes(show: Show) -> None:

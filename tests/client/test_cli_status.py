@@ -23,6 +23,8 @@ from onionpath.cli_status_disk import of_disk
 from onionpath.cli_status_door import ask_all, tell_forever
 from onionpath.cli_status_process import parse_process
 from onionpath.cli_status_sections import status_sections
+from onionpath.directory.evidence import Evidence
+from onionpath.disk.evidence_files import EvidenceFiles
 from onionpath.errors import MalformedError, OnionPathError
 from onionpath.injected import UnixTime
 from onionpath.path.path_memory import PathMemory
@@ -82,9 +84,9 @@ def test_damage_is_told_and_left_as_it_is(folder: Path) -> None:
 
 
 def test_evidence_is_named(folder: Path) -> None:
-    (folder / "evidence").write_bytes(b"x")
+    kept = EvidenceFiles(folder).keep(Evidence.of_documents((b"one", b"other")), number=7)
 
-    assert str(folder / "evidence") == looked(folder)["evidence"]
+    assert str(kept) == looked(folder)["evidence"]
 
 
 PROCESS: dict[str, Any] = {

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from onionpath.client.directory_keeper import EVIDENCE_NAME, Ask, DirectoryKeeper
-from onionpath.directory.evidence import verify_evidence
+from onionpath.client.directory_keeper import Ask, DirectoryKeeper
+from onionpath.directory.evidence import decode_evidence, verify_evidence
+from onionpath.disk.evidence_files import EvidenceFiles
 from onionpath.errors import (
     MalformedError,
     MissingDirectoryError,
@@ -125,8 +126,10 @@ async def test_two_documents_of_one_number_are_used_neither_and_kept_as_evidence
     await ours.refresh([mirror(NEW), mirror(twin)])
 
     assert OLD.document.number == ours.directory.document.number
-    evidence = file.with_name(EVIDENCE_NAME).read_bytes()  # a test may wait for its disk
-    assert NEW.document.number == verify_evidence(evidence, OLD.root).number
+    (evidence,) = [
+        kept.read_bytes() for kept in EvidenceFiles(tmp_path).files()
+    ]  # a test may wait for its disk
+    assert NEW.document.number == verify_evidence(decode_evidence(evidence), OLD.root).number
 
     # One of the two is offered alone, through a path or directly: it is used no more than before.
     await ours.refresh([mirror(NEW), gone])

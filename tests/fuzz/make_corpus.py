@@ -18,7 +18,7 @@ from onionpath.directory.descriptor import sign_descriptor
 from onionpath.directory.difference import difference
 from onionpath.directory.directory import encode_parts
 from onionpath.directory.document import encode_document
-from onionpath.directory.evidence import encode_evidence
+from onionpath.directory.evidence import Evidence
 from onionpath.directory.succession import sign_succession
 from onionpath.link.frames import AnswerBody, CallBody, Kind, encode_answer, encode_call, encode_frame
 from onionpath.link.proof import Claim
@@ -165,8 +165,8 @@ def _directory() -> dict[str, dict[str, bytes]]:
             "bad-nested": b'{"network_id":' + b"[" * 5000,
         },
         "evidence": {
-            "good": encode_evidence((small.envelope, changed.envelope)),
-            "bad-same-twice": encode_evidence((small.envelope, small.envelope)),
+            "good": Evidence.of_documents((small.envelope, changed.envelope)).encode(),
+            "bad-same-twice": Evidence.of_documents((small.envelope, small.envelope)).encode(),
         },
         "succession": {"good": step, "bad-signature": step.replace(b'"sig":"', b'"sig":"AAAA', 1)},
         "trust-root": {"good": root, "bad-threshold": root.replace(b'"threshold": 1', b'"threshold": 2')},

@@ -35,7 +35,7 @@ from onionpath.directory.document import (
 )
 from onionpath.directory.document import PAYLOAD_TYPE as DOCUMENT_TYPE
 from onionpath.directory.envelope import open_signed, sign
-from onionpath.directory.evidence import verify_evidence
+from onionpath.directory.evidence import decode_evidence, verify_evidence
 from onionpath.directory.succession import verify_succession
 from onionpath.directory.trust import TrustRoot
 from onionpath.errors import (
@@ -197,7 +197,7 @@ def _difference(data: bytes) -> bytes:
 
 
 def _evidence(data: bytes) -> None:
-    verify_evidence(data, _root())
+    verify_evidence(decode_evidence(data), _root())
 
 
 def _succession(data: bytes) -> None:

@@ -16,11 +16,10 @@ import anyio
 import pytest
 
 from onionpath.client.client import Client
+from onionpath.directory.evidence import decode_evidence, verify_evidence
 from onionpath.directory.trust import TrustRoot
 from onionpath.errors import OnionPathError
 from onionpath.service.calls import ServiceId
-from relay.authority.authority_files import decode_evidence
-from relay.authority.equivocation import verify_evidence
 from simulations.local.network import LocalAuthority, LocalNetwork
 
 pytestmark = pytest.mark.processes
@@ -134,8 +133,8 @@ def test_one_dies_one_lies_two_relays_are_replaced_and_no_request_fails() -> Non
             (evidence, *_) = [
                 file.read_bytes() for file in (authority.folder / "state" / "evidence").iterdir()
             ]
-            guilty = verify_evidence(decode_evidence(evidence), root)
-            assert {liar.identity} == guilty
+            proven = verify_evidence(decode_evidence(evidence), root)
+            assert (liar.identity,) == proven.guilty
             events = {line["event"] for line in lines(authority.log())}
             assert {"authority_equivocated", "authority_not_visited"} <= events
             assert authority.status().evidence

@@ -16,21 +16,14 @@ import trio
 from onionpath.crypto.identity import IdentityKey
 from onionpath.crypto.tags import digest
 from onionpath.directory.countersigned import open_countersigned
+from onionpath.directory.vote import MAX_VOTE_SIZE, VOTE_TYPE, decode_vote, sign_vote
 from onionpath.service.calls import Call, Reply, ServiceId
 from relay import daemon
 from relay.authority.agreement import Agreement
+from relay.authority.ballots import Ballot, ballot_digest, decode_ballot
 from relay.authority.bulletin import Bulletin, decode_bulletin
 from relay.authority.making import Made, make_authority
 from relay.authority.visit import Kind, Question, decode_question, part_of
-from relay.authority.votes import (
-    MAX_VOTE_SIZE,
-    VOTE_TYPE,
-    Ballot,
-    ballot_digest,
-    decode_ballot,
-    decode_vote,
-    sign_vote,
-)
 from relay.authority.votes_service import VotesService
 from relay.logs import configure_logs
 from relay.settings import AuthoritySettings

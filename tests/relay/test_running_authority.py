@@ -14,8 +14,10 @@ from trio.testing import MockClock
 from onionpath.crypto.identity import IdentityKey, RelayId
 from onionpath.directory.address import Address
 from onionpath.directory.descriptor import Descriptor, sign_descriptor
+from onionpath.directory.evidence import Evidence
 from onionpath.directory.trust import Authority as Signer
 from onionpath.directory.trust import TrustRoot
+from onionpath.directory.vote import VOTE_TYPE, Vote, sign_vote
 from onionpath.errors import MalformedError, OnionPathError, RefusedError
 from onionpath.link.tls import client_context
 from onionpath.service.directory import DirectoryService
@@ -25,7 +27,6 @@ from relay.authority.agreement import Agreement
 from relay.authority.authority_files import AuthorityFiles
 from relay.authority.bulletin import decode_bulletin
 from relay.authority.enrolment import Enrolment
-from relay.authority.equivocation import Equivocation
 from relay.authority.office import Office
 from relay.authority.probing import Prober
 from relay.authority.publishing import Publishing
@@ -132,9 +133,14 @@ async def test_no_vote_is_shown_and_no_document_published_before_it_is_stored(
     assert {"document_agreed", "document_published"} <= {line["event"] for line in logs}
 
 
+def vote(ballot: bytes) -> bytes:
+    said = Vote(ROOT.network_id, ROOT.version, 7, 0, IDENTITY.public, 0, bytes(32), ballot, bytes(32))
+    return sign_vote(said, IDENTITY).encode()
+
+
 async def test_evidence_is_kept_in_files_and_logged(tmp_path: Path) -> None:
     published = Published(tmp_path / "authority", relays=1)
-    pair = Equivocation("application/test", b"one", b"other")
+    pair = Evidence(VOTE_TYPE, vote(bytes(32)), vote(bytes(31) + b"1"))
     with capture_logs() as logs:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(published.running.run)
@@ -143,7 +149,8 @@ async def test_evidence_is_kept_in_files_and_logged(tmp_path: Path) -> None:
             await until(lambda: AuthorityFiles(published.folder).evidence())
             nursery.cancel_scope.cancel()
 
-    assert "authority_equivocated" in {line["event"] for line in logs}
+    (told,) = [line for line in logs if line["event"] == "authority_equivocated"][:1]
+    assert (7, [IDENTITY.public.hex()[:16]]) == (told["number"], told["guilty"])
     assert 1 == len(AuthorityFiles(published.folder).evidence())
 
 

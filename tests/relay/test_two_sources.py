@@ -16,12 +16,12 @@ from trio.testing import MockClock
 
 from onionpath.directory.descriptor import parse_descriptor
 from onionpath.directory.directory import Directory
-from onionpath.directory.evidence import verify_evidence
+from onionpath.directory.evidence import Evidence, decode_evidence, verify_evidence
 from onionpath.directory.succession import Lineage, sign_succession
 from onionpath.directory.trust import TrustRoot
+from onionpath.disk.evidence_files import MAX_EVIDENCE_FILES, EvidenceFiles
 from onionpath.injected import UnixTime
 from relay import network_keeper
-from relay.evidence_files import MAX_EVIDENCE_FILES, EvidenceFiles
 from relay.network_keeper import NetworkKeeper
 from relay.network_schedule import CALL_TIMEOUT_S, RETRY_S
 from tests.relay.nodes import PERIOD_S, RelayNode, until
@@ -97,8 +97,8 @@ async def test_two_documents_of_one_number_are_used_neither_and_kept_as_evidence
         assert before == keeper.directory
         assert [RETRY_S, RETRY_S] == pauses
         assert 1 == len([line for line in logs if line["event"] == "authorities_signed_twice"])
-        file = tmp_path / "relay" / f"evidence-{NUMBER}"
-        proof = verify_evidence(file.read_bytes(), root_of(stands))
+        (file,) = EvidenceFiles(tmp_path / "relay").files()
+        proof = verify_evidence(decode_evidence(file.read_bytes()), root_of(stands))
         assert tuple(sorted(stand.identity.public for stand in stands)) == proof.guilty
         assert 0o600 == stat.S_IMODE(file.stat().st_mode)
 
@@ -219,7 +219,8 @@ async def test_of_three_authorities_one_is_down_and_the_others_have_us(tmp_path:
 
 def test_evidence_fills_no_disk(tmp_path: Path) -> None:
     files = EvidenceFiles(tmp_path)
-    kept = [files.keep(number, (b"one", b"two")) for number in (5, 5, 6, 7, 8, 9)]
+    pair = Evidence.of_documents((b"one", b"two"))
+    kept = [files.keep(pair, number=number) for number in (5, *range(5, 6 + MAX_EVIDENCE_FILES))]
 
-    assert [5, 6, 7, 8] == files.numbers()
-    assert MAX_EVIDENCE_FILES == len([file for file in kept if file])
+    assert list(range(5, 5 + MAX_EVIDENCE_FILES)) == files.numbers()
+    assert files.files() == [file for file in kept if file]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from onionpath.directory.directory import Directory, assemble
 from onionpath.directory.document import UnverifiedDocument, sign_document
-from onionpath.directory.evidence import verify_evidence
+from onionpath.directory.evidence import decode_evidence, verify_evidence
 from onionpath.directory.trust import TrustRoot
 from onionpath.service.directory import Publication
 from simulations.virtual.network import VirtualNetwork, virtual_network
@@ -52,7 +52,7 @@ def test_a_relay_keeps_the_evidence_and_its_old_document() -> None:
     assert number + 1 == new.document.number
     assert number == directory_of(returning).document.number
     assert [number + 1] == list(returning.disk.evidence)
-    assert verify_evidence(returning.disk.evidence[number + 1], root_of(network)).guilty
+    assert verify_evidence(decode_evidence(returning.disk.evidence[number + 1]), root_of(network)).guilty
 
     network.advance(seconds=PERIOD_S)
     assert number + 2 == directory_of(returning).document.number
