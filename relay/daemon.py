@@ -166,7 +166,7 @@ async def run_authority(settings: AuthoritySettings, *, ready: Announce) -> None
             node = _node(
                 base, replay, made.services, listeners, nursery, shares=shares, switch_limits=switch_limits
             )
-            nursery.start_soon(made.running.run)
+            nursery.start_soon(made.run)
             await serve(node, nursery, ready=ready)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from random import SystemRandom
+
+import trio
 
 from onionpath.crypto.identity import IdentityKey
 from onionpath.directory.directory import Directory, authenticate_directory
@@ -24,6 +26,7 @@ from onionpath.service.echo import EchoService
 from relay.authority.agreement import Agreement
 from relay.authority.authority_files import AuthorityFiles
 from relay.authority.catching_up import catch_up_forever
+from relay.authority.collecting import Collector
 from relay.authority.echoing import Echoer, measure_forever
 from relay.authority.enrolment import Enrolment
 from relay.authority.measuring import Measuring
@@ -41,13 +44,22 @@ from relay.settings import AuthoritySettings
 # Turns are drawn within quarters of a period; in shorter ones an authority would do nothing but measure.
 SHORTEST_MEASURED_PERIOD_S = 60
 
+Task = Callable[[], Awaitable[None]]
+
 
 @dataclass(frozen=True, slots=True)
 class Made:
     """An authority that does not run yet, and what it serves."""
 
-    running: RunningAuthority
+    agreement: Agreement
     services: dict[int, Service]
+    tasks: tuple[Task, ...]
+
+    async def run(self) -> None:
+        """Take part until cancelled."""
+        async with trio.open_nursery() as nursery:
+            for task in self.tasks:
+                nursery.start_soon(task)
 
 
 def make_agreement(
@@ -95,51 +107,45 @@ def make_authority(
         SettingsError, KeyFileError: it cannot start.
     """
     root, files = roots.newest, AuthorityFiles(settings.state)
+    geometry, section = root.parameters.geometry, settings.authority
     directory = _kept_directory(files, roots)
     agreement = make_agreement(identity, roots, files, newest=directory.document if directory else None)
     enrolment = _enrolment(settings, root, directory)
     publishing = _publishing(roots.lineage, agreement, directory)
-    measuring = Measuring(
-        root.parameters,
-        period_s=max(SHORTEST_MEASURED_PERIOD_S, root.parameters.period_s),
-        choice=SystemRandom(),
-    )
-    section = settings.authority
+    measuring = _measuring(root)
     judge = measuring.measure if section.measure else unmeasured
     office = Office(agreement, enrolment, first_document_relays=section.first_document_relays, judge=judge)
-    prober = Prober(enrolment, root.parameters.geometry, context=context, clock=clock)
+    prober = Prober(enrolment, geometry, context=context, clock=clock)
+    service = DirectoryService(collector=Collector(enrolment, prober, clock).collect, limits=limits)
+    running = RunningAuthority(office, publishing, service, files=files, clock=clock)
     others = [one for one in root.authorities if one.identity != identity.public]
-    neighbours = [Neighbour.of_authority(one) for one in others]
-    also: list[Callable[[], Awaitable[None]]] = [
-        partial(catch_up_forever, publishing, root, neighbours, context=context, clock=clock)
-    ]
-    if section.measure:
-        echoer = Echoer(root.parameters, root.network_id, context, clock, os.urandom)
-        also.append(partial(measure_forever, measuring, echoer, lambda: publishing.directory))
-    service = DirectoryService(collector=lambda envelope: running.collect(envelope), limits=limits)
-    running = RunningAuthority(
-        office, publishing, service, prober=prober, files=files, clock=clock, also=also
-    )
-    running.visitors = [
-        Visitor(
-            one,
-            agreement,
-            root.parameters.geometry,
-            context=context,
-            clock=clock,
-            carry_out=running.carry_out,
-        )
+    visitors = [
+        Visitor(one, agreement, geometry, context=context, clock=clock, carry_out=running.carry_out)
         for one in others
     ]
-    also.append(
-        partial(tell_forever, settings.state, lambda: encode_status(_status(running, root, files, clock)))
+    neighbours = [Neighbour.of_authority(one) for one in others]
+    echoer = Echoer(root.parameters, root.network_id, context, clock, os.urandom)
+    measure = partial(measure_forever, measuring, echoer, lambda: publishing.directory)
+    status = partial(_status, office, visitors, root, files, clock)
+    tasks: tuple[Task, ...] = (
+        running.run,
+        prober.run,
+        *(visitor.run for visitor in visitors),
+        partial(catch_up_forever, publishing, root, neighbours, context=context, clock=clock),
+        *([measure] if section.measure else []),
+        partial(tell_forever, settings.state, lambda: encode_status(status())),
     )
     services: dict[int, Service] = {
         ServiceId.ECHO: EchoService(limits),
         ServiceId.DIRECTORY: service,
         ServiceId.VOTES: VotesService(agreement, limits),
     }
-    return Made(running, services)
+    return Made(agreement, services, tasks)
+
+
+def _measuring(root: TrustRoot) -> Measuring:
+    period_s = max(SHORTEST_MEASURED_PERIOD_S, root.parameters.period_s)
+    return Measuring(root.parameters, period_s=period_s, choice=SystemRandom())
 
 
 def _kept_directory(files: AuthorityFiles, roots: Roots) -> Directory | None:
@@ -170,14 +176,18 @@ def _publishing(lineage: Lineage, agreement: Agreement, directory: Directory | N
 
 
 def _status(
-    running: RunningAuthority, root: TrustRoot, files: AuthorityFiles, clock: Callable[[], UnixTime]
+    office: Office,
+    visitors: Sequence[Visitor],
+    root: TrustRoot,
+    files: AuthorityFiles,
+    clock: Callable[[], UnixTime],
 ) -> Status:
     return status_of(
-        running.office.agreement,
+        office.agreement,
         root,
         running=True,
-        known=len(running.office.enrolment),
-        sights={visitor.other.identity: visitor.sight for visitor in running.visitors},
+        known=len(office.enrolment),
+        sights={visitor.other.identity: visitor.sight for visitor in visitors},
         evidence=files.evidence(),
         now=clock(),
     )

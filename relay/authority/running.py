@@ -1,11 +1,11 @@
-"""Runs an authority: takes descriptors, has relays dialled and measured, visits the others, votes, signs, publishes.
+"""Runs an authority's agreement: votes and signs when it is time, keeps what was decided, and publishes.
 
 What was decided is stored in a thread before anybody is shown it; the agreement sees to the order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 import structlog
@@ -16,21 +16,13 @@ from onionpath.directory.evidence import Evidence
 from onionpath.disk.evidence_files import MAX_EVIDENCE_FILES
 from onionpath.errors import (
     KeyFileError,
-    MalformedError,
-    OnionPathError,
-    RefusedError,
-    SignatureThresholdError,
-    StaleDirectoryError,
 )
 from onionpath.injected import UnixTime
 from onionpath.service.directory import DirectoryService
 from relay.authority.actions import Actions
 from relay.authority.authority_files import AuthorityFiles
 from relay.authority.office import Office
-from relay.authority.probing import Prober
 from relay.authority.publishing import Publishing
-from relay.authority.roll import REASONS
-from relay.authority.visiting import Visitor
 
 log = structlog.get_logger(__name__)
 
@@ -38,12 +30,11 @@ STORE_RETRY_S = 1.0
 
 
 class RunningAuthority:
-    """The authority of a process.
+    """The agreement of a process; ``making`` says what runs beside it.
 
     Args:
         service: hands out what was published.
         files: keeps what must not be lost; raises KeyFileError where the disk refuses.
-        also: further tasks that end with it, such as measuring.
         clock: Unix time that never goes back.
     """
 
@@ -53,36 +44,18 @@ class RunningAuthority:
         publishing: Publishing,
         service: DirectoryService,
         *,
-        prober: Prober,
         files: AuthorityFiles,
         clock: Callable[[], UnixTime],
-        also: Sequence[Callable[[], Awaitable[None]]] = (),
     ) -> None:
         self.office = office
         self.publishing = publishing
-        self.visitors: Sequence[Visitor] = ()
         self._service = service
-        self._prober = prober
         self._files = files
         self._clock = clock
-        self._also = also
         self._state: bytes | None = None
         self._state_given = trio.Event()
         self._evidence: list[Evidence] = []
         self._evidence_given = trio.Event()
-
-    def collect(self, envelope: bytes) -> None:
-        """Take a descriptor.
-
-        Raises:
-            OnionPathError: see ``Enrolment.collect``.
-        """
-        try:
-            self.office.enrolment.collect(envelope, now=self._clock())
-        except OnionPathError as error:
-            log.warning("descriptor_refused", reason=reason_of(error))
-            raise
-        self._prober.soon()
 
     def carry_out(self, actions: Actions) -> None:
         """Do what the agreement says; never waits."""
@@ -98,11 +71,8 @@ class RunningAuthority:
     async def run(self) -> None:
         """Take part until cancelled."""
         async with trio.open_nursery() as nursery:
-            for visitor in self.visitors:
-                nursery.start_soon(visitor.run)
-            for task in (self._prober.run, self._store_forever, self._keep_evidence_forever, *self._also):
+            for task in (self._store_forever, self._keep_evidence_forever, self._tick_forever):
                 nursery.start_soon(task)
-            nursery.start_soon(self._tick_forever)
 
     async def _tick_forever(self) -> None:
         while True:
@@ -167,18 +137,3 @@ class RunningAuthority:
             except KeyFileError as error:
                 log.error(event, reason=str(error))
                 await trio.sleep(STORE_RETRY_S)
-
-
-def reason_of(error: OnionPathError) -> str:
-    """A name of ours for why a descriptor was refused; what its sender wrote never reaches the log."""
-    match error:
-        case RefusedError() if error.reason in REASONS:
-            return error.reason
-        case StaleDirectoryError():
-            return "stale"
-        case SignatureThresholdError():
-            return "bad-signature"
-        case MalformedError():
-            return "malformed"
-        case _:
-            return "other"

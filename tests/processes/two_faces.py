@@ -72,7 +72,7 @@ class TwoFaces(VotesService):
 def make_liar(settings: AuthoritySettings, identity: IdentityKey, *args: Any, **options: Any) -> Made:
     """An authority with two faces."""
     made = make_authority(settings, identity, *args, **options)
-    made.services[ServiceId.VOTES] = TwoFaces(made.running.office.agreement, identity, made)
+    made.services[ServiceId.VOTES] = TwoFaces(made.agreement, identity, made)
     return made
 
 

