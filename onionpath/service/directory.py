@@ -6,7 +6,7 @@ Spec: docs/specs/directory.md §8.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -34,6 +34,8 @@ from onionpath.service.directory_wire import (
 # Unfinished descriptors, at most 16 KiB each: a descriptor arrives in two or three parts within a second, so
 # few are unfinished at once unless somebody only begins them.
 MAX_UNFINISHED = 64
+# A relay publishes one descriptor at a time; the second is for one that changed in between.
+MAX_UNFINISHED_PER_CALLER = 2
 # As long as a document is valid: whoever has an older one fetches the whole.
 MAX_EARLIER = VALID_PERIODS
 
@@ -198,8 +200,16 @@ class DirectoryService:
     def _keep(self, key: tuple[int, bytes], begun: bytes) -> None:
         self._unfinished[key] = begun
         self._unfinished.move_to_end(key)
-        if len(self._unfinished) > MAX_UNFINISHED:
-            self._unfinished.popitem(last=False)
+        caller, _ = key
+        held = Counter(holder for holder, _ in self._unfinished)
+        if held[caller] > MAX_UNFINISHED_PER_CALLER:
+            self._forget_oldest_of(caller)
+        elif len(self._unfinished) > MAX_UNFINISHED:
+            # Counted in their order of age, so that of two that have as many it is the older one's.
+            self._forget_oldest_of(max(held, key=held.__getitem__))
+
+    def _forget_oldest_of(self, caller: int) -> None:
+        del self._unfinished[next(key for key in self._unfinished if key[0] == caller)]
 
     def _collect(self, envelope: bytes, name: bytes, collector: Collector) -> DirectoryReply:
         if digest(envelope) != name:

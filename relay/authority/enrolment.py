@@ -1,6 +1,6 @@
 """The relays that may be listed: takes their descriptors, and wants each reached before it counts.
 
-Nothing here dials; ``due`` says whom to dial, and ``probed`` takes what came of it.
+Nothing here dials; ``due`` and ``newcomers`` say whom to dial, and ``probed`` takes what came of it.
 Spec: docs/specs/directory.md §9.
 """
 
@@ -13,6 +13,7 @@ from onionpath.directory.descriptor import parse_descriptor, verify_descriptor
 from onionpath.directory.trust import TrustRoot
 from onionpath.errors import RefusedError
 from onionpath.injected import UnixTime
+from relay.authority.newcomers import MAX_NEWCOMERS_PER_NETWORK, Newcomers
 from relay.authority.reachability import Contact, Reachability
 from relay.authority.roll import Known, Roll
 
@@ -37,6 +38,7 @@ class Enrolment:
         own = [authority.address for authority in root.authorities]
         self._roll = Roll(root.network_id, own=own, private_addresses=private_addresses, allow=allow)
         self._reachability = Reachability(period_s=root.parameters.period_s) if probes else None
+        self._newcomers = Newcomers(per_network=None if private_addresses else MAX_NEWCOMERS_PER_NETWORK)
 
     def __len__(self) -> int:
         return len(self._roll)
@@ -53,7 +55,8 @@ class Enrolment:
         if known is not None and known.envelope == envelope:
             return
         self._roll.make_room(descriptor, now=now)
-        reason = self._roll.refusal(descriptor) or self._unreached(Contact.of(descriptor), now)
+        contact = Contact.of(descriptor)
+        reason = self._roll.refusal(descriptor) or self._unreached(contact, now) or self._crowded_out(contact)
         if reason is not None:
             raise RefusedError(f"the descriptor is not accepted: {reason}", reason=reason)
         self._replace(known, Known(envelope, descriptor))
@@ -66,15 +69,28 @@ class Enrolment:
             if self._reachability is not None:
                 self._reachability.vouch(Contact.of(descriptor))
 
+    @property
+    def newcomers(self) -> Iterable[Contact]:
+        """Whom to dial for the first time, the earliest first; say what became of each with ``probed``."""
+        return self._newcomers
+
     def due(self, now: UnixTime) -> list[Contact]:
-        """Whom to dial now; say what became of each with ``probed``."""
-        if self._reachability is None:
-            return []
+        """Whom to dial once more; say what became of each with ``probed``."""
         contacts = [Contact.of(known.descriptor) for known in self._roll]
-        return [contact for contact in contacts if self._reachability.is_due(contact, now)]
+        return [contact for contact in contacts if self.is_due(contact, now)]
+
+    def is_due(self, contact: Contact, now: UnixTime) -> bool:
+        """Whether it is of a relay that is known and no newcomer, and is to be dialled."""
+        if self._reachability is None or contact in self._newcomers:
+            return False
+        known = self._roll.get(contact.relay_id)
+        is_current = known is not None and Contact.of(known.descriptor) == contact
+        return is_current and self._reachability.is_due(contact, now)
 
     def probed(self, contact: Contact, *, reached: bool, now: UnixTime) -> None:
         """Take what a probe found; whoever never was reached is forgotten, and frees its addresses and keys."""
+        if contact in self._newcomers:
+            self._newcomers.remove(contact.relay_id)
         known = self._roll.get(contact.relay_id)
         if self._reachability is None or known is None or Contact.of(known.descriptor) != contact:
             return
@@ -101,6 +117,12 @@ class Enrolment:
         failed = self._reachability is not None and self._reachability.has_failed(contact, now)
         return "unreachable" if failed and not self._is_listable(contact, now) else None
 
+    def _crowded_out(self, contact: Contact) -> str | None:
+        return "newcomers-full" if self._is_new(contact) and not self._newcomers.has_room(contact) else None
+
+    def _is_new(self, contact: Contact) -> bool:
+        return self._reachability is not None and not self._reachability.was_reached(contact)
+
     def _is_listable(self, contact: Contact, now: UnixTime) -> bool:
         return self._reachability is None or self._reachability.is_reachable(contact, now)
 
@@ -110,3 +132,6 @@ class Enrolment:
             before, after = Contact.of(known.descriptor), Contact.of(new.descriptor)
             if before != after:
                 self._reachability.forget(before)
+                self._newcomers.remove(before.relay_id)
+        if self._is_new(contact := Contact.of(new.descriptor)):
+            self._newcomers.add(contact)

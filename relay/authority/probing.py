@@ -16,19 +16,17 @@ from onionpath.injected import UnixTime
 from onionpath.link.neighbour import Neighbour
 from onionpath.onion.geometry import Geometry
 from relay.authority.enrolment import Enrolment
+from relay.authority.probe_turns import LOOK_EVERY_S, ProbeTurns
 from relay.authority.reachability import Contact
 from relay.caller import calling
 
 log = structlog.get_logger(__name__)
 
-AT_ONCE = 16
 PROBE_TIMEOUT_S = 10.0
-# Relays come due one by one; whoever publishes is dialled without this wait.
-LOOK_EVERY_S = 5.0
 
 
 class Prober:
-    """Dials whoever is due, 16 at once and ten seconds each.
+    """Dials those whose turn it is, 16 at once and ten seconds each.
 
     Args:
         context: of TLS as a client.
@@ -46,12 +44,11 @@ class Prober:
         self._geometry = geometry
         self._context = context
         self._clock = clock
-        self._room = trio.Semaphore(AT_ONCE)
-        self._under_way: set[Contact] = set()
+        self._turns = ProbeTurns(enrolment)
         self._wanted = trio.Event()
 
     def soon(self) -> None:
-        """Somebody has published."""
+        """Somebody has published, or a probe has ended."""
         self._wanted.set()
 
     async def run(self) -> None:
@@ -59,11 +56,8 @@ class Prober:
         async with trio.open_nursery() as nursery:
             while True:
                 self._wanted = trio.Event()
-                for contact in self._enrolment.due(self._clock()):
-                    if contact not in self._under_way:
-                        await self._room.acquire()
-                        self._under_way.add(contact)
-                        nursery.start_soon(self._probe, contact)
+                for contact in self._turns.take(self._clock()):
+                    nursery.start_soon(self._probe, contact)
                 with trio.move_on_after(LOOK_EVERY_S):
                     await self._wanted.wait()
 
@@ -74,8 +68,8 @@ class Prober:
                 log.info("relay_not_reached", relay=contact.relay_id.hex())
             self._enrolment.probed(contact, reached=reached, now=self._clock())
         finally:
-            self._under_way.discard(contact)
-            self._room.release()
+            self._turns.ended(contact)
+            self.soon()
 
     async def _reaches(self, contact: Contact) -> bool:
         """Whether its key answers at each of its addresses: others are sent to any of them."""

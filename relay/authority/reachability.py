@@ -68,6 +68,10 @@ class Reachability:
         reached_at = self._reached_at.get(contact)
         return contact in self._vouched or (reached_at is not None and now < reached_at + 2 * self._between_s)
 
+    def was_reached(self, contact: Contact) -> bool:
+        """Whether it ever answered, or was in our last document."""
+        return contact in self._vouched or contact in self._reached_at
+
     def is_due(self, contact: Contact, now: UnixTime) -> bool:
         """Whether it should be dialled."""
         tried_at = self._tried_at.get(contact)

@@ -22,7 +22,7 @@ from relay.addresses import is_public
 # takes two, while whoever rents one cheap network could otherwise be most of the list.
 MAX_PER_NETWORK = 8
 
-# Every reason for which a descriptor that is legal isn't listed; "unreachable" is told by whoever probes.
+# Every reason for which a descriptor that is legal isn't listed; the last two are told by whoever probes.
 REASONS = frozenset(
     {
         "wrong-network",
@@ -35,6 +35,7 @@ REASONS = frozenset(
         "network-full",
         "subnet-full",
         "unreachable",
+        "newcomers-full",
     }
 )
 

@@ -9,7 +9,8 @@ from onionpath.injected import UnixTime
 from onionpath.link.neighbour import Neighbour
 from onionpath.onion.geometry import Geometry
 from relay.authority.enrolment import Enrolment
-from relay.authority.probing import AT_ONCE, LOOK_EVERY_S, PROBE_TIMEOUT_S
+from relay.authority.probe_turns import LOOK_EVERY_S, ProbeTurns
+from relay.authority.probing import PROBE_TIMEOUT_S
 from relay.authority.reachability import Contact
 from simulations.virtual.connections import connect
 from simulations.virtual.heap import Promise, Task
@@ -17,7 +18,7 @@ from simulations.virtual.wires import Fabric
 
 
 class Prober:
-    """Dials whoever is due, for one life of an authority."""
+    """Dials those whose turn it is, for one life of an authority."""
 
     def __init__(
         self,
@@ -31,6 +32,7 @@ class Prober:
         self._name, self._enrolment, self._fabric = name, enrolment, fabric
         self._geometry, self._clock = geometry, clock
         self._heap = fabric.heap
+        self._turns = ProbeTurns(enrolment)
         self._under_way: dict[Contact, Task] = {}
         self._wanted: Promise[None] = Promise(self._heap)
 
@@ -42,10 +44,9 @@ class Prober:
         """Probe until cancelled."""
         while True:
             self._wanted = Promise(self._heap)
-            for contact in self._enrolment.due(self._clock()):
-                if contact not in self._under_way and len(self._under_way) < AT_ONCE:
-                    task = self._under_way[contact] = Task(self._probe(contact))
-                    task.step()
+            for contact in self._turns.take(self._clock()):
+                task = self._under_way[contact] = Task(self._probe(contact))
+                task.step()
             timer = self._heap.after(LOOK_EVERY_S, self._wanted.keep, None)
             try:
                 await self._wanted
@@ -68,6 +69,7 @@ class Prober:
         )
         self._enrolment.probed(contact, reached=reached, now=self._clock())
         self._under_way.pop(contact, None)
+        self._turns.ended(contact)
         self.soon()
 
     async def _reaches(self, contact: Contact) -> bool:

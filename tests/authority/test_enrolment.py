@@ -16,6 +16,8 @@ from onionpath.errors import RefusedError, StaleDirectoryError
 from onionpath.injected import UnixTime
 from relay.addresses import is_public
 from relay.authority.enrolment import Enrolment
+from relay.authority.newcomers import MAX_NEWCOMERS, MAX_NEWCOMERS_PER_NETWORK, Newcomers
+from relay.authority.probe_turns import NEWCOMERS_AT_ONCE, ProbeTurns
 from relay.authority.reachability import Contact, Reachability
 from relay.authority.roll import MAX_PER_NETWORK, Known, Roll
 from tests.directory.networks import (
@@ -98,7 +100,7 @@ def test_a_contact_that_failed_is_refused_for_a_while_and_then_dialled_again() -
 
     assert "unreachable" == refused(ours, again, NOW + 599)
     ours.collect(again, now=UnixTime(NOW + 600))
-    assert contact(0) in ours.due(UnixTime(NOW + 600))
+    assert contact(0) in ours.newcomers
 
 
 def test_a_result_counts_for_a_period_and_only_for_its_contact() -> None:
@@ -110,7 +112,7 @@ def test_a_result_counts_for_a_period_and_only_for_its_contact() -> None:
     moved = {"addresses": (Address("20.0.9.9", 443),), "published_at": UnixTime(NOW + 1)}
     ours.collect(signed(0, **moved), now=UnixTime(NOW + 1))
 
-    assert [contact(0, **moved)] == ours.due(UnixTime(NOW + 1))
+    assert [contact(0, **moved)] == list(ours.newcomers)
     assert identity(0).relay_id not in listed(ours, NOW + 1)
 
 
@@ -147,6 +149,65 @@ def test_results_of_probes_are_forgotten_with_their_relays() -> None:
     results.keep({contact(3)})
 
     assert {contact(3)} == results._reached_at.keys() == results._tried_at.keys()
+
+
+def with_made_up(ours: Enrolment, count: int) -> list[Contact]:
+    """So many relays publish silent addresses, each in a network of its own."""
+    addresses = [(Address(f"20.{100 + number}.0.1", 443),) for number in range(count)]
+    for number, its in enumerate(addresses):
+        ours.collect(signed(100 + number, addresses=its), now=NOW)
+    return [contact(100 + number, addresses=its) for number, its in enumerate(addresses)]
+
+
+def test_relays_that_were_reached_are_dialled_before_all_newcomers() -> None:
+    """Descriptors of nobody, at 10 s each, once kept an authority from its listed relays until they were dropped."""
+    ours = probing()
+    reach(ours, 0, 1, 2)
+    later = UnixTime(NOW + PERIOD_S)
+    made_up = with_made_up(ours, NEWCOMERS_AT_ONCE + 4)
+
+    taken = ProbeTurns(ours).take(later)
+
+    assert [contact(0), contact(1), contact(2), *made_up[:NEWCOMERS_AT_ONCE]] == taken
+
+
+def test_half_of_the_places_are_for_relays_that_were_reached_also_when_newcomers_came_first() -> None:
+    ours = probing()
+    reach(ours, 0, 1, 2)
+    made_up = with_made_up(ours, NEWCOMERS_AT_ONCE + 4)
+    turns = ProbeTurns(ours)
+    assert made_up[:NEWCOMERS_AT_ONCE] == turns.take(NOW)
+    assert {contact(0), contact(1), contact(2)} == set(turns.take(UnixTime(NOW + PERIOD_S)))
+
+    ours.probed(made_up[0], reached=False, now=NOW)
+    turns.ended(made_up[0])
+
+    assert [made_up[NEWCOMERS_AT_ONCE]] == turns.take(UnixTime(NOW + PERIOD_S))
+
+
+def test_few_newcomers_wait_and_a_place_is_free_when_one_was_dialled() -> None:
+    *crowd, late = map(Contact.of, many(MAX_NEWCOMERS + 1))
+    waiting = Newcomers(per_network=None)
+    for one in crowd:
+        assert waiting.has_room(one)
+        waiting.add(one)
+    assert not waiting.has_room(late)
+
+    waiting.remove(crowd[0].relay_id)
+
+    assert waiting.has_room(late)
+
+
+def test_of_one_network_few_newcomers_wait_and_others_are_asked_to_come_again() -> None:
+    ours = enrolment(probes=True)
+    hosts = [(Address(f"20.1.{number}.1", 443),) for number in range(MAX_NEWCOMERS_PER_NETWORK + 1)]
+    for number, host in enumerate(hosts[:-1]):
+        ours.collect(signed(50 + number, addresses=host), now=NOW)
+    assert "newcomers-full" == refused(ours, signed(60, addresses=hosts[-1]))
+
+    ours.probed(contact(50, addresses=hosts[0]), reached=True, now=NOW)
+
+    ours.collect(signed(60, addresses=hosts[-1]), now=NOW)
 
 
 def test_no_relay_has_an_authoritys_address() -> None:

@@ -303,6 +303,23 @@ async def test_a_descriptor_that_the_collector_refuses_is_refused() -> None:
         await publish(DirectoryService(collector=refuse), publish_calls(ENVELOPE, capacity=127_408))
 
 
+async def test_no_other_link_makes_a_relay_forget_a_descriptor_that_one_is_sending() -> None:
+    """64 beginnings over one link once ended everybody's uploads."""
+    collected: list[bytes] = []
+    service = DirectoryService(collector=collected.append)
+    first, *rest = publish_calls(ENVELOPE, capacity=3_000)
+    await publish(service, [first], caller=1)
+    for caller in range(2, MAX_UNFINISHED):
+        for number in range(3):
+            begun = PublishCall(bytes([number]) * 32, 16_384, 0, b"x").encode()
+            await publish(service, [begun], caller=caller)
+
+    await publish(service, rest, caller=1)
+
+    assert [ENVELOPE] == collected
+    assert len(service._unfinished) <= MAX_UNFINISHED
+
+
 async def test_parts_out_of_order_or_from_another_link_are_refused() -> None:
     collected: list[bytes] = []
     service = DirectoryService(collector=collected.append)
