@@ -146,7 +146,7 @@ async def test_a_cancelled_receive_loses_no_byte(world: World) -> None:  # noqa:
         await stream.aclose()
 
 
-KEPT = {"directory", "guards", "guards.lock"}
+KEPT = {"directory", "directory.lock", "guards", "guards.lock"}
 
 
 def names_in(folder: Path) -> set[str]:
