@@ -14,7 +14,7 @@ from onionpath.directory.directory import Directory, Relay
 from onionpath.injected import UnixTime
 from onionpath.path.candidates import Candidates
 from onionpath.path.choose import WeightTable
-from onionpath.path.guards import Guards, after_directory, after_success, guard_for
+from onionpath.path.guards import Guards, NoneAllowed, after_directory, after_success, guard_for
 from onionpath.path.roles import NO_CONSTRAINTS
 
 
@@ -54,18 +54,27 @@ class Client:
         """Take a directory into account."""
         self.guards = after_directory(self.guards, offer.entries, now=offer.now, choice=self.choice)
 
-    def enter(self, offer: Offer, *, beside: Iterable[RelayId] = ()) -> RelayId:
-        """The guard of a path that has these relays; the path works."""
+    def enter(self, offer: Offer, *, beside: Iterable[RelayId] = ()) -> RelayId | None:
+        """The guard of a path that has these relays; the path works. None if they are related to all guards."""
         taken = offer.entries.taken_by(beside)
         found = guard_for(self.guards, offer.entries, taken=taken, now=offer.now)
+        if isinstance(found, NoneAllowed):
+            return None
         assert isinstance(found, Relay), found
         guard = found.relay_id
         self.guards = after_success(self.guards, guard, offer.entries, now=offer.now, choice=self.choice)
         return guard
 
     def enter_all(self, offer: Offer) -> frozenset[RelayId]:
-        """The guards of many paths, whose exits rule out now this one and now that one of those in use."""
+        """The guards of many paths, whose exits rule out now this one and now that one of those in use.
+
+        They are fewer than the client may use where its others are related to these: a small sample, with large
+        families or crowded networks of addresses, has none that could stand in for them.
+        """
         used: frozenset[RelayId] = frozenset()
         for _ in range(self.guards.numbers.in_use):
-            used |= {self.enter(offer, beside=used)}
+            guard = self.enter(offer, beside=used)
+            if guard is None:
+                break
+            used |= {guard}
         return used
