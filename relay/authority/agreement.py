@@ -28,7 +28,7 @@ from onionpath.crypto.identity import IdentityKey
 from onionpath.crypto.tags import digest
 from onionpath.directory.countersigned import open_countersigned
 from onionpath.directory.document import PAYLOAD_TYPE as DOCUMENT_TYPE
-from onionpath.directory.document import Document, UnverifiedDocument
+from onionpath.directory.document import Document
 from onionpath.directory.evidence import Equivocation, Evidence, is_proof, verify_evidence
 from onionpath.directory.trust import TrustRoot
 from onionpath.directory.vote import (
@@ -40,7 +40,7 @@ from onionpath.directory.vote import (
     decode_vote,
     sign_vote,
 )
-from onionpath.errors import MalformedError, UsageError
+from onionpath.errors import DirectoryError, MalformedError, UsageError
 from onionpath.injected import Entropy, UnixTime
 from relay.authority.actions import NOTHING, Actions
 from relay.authority.ballots import Ballot, ballot_digest
@@ -361,7 +361,11 @@ class Agreement:
             return NOTHING
         if len(draft.signatures) < self._root.threshold:
             return NOTHING
-        document = UnverifiedDocument(draft.envelope).authenticate(self._root)
+        try:
+            document = self._holdings.authenticate(draft.envelope)
+        except DirectoryError:
+            # Signed before a succession of which we know too little: others may still show us the document.
+            return NOTHING
         return self._renew(document, draft.digest)
 
     def _renew(self, document: Document, name: bytes) -> Actions:

@@ -94,10 +94,14 @@ class Holdings:
             MalformedError, DirectoryError: it isn't the one, or isn't complete.
         """
         held = self.named(digest)
-        document = held or authenticate(contents[digest], self._roots)
+        document = held or self.authenticate(contents[digest])
         if held is None and document.digest != digest:
             raise MalformedError("this is not the document that was asked for")
         return document
+
+    def authenticate(self, envelope: bytes) -> Document:
+        """A complete document of any version of the trust root that we know; see the function of this name."""
+        return authenticate(envelope, self._roots)
 
     def named(self, digest: bytes) -> Document | None:
         """A complete document that is held."""

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onionpath.directory.trust import TrustRoot
 from onionpath.directory.vote import Opening, Vote, decode_vote, encode_vote
 from onionpath.errors import MalformedError, OnionPathError, UsageError
 from onionpath.injected import UnixTime
@@ -190,6 +191,40 @@ def signed_in_recovery() -> tuple[Agreement, Agreement, bytes]:
         each.vote(ballot_of(known(0)), [known(0)], in_recovery(0))
         each.stored(in_recovery(0))
     return signed(both[0], both[1], in_recovery)
+
+
+def restarted_after_a_succession(*, earlier: tuple[TrustRoot, ...]) -> list[Agreement]:
+    """Two that signed under the first trust root, and were stopped before they saw each other's signatures."""
+    _, theirs, state = signed_in_recovery()
+    states = [state, theirs.tick(in_recovery(3.1)).state]
+    return [
+        Agreement(
+            identity=key,
+            root=replace(root(3, 2), version=2),
+            earlier=earlier,
+            state=each,
+            entropy=randbytes,
+        )
+        for key, each in zip(KEYS, states, strict=False)
+    ]
+
+
+def test_a_document_signed_before_a_succession_is_completed_after_it() -> None:
+    """Its number would have no document: what was signed of it is signed for good."""
+    ours, theirs = restarted_after_a_succession(earlier=(root(3, 2),))
+    visit(ours, theirs, in_recovery(3.3))
+
+    assert ours.newest is not None
+    assert (FIRST, 1) == (ours.newest.number, ours.newest.root_version)
+
+
+def test_a_draft_that_no_trust_root_of_ours_explains_stays_a_draft() -> None:
+    ours, theirs = restarted_after_a_succession(earlier=())
+    visit(ours, theirs, in_recovery(3.3))
+
+    assert 2 == len(decode_bulletin(ours.bulletin()).signatures)
+    assert ours.tick(in_recovery(3.4)).document is None
+    assert ours.newest is None
 
 
 def test_a_vote_of_before_a_succession_is_shown_no_more_and_stays_the_only_one() -> None:
