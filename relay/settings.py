@@ -112,6 +112,8 @@ class ExitSection(Section, frozen=True):
     streams: Count = _STREAMS.streams
     streams_per_link: Count = _STREAMS.streams_per_link
     held_bytes: Count = _STREAMS.total
+    stream_life_s: Annotated[float, Meta(gt=0, le=30 * 86_400)] = _STREAMS.life_s
+    stream_bytes: Count = _STREAMS.bytes_each_way
 
     def destination_limits(self) -> DestinationLimits:
         """What one server is spared."""
@@ -128,7 +130,14 @@ class ExitSection(Section, frozen=True):
         streams = min(self.streams, files)
         # One link carries many clients, and still must leave half to the others.
         per_link = min(self.streams_per_link, max(1, streams // 2))
-        return replace(_STREAMS, streams=streams, streams_per_link=per_link, total=self.held_bytes)
+        return replace(
+            _STREAMS,
+            streams=streams,
+            streams_per_link=per_link,
+            total=self.held_bytes,
+            life_s=self.stream_life_s,
+            bytes_each_way=self.stream_bytes,
+        )
 
 
 class LimitsSection(Section, frozen=True):

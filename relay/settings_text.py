@@ -21,10 +21,14 @@ ABOUT = {
     "exit.policy": "First match wins, nothing listed means denied: accept|reject NETWORK:PORTS.",
     "exit.reach_private": "Networks to reach although they aren't public. Meant for test networks.",
     "exit.connections_per_server": "Connections to one address and port at once, whoever asks for them.",
-    "exit.new_connections_per_second": "New ones to one address and port, whoever asks for them.",
+    "exit.new_connections_per_second": (
+        "New ones to one address and port, whoever asks for them. More wait for up to 2 s."
+    ),
     "exit.streams": "Connections at once to all servers; fewer where the system lets a process open few files.",
     "exit.streams_per_link": "Those asked for over one link, which carries many clients; at most half of all.",
-    "exit.held_bytes": "Bytes held for all streams together.",
+    "exit.held_bytes": "Bytes held for all streams together; no link takes more of them than it leaves free.",
+    "exit.stream_life_s": "A connection is ended so long after it was made.",
+    "exit.stream_bytes": "A connection that carried more, in either direction, is ended.",
     "limits.client_packets_per_second": "Requests from one client; beyond it we read more slowly.",
     "limits.client_burst": "Requests that one client may send at once.",
     "limits.client_in_flight": "Requests of one client that are under way; beyond it they're refused.",

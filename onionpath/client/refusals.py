@@ -25,7 +25,7 @@ _STREAM_WORDS: dict[Reason, str] = {
     Reason.CONNECTION_REFUSED: "{host} refuses connections on port {port}",
     Reason.CONNECTION_TIMED_OUT: "{host} does not answer on port {port}",
     Reason.STREAM_UNKNOWN: "the exit no longer knows this stream",
-    Reason.STREAM_LIMIT: "the exit carries as many streams as it may",
+    Reason.STREAM_LIMIT: "a limit of the exit is reached: its streams, connections to {host}, a stream's life or bytes",
 }
 
 

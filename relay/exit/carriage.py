@@ -48,7 +48,7 @@ class Carriage:
                     await self._carry(connection)
                 await trio.sleep_forever()  # The replies to come are answered from the buffers.
         finally:
-            stream.end()
+            stream.end(now=trio.current_time())
             self._settle()
 
     async def answer(self, request: StreamRequest, *, capacity: int) -> StreamReply | Reason:

@@ -175,14 +175,11 @@ class Dialer:
     async def _attempt(
         self, address: IPAddress, port: int, seconds: float, counted: ExitStack
     ) -> trio.SocketStream | Reason:
-        if not any(address in network for network in self._reachable_private):
-            # A translated address leads to the same server as the one inside it.
-            server = (*embedded(address), address)[0]
-            if not counted.enter_context(
-                self._destinations.entered((server.packed, port), now=trio.current_time())
-            ):
-                return Reason.STREAM_LIMIT
+        delay_s = self._count(address, port, counted)
+        if delay_s is None:
+            return Reason.STREAM_LIMIT
         with trio.move_on_after(seconds):
+            await trio.sleep(delay_s)
             try:
                 return await self._connect(address, port)
             except TimeoutError:
@@ -190,6 +187,16 @@ class Dialer:
             except OSError:
                 return Reason.CONNECTION_REFUSED
         return Reason.CONNECTION_TIMED_OUT
+
+    def _count(self, address: IPAddress, port: int, counted: ExitStack) -> float | None:
+        """Count the connection until the end of ``counted``; in how many seconds it may be made, if it may."""
+        if any(address in network for network in self._reachable_private):
+            return 0.0
+        # A translated address leads to the same server as the one inside it.
+        server = (*embedded(address), address)[0]
+        return counted.enter_context(
+            self._destinations.entered((server.packed, port), now=trio.current_time())
+        )
 
 
 async def connect(address: IPAddress, port: int) -> trio.SocketStream:

@@ -4,7 +4,7 @@ State      next                 when
 CONNECTING OPEN, REFUSED        the dial ended
 OPEN       ENDED, BROKEN        the server ended its side; an error on the connection
 ENDED      BROKEN               an error on the connection: the server no longer takes what it is sent
-any        FORGOTTEN            CLOSE came, or no call for a while, or the exit closes
+any        FORGOTTEN            CLOSE came, no call for a while, its life or its bytes are used up, or the exit closes
 
 Nothing here waits, and no socket or clock is known: ``relay.exit.carriage`` brings events and does what this file
 says, and so does the virtual exit of the simulations. After each event, ``settle`` answers every call that can be.
@@ -96,7 +96,9 @@ class ExitStream:
         self.bytes_up = 0
         self.bytes_down = 0
         self.active_at = now  # When bytes last came in, from either side.
-        self.ends_at = now + limits.idle_s  # Its connection, its task and its memory are given up then.
+        self._expires_at = now + limits.life_s
+        # Its connection, its task and its memory are given up then.
+        self.ends_at = min(now + limits.idle_s, self._expires_at)
         # Called when something has changed that whoever carries the stream has no part in: memory has come free for
         # ``grant``, or the stream was closed or evicted.
         self.woken: Callable[[], None] = lambda: None
@@ -104,9 +106,9 @@ class ExitStream:
         self._state = State.CONNECTING
         self._upstream = Upstream(limits.upstream)
         self._downstream = Downstream(limits.downstream)
-        self._up_account = Account(budget, limits.floor)
-        self._down_account = Account(budget, limits.floor, woken=lambda: self.woken())
-        self._waiting_account = Account(budget, limits.waiting_floor)
+        self._up_account = Account(budget, limits.floor, link=caller)
+        self._down_account = Account(budget, limits.floor, link=caller, woken=lambda: self.woken())
+        self._waiting_account = Account(budget, limits.waiting_floor, link=caller)
         self._calls: dict[StreamCall, None] = {}
         self._has_changed = False
 
@@ -129,7 +131,7 @@ class ExitStream:
             capacity: downstream bytes that fit the reply.
         """
         if self._state is not State.FORGOTTEN:
-            self.ends_at = now + self._limits.idle_s
+            self.ends_at = min(now + self._limits.idle_s, self._expires_at)
         if len(self._calls) >= self._limits.calls_per_stream:
             return Reason.SERVICE_BUSY
         latest = now + self._limits.longest_wait_s
@@ -174,7 +176,10 @@ class ExitStream:
             self._check(call, now)
         except MalformedError:
             return Reason.BAD_CALL
-        if self._is_satisfied(call, now) or now >= call.until:
+        is_satisfied = self._is_satisfied(call, now)
+        if self._is_over():  # by the bytes that this call brought
+            return self.refusal
+        if is_satisfied or now >= call.until:
             return self._reply(call)
         return self._answer_at_once(call) if call.kept is None else None
 
@@ -225,6 +230,8 @@ class ExitStream:
         ended = RequestFlags.END not in request.flags or upstream.end_at(stop)
         if before != (upstream.received, upstream.ended):
             self.active_at, self._has_changed = now, True
+        if upstream.received > self._limits.bytes_each_way:
+            self._exceed()
         return ended and upstream.received >= stop
 
     def _reply(self, call: StreamCall) -> StreamReply:
@@ -272,6 +279,8 @@ class ExitStream:
             self.bytes_down += len(data)
             self.active_at = now
             self._has_changed = True
+        if self.bytes_down > self._limits.bytes_each_way:
+            self._exceed()
 
     def ended(self) -> None:
         """The server ended its side."""
@@ -312,13 +321,22 @@ class ExitStream:
         self.ends_at = -math.inf
         self.woken()
 
-    def end(self) -> None:
+    def end(self, *, now: float) -> None:
         """Nobody carries it any more."""
+        if now >= self._expires_at:
+            self._exceed()
         if self._state is not State.REFUSED:
             self._become(State.FORGOTTEN)
         self._up_account.close()
         self._down_account.close()
         self.ends_at = -math.inf
+
+    def _exceed(self) -> None:
+        """End a stream that has used up its life or its bytes; its calls are told so."""
+        if self._state not in (State.REFUSED, State.FORGOTTEN):
+            self.refusal = Reason.STREAM_LIMIT
+            self._become(State.FORGOTTEN)
+            self.ends_at = -math.inf
 
     def _become(self, state: State) -> None:
         if state in NEXT[self._state]:

@@ -133,7 +133,7 @@ class StreamTable:
 
     def left(self, stream: ExitStream, *, now: float, bug: Exception | None = None) -> None:
         """Nobody carries the stream any more; with ``bug`` if it should have gone on."""
-        stream.end()
+        stream.end(now=now)
         self._leave(stream, now)
         self._bytes_up += stream.bytes_up
         self._bytes_down += stream.bytes_down

@@ -162,19 +162,21 @@ async def test_calls_that_wait_when_their_stream_ends_keep_none_of_its_memory() 
             (stream,) = service._running
             pushed = 0
             # Nobody reads there: the kernel takes some, then the stream's own share fills up.
-            taken = service._table._budget.reserve(limits.shared)
+            budget = service._table._budget
+            budget._left = 0
             while stream._up_account.held < limits.floor:
                 push = StreamRequest(token=TOKEN, upstream_offset=pushed, data=bytes(1_000), wait_ms=10)
                 pushed += StreamReply.decode((await call(service, push)).body).upstream_received - pushed
             # What is left is for the waiting call itself, twice its bytes, and nothing of it for the stream.
-            service._table._budget.release(40_000 - limits.waiting_floor)
-            taken -= 40_000 - limits.waiting_floor
+            # A link gets only half of what is free.
+            left = 2 * (40_000 - limits.waiting_floor)
+            budget._left = left
             async with trio.open_nursery() as calls:
                 late = StreamRequest(token=TOKEN, upstream_offset=pushed, data=bytes(20_000), wait_ms=20_000)
                 calls.start_soon(call, service, late)
                 await trio.testing.wait_all_tasks_blocked()
                 assert 1 == len(stream._calls)
-                service._table._budget.release(taken)
+                budget._left += limits.shared - left
                 service.close()
     assert_balanced(service, limits)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+import pytest
 import trio
 import trio.testing
 
@@ -24,7 +25,7 @@ def gap(size: int, *, token: bytes = TOKEN) -> StreamRequest:
 
 
 async def test_bytes_that_wait_with_their_call_are_counted_and_come_out_of_the_budget() -> None:
-    limits = StreamLimits(streams=1, floor=0, waiting_floor=0, total=500_000)
+    limits = StreamLimits(streams=1, floor=0, waiting_floor=0, total=800_000)
     async with (
         server(shout) as port,
         local_exit(stream_limits=limits) as service,
@@ -47,7 +48,7 @@ async def test_bytes_that_wait_for_a_dial_are_counted_too() -> None:
         await trio.sleep_forever()
         raise AssertionError
 
-    limits = StreamLimits(streams=1, floor=0, waiting_floor=0, total=150_000)
+    limits = StreamLimits(streams=1, floor=0, waiting_floor=0, total=240_000)
     async with local_exit(connect=hang, stream_limits=limits) as service, trio.open_nursery() as nursery:
         nursery.start_soon(call, service, opening(443, bytes(60_000)))
         await trio.testing.wait_all_tasks_blocked()
@@ -57,7 +58,7 @@ async def test_bytes_that_wait_for_a_dial_are_counted_too() -> None:
 
 
 async def test_a_call_that_cannot_wait_says_how_much_of_it_was_taken() -> None:
-    limits = StreamLimits(streams=1, floor=0, waiting_floor=0, total=1_000)
+    limits = StreamLimits(streams=1, floor=0, waiting_floor=0, total=2_000)
     async with server(shout) as port, local_exit(stream_limits=limits) as service:
         await ask(service, opening(port, at_least=0))
         reply = await ask(service, StreamRequest(TOKEN, data=bytes(3_000), wait_ms=WAIT_MS))
@@ -203,5 +204,23 @@ def test_a_link_that_opens_stream_after_stream_leaves_room_to_remember_those_of_
             assert Reason.CONNECTION_REFUSED == await open_over(service, link=2, n=100)
             await trio.sleep(181)
             assert Reason.CONNECTION_REFUSED == await open_over(service, link=1, n=101)
+
+    in_virtual_time(main)
+
+
+def test_a_stream_that_is_polled_all_its_life_ends_with_it_and_its_token_is_told_why() -> None:
+    async def main() -> None:
+        pairs, started_at = Pairs(), trio.current_time()
+        async with local_exit(connect=pairs.connect, stream_limits=StreamLimits(life_s=100.0)) as service:
+            assert Reason.NONE == await open_over(service, link=1, n=1)
+            poll = StreamRequest(token(1), at_least=1, at_most=1, wait_ms=20_000)
+            reasons = [(await call(service, poll)).reason for _ in range(6)]
+            assert [Reason.NONE] * 4 == reasons[:4]
+            assert [Reason.STREAM_LIMIT] == reasons[5:]
+            assert 100.0 == pytest.approx(trio.current_time() - started_at)
+            assert (0, 0) == (service.statistics().running, service.statistics().held)
+            assert Reason.STREAM_LIMIT == await open_over(service, link=1, n=1)
+            assert Reason.NONE == await open_over(service, link=1, n=2)
+        await pairs.aclose()
 
     in_virtual_time(main)

@@ -18,11 +18,11 @@ from tests.exit.servers import LARGE, TOKEN
 LIMITS = StreamLimits()
 
 
-def connected() -> ExitStream:
+def connected(limits: StreamLimits = LIMITS) -> ExitStream:
     """A stream whose server accepted at 0 s."""
     host = b"example.com"
     stream = ExitStream(
-        (host, 443), parse_host(host), caller=1, budget=Budget(LIMITS.shared), limits=LIMITS, now=0.0
+        (host, 443), parse_host(host), caller=1, budget=Budget(limits.shared), limits=limits, now=0.0
     )
     stream.connected()
     return stream
@@ -121,7 +121,7 @@ def test_what_is_given_back_is_everything_that_was_held() -> None:
     assert 1_000 + 500 + 2 * 500 == stream.held
 
     stream.leave(call)
-    stream.end()
+    stream.end(now=1.0)
 
     assert 0 == stream.held
 
@@ -135,3 +135,48 @@ def test_an_end_that_arrives_before_its_bytes_is_no_end() -> None:
     stream.written(len(stream.next_write()))
 
     assert stream.must_end
+
+
+def test_a_stream_may_receive_its_bytes_and_ends_with_the_next() -> None:
+    stream = connected(StreamLimits(bytes_each_way=100))
+    sent_by_server(stream, bytes(100))
+    assert StreamReply(0, 0, bytes(100)) == asked(stream, at_least=100, at_most=100, wait_ms=5_000).answer
+    waiting = asked(stream, read_at=100, at_least=1, at_most=9, wait_ms=5_000)
+
+    sent_by_server(stream, b"x")
+    stream.settle(1.0)
+
+    assert (Reason.STREAM_LIMIT, -math.inf) == (waiting.answer, stream.ends_at)
+    assert Reason.STREAM_LIMIT is stream.refusal
+
+
+def test_a_stream_may_send_its_bytes_and_ends_with_the_next() -> None:
+    stream = connected(StreamLimits(bytes_each_way=100))
+    assert StreamReply(100) == asked(stream, data=bytes(100), wait_ms=5_000).answer
+    assert State.OPEN is stream.state
+
+    assert Reason.STREAM_LIMIT is asked(stream, upstream_offset=100, data=b"x", wait_ms=5_000).answer
+
+    assert (State.FORGOTTEN, -math.inf) == (stream.state, stream.ends_at)
+
+
+def test_no_call_makes_a_stream_live_longer_than_its_life() -> None:
+    stream = connected(StreamLimits(life_s=100.0))
+    call = asked(stream, now=50.0)
+    assert (StreamReply(), 100.0) == (call.answer, stream.ends_at)
+    waiting = asked(stream, now=90.0, at_least=1, at_most=9, wait_ms=20_000)
+    assert not stream.settle(99.9)
+
+    stream.end(now=100.0)
+    stream.settle(100.0)
+
+    assert Reason.STREAM_LIMIT is waiting.answer
+
+
+def test_a_stream_that_was_closed_is_not_said_to_have_lived_too_long() -> None:
+    stream = connected(StreamLimits(life_s=100.0))
+    stream.close(now=99.0)
+
+    stream.end(now=101.0)
+
+    assert Reason.STREAM_UNKNOWN is stream.refusal

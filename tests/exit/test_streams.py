@@ -251,7 +251,7 @@ async def test_streams_that_hoard_leave_the_others_their_floor() -> None:
     async def pour(stream: trio.SocketStream) -> None:
         await stream.send_all(bytes(3_000_000))
 
-    limits = StreamLimits(streams=10, floor=1000, waiting_floor=0, total=120_000)
+    limits = StreamLimits(streams=10, floor=1000, waiting_floor=0, total=220_000)
     async with server(pour) as port, local_exit(stream_limits=limits) as service:
         await ask(service, opening(port, token=b"a" * 16))
         await trio.testing.wait_all_tasks_blocked(0.05)

@@ -64,6 +64,8 @@ BAD = {
     "zero seconds": ("[limits]\nidle_s = 0", "limits.idle_s", "> 0"),
     "no number": ("[limits]\nidle_s = nan", "limits.idle_s", "> 0"),
     "endless": ("[limits]\nidle_s = inf", "limits.idle_s", "<= 86400"),
+    "endless stream": ("[exit]\nstream_life_s = inf", "exit.stream_life_s", "<= 2592000"),
+    "stream of no byte": ("[exit]\nstream_bytes = 0", "exit.stream_bytes", ">= 1"),
     "key twice": ("[log]\nlevel = 'info'\nlevel = 'debug'\n[exit]\n", "log.level", "set twice"),
     "key twice at the end": ("[log]\nlevel = 'info'\nlevel = 'debug'", "log.level", "set twice"),
     "section twice": ("[log]\n[exit]\n[log]\n", "log", "set twice"),
@@ -179,11 +181,13 @@ def test_published_addresses_are_those_listened_on_unless_others_are_given(tmp_p
 
 def test_an_exits_limits_are_its_operators_within_what_the_system_allows(tmp_path: Path) -> None:
     text = "[exit]\nstreams = 300\nstreams_per_link = 200\nheld_bytes = 50_000_000\n"
+    text += "stream_life_s = 600\nstream_bytes = 1_000_000\n"
     exit_ = load(tmp_path, text + "connections_per_server = 3\nnew_connections_per_second = 1").exit
     wide, narrow = exit_.stream_limits(files=4_000), exit_.stream_limits(files=20)
 
     assert (300, 150, 50_000_000) == (wide.streams, wide.streams_per_link, wide.total)
     assert (20, 10, 50_000_000) == (narrow.streams, narrow.streams_per_link, narrow.total)
+    assert (600.0, 1_000_000) == (wide.life_s, wide.bytes_each_way)
     assert DestinationLimits(concurrent=3, per_s=1.0) == exit_.destination_limits()
 
 
