@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from onionpath.directory.directory import Directory, assemble
 from onionpath.directory.document import Document
 from onionpath.directory.succession import Lineage
-from onionpath.errors import DirectoryError
+from onionpath.errors import DirectoryError, MalformedError
 from onionpath.injected import UnixTime
 from onionpath.service.directory import Publication
 
@@ -44,8 +44,8 @@ class Publishing:
         self._next = document
         try:
             self._joined = assemble(document, envelopes, known=self.directory, lineage=self._lineage)
-        except DirectoryError:
-            # Most of it is missing: we were away when the others agreed.
+        except (DirectoryError, MalformedError):
+            # Most of it is missing, or not what the others have: we were away when they agreed.
             self._joined = None
 
     def complete(self, directory: Directory) -> None:

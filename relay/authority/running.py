@@ -59,14 +59,15 @@ class RunningAuthority:
 
     def carry_out(self, actions: Actions) -> None:
         """Do what the agreement says; never waits."""
-        if actions.document is not None:
-            self._announce(actions.document)
         if actions.evidence:
             self._evidence += actions.evidence[: MAX_EVIDENCE_FILES - len(self._evidence)]
             self._evidence_given.set()
         if actions.state is not None:
             self._state = actions.state
             self._state_given.set()
+        # A document comes last: it alone can fail, and the rest must not be lost with it.
+        if actions.document is not None:
+            self._announce(actions.document)
 
     async def run(self) -> None:
         """Take part until cancelled."""

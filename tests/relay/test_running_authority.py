@@ -13,7 +13,8 @@ from trio.testing import MockClock
 
 from onionpath.crypto.identity import IdentityKey, RelayId
 from onionpath.directory.address import Address
-from onionpath.directory.descriptor import Descriptor, sign_descriptor
+from onionpath.directory.descriptor import Descriptor, descriptor_digest, sign_descriptor
+from onionpath.directory.document import Listing
 from onionpath.directory.evidence import Evidence
 from onionpath.directory.trust import Authority as Signer
 from onionpath.directory.trust import TrustRoot
@@ -31,9 +32,11 @@ from relay.authority.enrolment import Enrolment
 from relay.authority.office import Office
 from relay.authority.probing import Prober
 from relay.authority.publishing import Publishing
+from relay.authority.roll import Known
 from relay.authority.running import RunningAuthority
 from relay.key_keeper import ROTATION_RETRY_S, KeyKeeper
 from relay.keys import KeySchedule, PacketKeyFiles
+from tests.directory.networks import descriptor, network
 from tests.relay.nodes import NETWORK_ID, PARAMETERS, Node, clock, until
 
 IDENTITY = IdentityKey(bytes(range(1, 33)))
@@ -159,6 +162,24 @@ async def test_evidence_is_kept_in_files_and_logged(tmp_path: Path) -> None:
     (told,) = [line for line in logs if line["event"] == "authority_equivocated"][:1]
     assert (7, [IDENTITY.public.hex()[:16]]) == (told["number"], told["guilty"])
     assert 1 == len(AuthorityFiles(published.folder).evidence())
+
+
+async def test_a_document_that_cannot_be_joined_loses_neither_evidence_nor_itself(tmp_path: Path) -> None:
+    """It is fetched from other authorities instead, as one whose descriptors are missing is."""
+    published = Published(tmp_path / "authority", relays=1)
+    broken = Known(b"no descriptor", descriptor(1))
+    published.running.office.agreement.learn([broken])
+    listing = Listing(broken.descriptor.relay_id, descriptor_digest(broken.envelope), 1000)
+    document = replace(network().document, relays=(listing,))
+    pair = Evidence(VOTE_TYPE, vote(bytes(32)), vote(bytes(31) + b"1"))
+
+    published.running.carry_out(Actions(document=document, evidence=(pair,)))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(published.running.run)
+        await until(lambda: AuthorityFiles(published.folder).evidence())
+        nursery.cancel_scope.cancel()
+
+    assert document == published.publishing.lacking
 
 
 def test_what_a_sender_wrote_is_not_logged(tmp_path: Path) -> None:
