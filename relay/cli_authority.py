@@ -152,7 +152,8 @@ def authority_found(
     # Two thirds, rounded up: then a third of them may fail or lie.
     needed = threshold or -(-2 * len(cards) // 3)
     _found(root_file, cards, needed, network["name"], _parameters(network))
-    click.echo(f"{root_file}: {len(cards)} authorities, of which {needed} must sign")
+    count = "1 authority" if len(cards) == 1 else f"{len(cards)} authorities"
+    click.echo(f"{root_file}: {count}, of which {needed} must sign")
 
 
 def _found(

@@ -30,7 +30,8 @@ class FolderLock:
             except BlockingIOError:
                 self.close()
                 raise SettingsError(
-                    f"{folder} is in use by another process; give each relay a state folder of its own",
+                    f"{folder} is in use by another process: is this relay running already? If it is not, give each "
+                    "relay a state folder of its own",
                     file=str(folder),
                     key="relay.state",
                 ) from None

@@ -100,6 +100,11 @@ def found_network(
     Raises:
         SettingsError: the file exists. MalformedError: too few must sign, or two authorities share something.
     """
+    if os.path.lexists(file):
+        raise SettingsError(
+            f"{file} exists already: a network is founded once; name another file to found another network",
+            file=str(file),
+        )
     root = TrustRoot(entropy(32), name, tuple(cards), threshold=threshold, parameters=parameters)
     write_new(file, root.encode())
     return root

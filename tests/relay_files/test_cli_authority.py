@@ -57,6 +57,23 @@ def test_a_network_is_founded_from_cards(network: Path, cards: list[Path]) -> No
     assert (2, "test", False) == (root.threshold, root.name, root.parameters.distinct_subnets)
 
 
+def test_a_network_is_founded_once_and_another_goes_into_another_file(
+    run: Run, network: Path, cards: list[Path]
+) -> None:
+    before = network.read_bytes()
+
+    code, _, err = run("authority", "found", network, *cards[:3])
+
+    assert (3, before) == (code, network.read_bytes())
+    assert "a network is founded once; name another file" in err
+
+
+def test_one_card_founds_a_network_of_one_authority(tmp_path: Path, run: Run, cards: list[Path]) -> None:
+    file = tmp_path / "network.json"
+
+    assert f"{file}: 1 authority, of which 1 must sign\n" == run("authority", "found", file, cards[0])[1]
+
+
 def test_a_card_holds_no_secret(cards: list[Path]) -> None:
     identity = json.loads(cards[0].read_text())["authority"]["identity"]
     seed = (cards[0].parent / "state" / "identity.key").read_text().split()[-1]
