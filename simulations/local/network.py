@@ -97,9 +97,10 @@ class LocalNetwork:
     def __enter__(self) -> LocalNetwork:
         with ExitStack() as stack:
             self.folder = stack.enter_context(_Folder(self._wanted_folder))
-            self._tell(
-                f"starting {self._authority_count} authorities, {self._count} relays and their state in {self.folder}"
+            authorities = (
+                "1 authority" if self._authority_count == 1 else f"{self._authority_count} authorities"
             )
+            self._tell(f"starting {authorities}, {self._count} relays and their state in {self.folder}")
             self.processes = stack.enter_context(Processes(self.folder / "forking.log"))
             self._found()
             self._start()
@@ -260,7 +261,9 @@ class _Folder:
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if any(self.folder.iterdir()):
-                raise UsageError(f"{self.folder} is not empty; a local network starts anew each time")
+                raise UsageError(
+                    f"{self.folder} is not empty, and a local network starts anew: remove it or name another"
+                )
         except OSError as error:
             raise UsageError(f"{self.folder}: {error.strerror}") from error
         return self.folder
