@@ -36,7 +36,7 @@ PAGE = """\
 <!doctype html>
 <title>A small website</title>
 <h1>Somebody asked for this page</h1>
-<p>It was sealed for the one who asked, and went through three relays on its way.
+<p>It was sealed for the one who asked, and went through three relays.
 <p>The first relay knows who asked. The last one knows which website was asked.
 <p>Nobody on the way knows both, and nobody but you can read this line.
 """

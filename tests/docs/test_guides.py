@@ -64,17 +64,33 @@ def test_every_python_block_is_python(page: str) -> None:
         compile(block, page, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
-def test_the_readmes_program_runs_as_it_stands(network: LocalNetwork, tmp_path: Path) -> None:
+def ran_readme(network: LocalNetwork, tmp_path: Path, *trusted: str) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of the README's program."""
     (program,) = BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
     file = tmp_path / "readme.py"
     file.write_text(program)
     website = network.website
 
     ran = subprocess.run(
-        [sys.executable, "-W", "error", str(file), str(network.trust_root_file), website.url],
-        capture_output=True, text=True, timeout=60, cwd=ROOT, check=False,
-        env={"PYTHONPATH": str(ROOT), "SSL_CERT_FILE": str(website.ca_file)},
+        [sys.executable, "-W", "error", str(file), str(network.trust_root_file), website.url, *trusted],
+        capture_output=True, text=True, timeout=60, cwd=ROOT, check=False, env={"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
 
-    # The program trusts the public authorities of websites, as it should, and ours is none of them.
-    assert "CERTIFICATE_VERIFY_FAILED" in ran.stderr
+    return ran.returncode, ran.stdout, ran.stderr
+
+
+def test_the_readmes_program_fetches_from_a_website_whose_authority_it_is_given(
+    network: LocalNetwork, tmp_path: Path
+) -> None:
+    code, out, err = ran_readme(network, tmp_path, str(network.website.ca_file))
+
+    assert (0, "200 ", "") == (code, out[:4], err)
+
+
+def test_the_readmes_program_trusts_the_public_authorities_otherwise(
+    network: LocalNetwork, tmp_path: Path
+) -> None:
+    code, out, err = ran_readme(network, tmp_path)
+
+    assert (1, "") == (code, out)
+    assert "CERTIFICATE_VERIFY_FAILED" in err
