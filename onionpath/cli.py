@@ -159,5 +159,7 @@ def _explain(error: BaseException) -> OnionPathError | None:
     if isinstance(cause, OnionPathError):
         return cause
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return WebsiteError(f"the website shows a wrong certificate: {cause.verify_message}")
+        return WebsiteError(
+            f"the website shows a wrong certificate: {cause.verify_message}; if its CA is your own, give that with --ca"
+        )
     return WebsiteError(f"the website broke off: {error}")

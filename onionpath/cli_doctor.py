@@ -48,6 +48,7 @@ def doctor(given: Given, as_json: bool) -> None:
 
 
 def _tell(findings: list[Finding], as_json: bool) -> None:
+    from onionpath.cli_findings import remedies
     from onionpath.cli_path_sections import Section, as_lines, draw
 
     if as_json:
@@ -56,10 +57,10 @@ def _tell(findings: list[Finding], as_json: bool) -> None:
         say(json.dumps(shown))
         return
     rows = tuple((each.name, each.verdict, each.detail) for each in findings)
-    remedies = tuple(f"{each.name}: {each.remedy}" for each in findings if each.remedy)
     sections = [Section("examined", ("what", "is", "because"), rows)]
-    if remedies:
-        sections.append(Section("what to do", (), (), remedies))
+    notes = remedies(findings)
+    if notes:
+        sections.append(Section("what to do", (), (), notes))
     if sys.stdout.isatty():
         draw(sections)
     else:

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from ipaddress import ip_address
 
 import anyio
 
 from onionpath.cli_client import client_of
 from onionpath.cli_doctor_here import Patient
-from onionpath.cli_findings import Finding, FoundError, noting, odd, well, wrong
+from onionpath.cli_findings import Finding, FoundError, nearby, noting, odd, well, wrong
 from onionpath.client.client import Client
 from onionpath.client.connection import Connection, connect
 from onionpath.client.dial import Dial, ProxyDial, dial_directly
 from onionpath.client.path_report import GuardReport, GuardState
 from onionpath.crypto.identity import RelayId
 from onionpath.directory.directory import Directory
+from onionpath.directory.trust import TrustRoot
 from onionpath.errors import DeadlineError, OnionPathError, StaleDirectoryError, UnreachableError
 from onionpath.injected import UnixTime
 from onionpath.link.neighbour import Neighbour
@@ -39,6 +41,13 @@ async def examine_network(patient: Patient, findings: list[Finding]) -> None:
         await _examine(patient, findings)
     if scope.cancelled_caught:
         findings.append(wrong("time", DeadlineError(f"not all was examined within {deadline_s:g} s")))
+    if is_nearby(patient.root):
+        findings[:] = map(nearby, findings)
+
+
+def is_nearby(root: TrustRoot) -> bool:
+    """Whether all authorities have addresses of this machine or of a private network."""
+    return all(ip_address(each.address.host).is_private for each in root.authorities)
 
 
 async def _examine(patient: Patient, findings: list[Finding]) -> None:

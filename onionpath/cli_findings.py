@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from onionpath.errors import (
@@ -19,6 +19,11 @@ from onionpath.errors import (
     WrongPeerError,
 )
 
+CHECK_INTERNET = "check the internet; if it lets only a proxy through, set proxy=socks5://HOST:PORT"
+START_NETWORK = (
+    "the network seems not to run: its addresses are of this machine or of a private network; start it there,"
+    " or give the file of another with --network"
+)
 # First match wins.
 _REMEDIES: tuple[tuple[type[OnionPathError], str], ...] = (
     (StaleDirectoryError, "set the clock (`timedatectl` says whether it is synchronized), then try again"),
@@ -36,7 +41,7 @@ _REMEDIES: tuple[tuple[type[OnionPathError], str], ...] = (
     ),
     (NoPathError, "`onionpath path explain` says whom each place refused, and why"),
     (DeadlineError, "try again, or give it more time with --set deadline_s=90"),
-    (UnreachableError, "check the internet; if it lets only a proxy through, set proxy=socks5://HOST:PORT"),
+    (UnreachableError, CHECK_INTERNET),
     (UsageError, "mend what the line names"),
 )
 
@@ -81,6 +86,20 @@ def wrong(name: str, error: OnionPathError, remedy: str = "") -> Finding:
     """It does not work."""
     found = remedy or next((words for kind, words in _REMEDIES if isinstance(error, kind)), "")
     return Finding(name, "wrong", str(error), found, error)
+
+
+def nearby(finding: Finding) -> Finding:
+    """The finding, of a network on this machine or next to it: there the internet is not to blame."""
+    return replace(finding, remedy=START_NETWORK) if finding.remedy == CHECK_INTERNET else finding
+
+
+def remedies(findings: Iterable[Finding]) -> tuple[str, ...]:
+    """What to do, in order, each once and with the names of all that it would help."""
+    names: dict[str, list[str]] = {}
+    for each in findings:
+        if each.remedy:
+            names.setdefault(each.remedy, []).append(each.name)
+    return tuple(f"{', '.join(named)}: {remedy}" for remedy, named in names.items())
 
 
 class FoundError(Exception):

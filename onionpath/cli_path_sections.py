@@ -82,7 +82,10 @@ def renderables(sections: Iterable[Section]) -> Iterator[Any]:
         # As text, so that nothing from the network is read as markup.
         yield Text(section.title, style="bold")
         if section.rows:
-            table = Table(*section.columns)
+            table = Table()
+            for column in section.columns:
+                # A narrow terminal breaks long words and loses no part of an id or address.
+                table.add_column(column, overflow="fold")
             for row in section.rows:
                 table.add_row(*map(Text, row))
             yield table
@@ -110,20 +113,25 @@ def _path(shown: dict[str, Any]) -> Section:
 
 
 def _guards(shown: dict[str, Any]) -> Section:
+    # A column of nothing would take the room that 80 characters have for what is needed.
+    has_retry = any(each["retry_at"] is not None for each in shown["guards"])
     rows = tuple(
         (
             *_named(each)[:2],
             each["state"],
             _day(each["since"]),
-            "" if each["retry_at"] is None else _time(each["retry_at"]),
             f"{each['carried']}/{each['attempts']}",
+            *(["" if each["retry_at"] is None else _time(each["retry_at"])] if has_retry else []),
         )
         for each in shown["guards"]
     )
-    notes = ["dates lie up to twelve days too early; who is down is known to running programs only"]
+    notes = [
+        "carried: paths that worked, of those that were tried",
+        "dates lie up to twelve days too early; who is down is known to running programs only",
+    ]
     if shown["usable_guards"] != "enough":
         notes.append(f"only few guards of the sample can be used: {shown['usable_guards']}")
-    columns = ("relay", "address", "state", "since", "retry", "carried/attempts")
+    columns = ("relay", "address", "state", "since", "carried", *(["retry"] if has_retry else []))
     return Section("guards, in order", columns, rows, tuple(notes))
 
 

@@ -13,14 +13,14 @@ import anyio
 import pytest
 
 from onionpath.cli_doctor_here import examine_environment, examine_folder
-from onionpath.cli_doctor_network import beside_others, examine_clock
-from onionpath.cli_findings import well, wrong
+from onionpath.cli_doctor_network import beside_others, examine_clock, is_nearby
+from onionpath.cli_findings import nearby, remedies, well, wrong
 from onionpath.cli_settings import Settings
 from onionpath.directory.address import Address
 from onionpath.directory.trust import TrustRoot
 from onionpath.errors import StaleDirectoryError, UnreachableError
 from tests.client.worlds import Run, World
-from tests.directory.networks import NOW, network
+from tests.directory.networks import NOW, network, root
 
 DOWN = wrong("guard b", UnreachableError("down"))
 
@@ -87,7 +87,8 @@ def test_a_network_that_is_down_is_told_with_what_helps(
 
     assert 4 == code
     assert f"directory       wrong  the authority at 127.0.0.1:{closed_port} could not be reached" in out
-    assert "  directory: check the internet" in out
+    assert "  directory: the network seems not to run" in out
+    assert "check the internet" not in out
     assert err.startswith("error: the authority at ")
 
 
@@ -138,6 +139,29 @@ def test_a_clock_behind_what_others_have_dated_is_wrong(ahead_s: int, verdict: s
 def test_a_guard_that_is_down_beside_others_is_odd_only() -> None:
     assert ["well", "odd"] == [each.verdict for each in beside_others([well("guard a", ""), DOWN])]
     assert ["wrong"] == [each.verdict for each in beside_others([DOWN])]
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"), [("127.0.0.1", True), ("192.168.1.2", True), ("fd00::1", True), ("9.9.9.9", False)]
+)
+def test_a_network_of_private_addresses_is_nearby(host: str, expected: bool) -> None:
+    (signer,) = root().authorities
+
+    assert expected == is_nearby(replace(root(), authorities=(replace(signer, address=Address(host, 443)),)))
+
+
+def test_of_a_network_nearby_the_internet_is_not_blamed() -> None:
+    assert nearby(DOWN).remedy.startswith("the network seems not to run")
+    assert well("a", "b") == nearby(well("a", "b"))
+
+
+def test_a_remedy_is_told_once_with_all_that_it_helps() -> None:
+    other = wrong("request", UnreachableError("down"))
+    clock = wrong("clock", StaleDirectoryError("behind"))
+
+    told = remedies([DOWN, well("state", ""), clock, other])
+
+    assert ["guard b, request", "clock"] == [each.partition(":")[0] for each in told]
 
 
 def test_every_error_has_a_remedy() -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import socketserver
+import ssl
 import subprocess
 import sys
 import threading
@@ -16,9 +17,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from onionpath.cli import _explain as explain
 from onionpath.cli_request import parse_request
 from onionpath.cli_trace import trace_of
-from onionpath.errors import UsageError
+from onionpath.errors import UsageError, WebsiteError
 from tests.client.worlds import Run, World
 from tests.directory.networks import network
 
@@ -201,3 +203,17 @@ def test_a_bar_is_drawn_on_a_terminal_and_the_file_is_whole(world: World, echo: 
     assert b"\x1b[" in shown
     assert b"127.0.0.1" in shown
     assert file.read_bytes().startswith(b"GET / HTTP/1.1")
+
+
+def test_a_website_whose_certificate_nobody_vouches_for_has_the_option_that_helps() -> None:
+    cause = ssl.SSLCertVerificationError(1, "unknown CA")
+    cause.verify_message = "self-signed certificate in certificate chain"
+    error = httpx.ConnectError("TLS")
+    error.__cause__ = cause
+
+    explained = explain(error)
+
+    assert isinstance(explained, WebsiteError)
+    assert "self-signed certificate in certificate chain; if its CA is your own, give that with --ca" in str(
+        explained
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -11,9 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from onionpath import cli
-from onionpath.cli_path_sections import REASONS, as_lines, explain_sections
+from onionpath.cli_path_sections import REASONS, as_lines, explain_sections, renderables, show_sections
 from onionpath.path import choose, constraints, roles, rules
 from tests.client.worlds import World
 from tests.directory.networks import NOW, root
@@ -84,6 +86,29 @@ def test_people_get_lines(show: Show, world: World) -> None:
     assert "365 days  57.3 %" in out
     assert "nothing prevents it" in out
     assert "\x1b" not in out
+
+
+def test_80_columns_show_each_guard_in_one_line(show: Show) -> None:
+    shown = json.loads(show("show", "--json")[1])
+    drawn = io.StringIO()
+
+    Console(file=drawn, width=80).print(*renderables(show_sections(shown)[1:2]), sep="\n")
+
+    for guard in shown["guards"]:
+        (line,) = [line for line in drawn.getvalue().splitlines() if guard["id"][:16] in line]
+        assert {guard["address"], "0/0"} <= set(line.split())
+
+
+def test_when_a_guard_is_down_its_next_try_is_shown(show: Show) -> None:
+    shown = json.loads(show("show", "--json")[1])
+    assert "retry" not in show_sections(shown)[1].columns
+
+    shown["guards"][0]["retry_at"] = float(NOW)
+    section = show_sections(shown)[1]
+
+    assert "retry" == section.columns[-1]
+    assert section.rows[0][-1].endswith(" UTC")
+    assert "" == section.rows[1][-1]
 
 
 def test_each_place_is_explained(show: Show, world: World) -> None:

@@ -112,7 +112,7 @@ def test_a_folder_that_is_not_empty_is_refused_in_one_line(tmp_path: Path) -> No
 
     assert 2 == shown.returncode
     assert [
-        f"error: {tmp_path} is not empty; a local network starts anew each time"
+        f"error: {tmp_path} is not empty, and a local network starts anew: remove it or name another"
     ] == shown.stderr.splitlines()
     assert ["mine"] == os.listdir(tmp_path)
 
