@@ -39,8 +39,8 @@ MAX_UNFINISHED_PER_CALLER = 2
 # As long as a document is valid: whoever has an older one fetches the whole.
 MAX_EARLIER = VALID_PERIODS
 
-Collector = Callable[[bytes], None]
-"""Takes a descriptor's envelope; raises an OnionPathError to refuse it."""
+Collector = Callable[[bytes, int], None]
+"""Takes a descriptor's envelope and the number of the link it came over; raises an OnionPathError to refuse it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +195,7 @@ class DirectoryService:
         if len(envelope) < asked.total:
             self._keep(key, envelope)
             return DirectoryReply(Outcome.ACCEPTED)
-        return self._collect(envelope, asked.digest, self._collector)
+        return self._collect(envelope, asked.digest, self._collector, caller)
 
     def _keep(self, key: tuple[int, bytes], begun: bytes) -> None:
         self._unfinished[key] = begun
@@ -211,11 +211,11 @@ class DirectoryService:
     def _forget_oldest_of(self, caller: int) -> None:
         del self._unfinished[next(key for key in self._unfinished if key[0] == caller)]
 
-    def _collect(self, envelope: bytes, name: bytes, collector: Collector) -> DirectoryReply:
+    def _collect(self, envelope: bytes, name: bytes, collector: Collector, caller: int) -> DirectoryReply:
         if digest(envelope) != name:
             return DirectoryReply(Outcome.REFUSED)
         try:
-            collector(envelope)
+            collector(envelope, caller)
         except OnionPathError:
             return DirectoryReply(Outcome.REFUSED)
         return DirectoryReply(Outcome.ACCEPTED)

@@ -31,14 +31,14 @@ class Collector:
     def __init__(self, enrolment: Enrolment, prober: Prober, clock: Callable[[], UnixTime]) -> None:
         self._enrolment, self._prober, self._clock = enrolment, prober, clock
 
-    def collect(self, envelope: bytes) -> None:
-        """Take a descriptor.
+    def collect(self, envelope: bytes, caller: int) -> None:
+        """Take a descriptor that came over this link.
 
         Raises:
             OnionPathError: see ``Enrolment.collect``.
         """
         try:
-            self._enrolment.collect(envelope, now=self._clock())
+            self._enrolment.collect(envelope, now=self._clock(), link=caller)
         except OnionPathError as error:
             log.warning("descriptor_refused", reason=reason_of(error))
             raise

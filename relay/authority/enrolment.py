@@ -43,8 +43,11 @@ class Enrolment:
     def __len__(self) -> int:
         return len(self._roll)
 
-    def collect(self, envelope: bytes, *, now: UnixTime) -> None:
+    def collect(self, envelope: bytes, *, now: UnixTime, link: int | None = None) -> None:
         """Take a relay's descriptor; the same bytes may come again.
+
+        Args:
+            link: the number of the one that it came over, over which few newcomers come; None without that limit.
 
         Raises:
             MalformedError, SignatureThresholdError, StaleDirectoryError: see ``verify_descriptor``.
@@ -56,10 +59,11 @@ class Enrolment:
             return
         self._roll.make_room(descriptor, now=now)
         contact = Contact.of(descriptor)
-        reason = self._roll.refusal(descriptor) or self._unreached(contact, now) or self._crowded_out(contact)
+        reason = self._roll.refusal(descriptor) or self._unreached(contact, now)
+        reason = reason or self._crowded_out(contact, link)
         if reason is not None:
             raise RefusedError(f"the descriptor is not accepted: {reason}", reason=reason)
-        self._replace(known, Known(envelope, descriptor))
+        self._replace(known, Known(envelope, descriptor), link)
 
     def vouch(self, envelopes: Iterable[bytes]) -> None:
         """Take the descriptors of the last document, after a restart: they count as reached until they are dialled."""
@@ -117,8 +121,9 @@ class Enrolment:
         failed = self._reachability is not None and self._reachability.has_failed(contact, now)
         return "unreachable" if failed and not self._is_listable(contact, now) else None
 
-    def _crowded_out(self, contact: Contact) -> str | None:
-        return "newcomers-full" if self._is_new(contact) and not self._newcomers.has_room(contact) else None
+    def _crowded_out(self, contact: Contact, link: int | None) -> str | None:
+        has_no_room = self._is_new(contact) and not self._newcomers.has_room(contact, link)
+        return "newcomers-full" if has_no_room else None
 
     def _is_new(self, contact: Contact) -> bool:
         return self._reachability is not None and not self._reachability.was_reached(contact)
@@ -126,7 +131,7 @@ class Enrolment:
     def _is_listable(self, contact: Contact, now: UnixTime) -> bool:
         return self._reachability is None or self._reachability.is_reachable(contact, now)
 
-    def _replace(self, known: Known | None, new: Known) -> None:
+    def _replace(self, known: Known | None, new: Known, link: int | None) -> None:
         self._roll.put(new)
         if self._reachability is not None and known is not None:
             before, after = Contact.of(known.descriptor), Contact.of(new.descriptor)
@@ -134,4 +139,4 @@ class Enrolment:
                 self._reachability.forget(before)
                 self._newcomers.remove(before.relay_id)
         if self._is_new(contact := Contact.of(new.descriptor)):
-            self._newcomers.add(contact)
+            self._newcomers.add(contact, link)

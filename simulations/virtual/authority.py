@@ -17,7 +17,7 @@ from onionpath.errors import OnionPathError
 from onionpath.injected import UnixTime
 from onionpath.onion.replay import MemoryTables, ReplayMemory
 from onionpath.service.calls import Service, ServiceId
-from onionpath.service.directory import DirectoryService
+from onionpath.service.directory import Collector, DirectoryService
 from onionpath.service.echo import EchoService
 from onionpath.service.registry import Registry
 from relay.authority.actions import Actions
@@ -136,10 +136,10 @@ class VirtualAuthority:
             self._heap.spawn(self._agree_forever(office, directory)),
         ]
 
-    def _collector(self, office: Office, prober: Prober) -> Callable[[bytes], None]:
-        def collect(envelope: bytes) -> None:
+    def _collector(self, office: Office, prober: Prober) -> Collector:
+        def collect(envelope: bytes, caller: int) -> None:
             try:
-                office.enrolment.collect(envelope, now=self.now())
+                office.enrolment.collect(envelope, now=self.now(), link=caller)
             except OnionPathError as error:
                 reason = str(getattr(error, "reason", type(error).__name__))
                 self.refused[reason] = self.refused.get(reason, 0) + 1

@@ -16,7 +16,12 @@ from onionpath.errors import RefusedError, StaleDirectoryError
 from onionpath.injected import UnixTime
 from relay.addresses import is_public
 from relay.authority.enrolment import Enrolment
-from relay.authority.newcomers import MAX_NEWCOMERS, MAX_NEWCOMERS_PER_NETWORK, Newcomers
+from relay.authority.newcomers import (
+    MAX_NEWCOMERS,
+    MAX_NEWCOMERS_PER_LINK,
+    MAX_NEWCOMERS_PER_NETWORK,
+    Newcomers,
+)
 from relay.authority.probe_turns import NEWCOMERS_AT_ONCE, ProbeTurns
 from relay.authority.reachability import Contact, Reachability
 from relay.authority.roll import MAX_PER_NETWORK, Known, Roll
@@ -208,6 +213,34 @@ def test_of_one_network_few_newcomers_wait_and_others_are_asked_to_come_again() 
     ours.probed(contact(50, addresses=hosts[0]), reached=True, now=NOW)
 
     ours.collect(signed(60, addresses=hosts[-1]), now=NOW)
+
+
+def test_over_one_link_few_newcomers_come_and_others_find_room() -> None:
+    """Whoever makes names up over one link would otherwise have all places that wait."""
+    ours = enrolment(probes=True, private_addresses=True)
+    for name in range(MAX_NEWCOMERS_PER_LINK):
+        ours.collect(signed(name), now=NOW, link=1)
+    with pytest.raises(RefusedError) as caught:
+        ours.collect(signed(60), now=NOW, link=1)
+    assert "newcomers-full" == caught.value.reason
+    ours.collect(signed(60), now=NOW, link=2)
+
+    ours.probed(contact(0), reached=True, now=NOW)
+
+    ours.collect(signed(61), now=NOW, link=1)
+
+
+def test_a_newcomer_of_a_full_link_may_renew_its_descriptor_over_it() -> None:
+    ours = enrolment(probes=True, private_addresses=True)
+    for name in range(MAX_NEWCOMERS_PER_LINK):
+        ours.collect(signed(name), now=NOW, link=1)
+    moved = (Address("20.9.9.9", 443),)
+
+    ours.collect(signed(0, published_at=UnixTime(NOW + 1)), now=NOW, link=1)
+    ours.collect(signed(1, addresses=moved, published_at=UnixTime(NOW + 1)), now=NOW, link=1)
+
+    assert contact(0) in ours.newcomers
+    assert contact(1, addresses=moved) in ours.newcomers
 
 
 def test_no_relay_has_an_authoritys_address() -> None:

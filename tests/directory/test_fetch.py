@@ -25,7 +25,7 @@ from onionpath.errors import (
 from onionpath.injected import UnixTime
 from onionpath.onion.statuses import Reason, ReplyStatus
 from onionpath.service.calls import Call, Reply
-from onionpath.service.directory import MAX_UNFINISHED, DirectoryService, Publication
+from onionpath.service.directory import MAX_UNFINISHED, Collector, DirectoryService, Publication
 from onionpath.service.directory_fetch import MAX_CALLS, DirectoryFetch
 from onionpath.service.directory_wire import (
     DescriptorsCall,
@@ -276,6 +276,10 @@ async def test_a_fetch_is_used_once() -> None:
 ENVELOPE = sign_descriptor(descriptor(1), identity(1))
 
 
+def into(collected: list[bytes]) -> Collector:
+    return lambda envelope, caller: collected.append(envelope)
+
+
 async def publish(service: DirectoryService, bodies: list[bytes], *, caller: int = 1) -> None:
     for body in bodies:
         check_published((await service.answer(call(body, caller=caller))).body)
@@ -285,7 +289,7 @@ async def publish(service: DirectoryService, bodies: list[bytes], *, caller: int
 async def test_a_published_descriptor_reaches_the_collector_whole(capacity: int) -> None:
     collected: list[bytes] = []
 
-    await publish(DirectoryService(collector=collected.append), publish_calls(ENVELOPE, capacity=capacity))
+    await publish(DirectoryService(collector=into(collected)), publish_calls(ENVELOPE, capacity=capacity))
 
     assert [ENVELOPE] == collected
 
@@ -296,7 +300,7 @@ async def test_a_relay_that_collects_nothing_refuses_descriptors() -> None:
 
 
 async def test_a_descriptor_that_the_collector_refuses_is_refused() -> None:
-    def refuse(envelope: bytes) -> None:
+    def refuse(envelope: bytes, caller: int) -> None:
         raise RefusedError("no", reason="no")
 
     with pytest.raises(RefusedError):
@@ -306,7 +310,7 @@ async def test_a_descriptor_that_the_collector_refuses_is_refused() -> None:
 async def test_no_other_link_makes_a_relay_forget_a_descriptor_that_one_is_sending() -> None:
     """64 beginnings over one link once ended everybody's uploads."""
     collected: list[bytes] = []
-    service = DirectoryService(collector=collected.append)
+    service = DirectoryService(collector=into(collected))
     first, *rest = publish_calls(ENVELOPE, capacity=3_000)
     await publish(service, [first], caller=1)
     for caller in range(2, MAX_UNFINISHED):
@@ -322,7 +326,7 @@ async def test_no_other_link_makes_a_relay_forget_a_descriptor_that_one_is_sendi
 
 async def test_parts_out_of_order_or_from_another_link_are_refused() -> None:
     collected: list[bytes] = []
-    service = DirectoryService(collector=collected.append)
+    service = DirectoryService(collector=into(collected))
     bodies = publish_calls(ENVELOPE, capacity=3_000)
 
     with pytest.raises(RefusedError):
@@ -338,12 +342,12 @@ async def test_a_descriptor_of_another_digest_than_announced_is_refused() -> Non
     body = PublishCall(digest(b"other"), len(ENVELOPE), 0, ENVELOPE).encode()
 
     with pytest.raises(RefusedError):
-        await publish(DirectoryService(collector=collected.append), [body])
+        await publish(DirectoryService(collector=into(collected)), [body])
     assert [] == collected
 
 
 async def test_unfinished_descriptors_are_bounded_and_the_oldest_is_forgotten() -> None:
-    service = DirectoryService(collector=lambda envelope: None)
+    service = DirectoryService(collector=lambda envelope, caller: None)
     bodies = publish_calls(ENVELOPE, capacity=3_000)
     await publish(service, bodies[:1], caller=0)
     for caller in range(1, 1 + MAX_UNFINISHED):

@@ -255,7 +255,7 @@ async def test_in_what_an_authority_takes(tmp_path: Path, log: io.StringIO) -> N
     """What somebody publishes is his own, but a line in a log is ours."""
     authority = AuthorityNode(tmp_path / "authority", relays=1)
 
-    def refuse(envelope: bytes) -> None:
+    def refuse(envelope: bytes, caller: int) -> None:
         try:
             authority.office.enrolment.collect(envelope, now=authority.clock())
         except MalformedError as error:

@@ -190,9 +190,9 @@ class AuthorityNode(Node):
         enrolment = Enrolment(self.root, private_addresses=True, probes=False)
         return Office(agreement, enrolment, first_document_relays=relays)
 
-    def collect(self, envelope: bytes) -> None:
+    def collect(self, envelope: bytes, caller: int | None = None) -> None:
         """Take a descriptor, and sign as soon as there are enough; rounds pass in no time."""
-        self.office.enrolment.collect(envelope, now=clock())
+        self.office.enrolment.collect(envelope, now=clock(), link=caller)
         self.collected.append(envelope)
         document = agree_at_once(self.office, clock())
         if document is not None:

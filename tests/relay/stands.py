@@ -33,7 +33,7 @@ class Stand(Node):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.given: list[bytes] = []
-        self.directory = DirectoryService(collector=self.given.append)
+        self.directory = DirectoryService(collector=lambda envelope, _: self.given.append(envelope))
         self.services[ServiceId.DIRECTORY] = self.directory
 
     def show(self, directory: Directory) -> None:

