@@ -15,11 +15,13 @@ from onionpath.cli_output import say
 from onionpath.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from anyio.abc import ByteStream, Listener
 
     from onionpath.cli_settings import Settings
+    from onionpath.proxy.failures import Failure
+    from onionpath.proxy.handshake import Wanted
 
 DEFAULT_LISTEN = "127.0.0.1:9250"
 _NOTICES = {
@@ -27,6 +29,17 @@ _NOTICES = {
     "for all to see: give it socks5h:// or http://, not socks5://",
     "too_many_connections": "programs hold as many connections as this proxy takes; newer ones are hung up on",
     "socks_4": "a program speaks SOCKS 4, which has no names; give it socks5h:// or http://",
+}
+# By the name of the code that a program is told. No destination is named: what stands on a screen for days, or in a
+# log, would be a list of them.
+_FAILURES = {
+    "NETWORK_UNREACHABLE": "a program got no connection, because the network cannot be used for now; "
+    "`onionpath doctor` says why",
+    "TTL_EXPIRED": "a program got no connection in time; `onionpath doctor` says whether that is the network's fault",
+    "NOT_ALLOWED": "a program asked for an address or port that no exit allows",
+    "HOST_UNREACHABLE": "a program asked for a name that the exit cannot resolve",
+    "CONNECTION_REFUSED": "a program asked for a website that refuses connections",
+    "FAILED": "a program got no answer, and was told why",
 }
 
 
@@ -66,7 +79,7 @@ async def _proxy(settings: Settings, host: str, port: int, as_json: bool) -> Non
             _warn(f"everybody who can reach {host} can use this proxy, and sees what you send to it")
         client = await stack.enter_async_context(client_of(settings))
         traffic = Traffic()
-        server = ProxyServer(traffic.counted(client.open_stream), notice=_notice)
+        server = ProxyServer(traffic.counted(client.open_stream), notice=_notice, failed=_first_failures())
         tasks = await stack.enter_async_context(anyio.create_task_group())
         where = _where(host, bound)
         tell = partial(told, client, server, traffic, where)
@@ -102,7 +115,9 @@ async def _run(command: Sequence[str], settings: Settings, codes: list[int]) -> 
     password = new_password()
     async with client_of(settings) as client, anyio.create_task_group() as tasks:
         listener, port = await _listen("127.0.0.1", 0)
-        server = ProxyServer(client.open_stream, access=Access(password), notice=_notice)
+        server = ProxyServer(
+            client.open_stream, access=Access(password), notice=_notice, failed=_tell_failure
+        )
         tasks.start_soon(server.serve, listener)
         variables = environment(os.environ, port=port, password=password)
         codes.append(await run_command(command, variables))
@@ -143,6 +158,25 @@ def _tell(where: str, as_json: bool) -> None:
 def _notice(reason: str) -> None:
     if reason in _NOTICES:
         _warn(_NOTICES[reason])
+
+
+def _tell_failure(wanted: Wanted, failure: Failure) -> None:
+    """In one line, whatever a program took for a host; it is the terminal of the person who gave the command."""
+    line = f"no connection to {_where(wanted.host, wanted.port)}: {failure.words}"
+    _warn("".join(each if each.isprintable() else "?" for each in line))
+
+
+def _first_failures() -> Callable[[Wanted, Failure], None]:
+    """Tells the first failure of each kind, so that a browser's hundred failures are one line."""
+    told: set[str] = set()
+
+    def tell(wanted: Wanted, failure: Failure) -> None:
+        kind = failure.code.name
+        if kind in _FAILURES and kind not in told:
+            told.add(kind)
+            _warn(f"{_FAILURES[kind]}; this is said once")
+
+    return tell
 
 
 def _warn(message: str) -> None:

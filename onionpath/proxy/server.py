@@ -51,12 +51,17 @@ def _nobody(reason: str) -> None:
     """For those who want no notices."""
 
 
+def _untold(wanted: Wanted, failure: Failure) -> None:
+    """For those who leave failures to the programs."""
+
+
 class ProxyServer:
     """A proxy over one client.
 
     Args:
         open_stream: the client's.
         notice: told each named reason when it is counted for the first time.
+        failed: told each failure of what a program asked for; programs seldom show what they are told.
     """
 
     def __init__(
@@ -66,11 +71,13 @@ class ProxyServer:
         access: Access | None = None,
         limits: ProxyLimits | None = None,
         notice: Callable[[str], None] = _nobody,
+        failed: Callable[[Wanted, Failure], None] = _untold,
     ) -> None:
         self._open_stream = open_stream
         self._access = access or Access()
         self._limits = limits or ProxyLimits()
         self._notice = notice
+        self._failed = failed
         self._counts: Counter[str] = Counter()
         self._open = 0
 
@@ -147,41 +154,31 @@ class ProxyServer:
                 wanted.host, wanted.port, isolation=wanted.isolation, deadline_s=self._limits.open_s
             )
         except OnionPathError as error:
-            await self._refuse(program, handshake, failure_of(error))
+            failure = failure_of(error)
+            self._failed(wanted, failure)
+            await self._refuse(program, handshake, failure)
             return
         self._count("connected")
         try:
-            await self._carry(program, handshake, stream)
+            await self._carry(program, handshake, stream, wanted)
         finally:
             await stream.aclose()
 
-    async def _carry(self, program: ByteStream, handshake: Handshake, stream: ByteStream) -> None:
+    async def _carry(
+        self, program: ByteStream, handshake: Handshake, stream: ByteStream, wanted: Wanted
+    ) -> None:
         if isinstance(handshake, HttpHandshake) and handshake.by_url is not None:
             errand = Errand(handshake.connection, handshake.by_url)
-            await self._run_errand(program, handshake, stream, errand)
+            failure = await _run_errand(program, stream, errand, Idleness(self._limits.idle_s))
+            if failure is not None:
+                self._failed(wanted, failure)
+                await self._refuse(program, handshake, failure)
             return
         reply, early = handshake.connected()
         await program.send(reply)
         if early:
             await stream.send(early)
         await tunnel(program, stream, idle_s=self._limits.idle_s)
-
-    async def _run_errand(
-        self, program: ByteStream, handshake: HttpHandshake, stream: ByteStream, errand: Errand
-    ) -> None:
-        idleness = Idleness(self._limits.idle_s)
-        try:
-            with idleness.scope:
-                await stream.send(errand.begin())
-                async with anyio.create_task_group() as asking:
-                    asking.start_soon(_ask, program, stream, errand, idleness)
-                    await _answer(program, stream, errand, idleness)
-                    asking.cancel_scope.cancel()
-        except* WebsiteError as group:
-            # Before the response has begun this is one; afterwards the program sees that it ends too early.
-            await self._refuse(program, handshake, Failure(SocksCode.FAILED, 502, str(_first(group))))
-        except* h11.ProtocolError:
-            await self._refuse(program, handshake, NO_REQUEST)
 
     def _count(self, reason: str) -> None:
         self._counts[reason] += 1
@@ -195,6 +192,28 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+async def _run_errand(
+    program: ByteStream, stream: ByteStream, errand: Errand, idleness: Idleness
+) -> Failure | None:
+    """Carry a request and its response, or say why there is none.
+
+    Before the response has begun the program is told; afterwards it sees that it ends too early.
+    """
+    failure: Failure | None = None
+    try:
+        with idleness.scope:
+            await stream.send(errand.begin())
+            async with anyio.create_task_group() as asking:
+                asking.start_soon(_ask, program, stream, errand, idleness)
+                await _answer(program, stream, errand, idleness)
+                asking.cancel_scope.cancel()
+    except* WebsiteError as group:
+        failure = Failure(SocksCode.FAILED, 502, str(_first(group)))
+    except* h11.ProtocolError:
+        failure = NO_REQUEST
+    return failure
 
 
 async def _ask(program: ByteStream, stream: ByteStream, errand: Errand, idleness: Idleness) -> None:

@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 
 from onionpath import cli
-from onionpath.cli_proxy import _is_loopback
+from onionpath.cli_proxy import _first_failures, _is_loopback, _tell_failure
 from onionpath.proxy.command import NOT_EXECUTABLE, environment, run_command
+from onionpath.proxy.failures import Failure, SocksCode
+from onionpath.proxy.handshake import Wanted
+
+REFUSED = Failure(SocksCode.CONNECTION_REFUSED, 502, "hop 3: a.example refuses connections on port 7")
 
 
 def proxy(network: Path, listen: str, capfd: pytest.CaptureFixture[str]) -> tuple[object, str]:
@@ -50,6 +54,33 @@ def test_only_loopback_goes_without_a_warning() -> None:
     }
 
     assert hosts == {host: _is_loopback(host) for host in hosts}
+
+
+def test_a_run_tells_its_person_why_a_program_got_no_connection(capfd: pytest.CaptureFixture[str]) -> None:
+    _tell_failure(Wanted("a.example", 7, None), REFUSED)
+
+    assert f"warning: no connection to a.example:7: {REFUSED.words}\n" == capfd.readouterr().err
+
+
+def test_what_a_program_took_for_a_host_draws_nothing_on_the_terminal(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    _tell_failure(Wanted("a\x1b[2J\n", 7, None), REFUSED)
+
+    assert capfd.readouterr().err.startswith("warning: no connection to a?[2J?:7: hop 3")
+
+
+def test_a_proxy_tells_each_kind_of_failure_once_and_no_destination(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    failed = _first_failures()
+    for host in ("a.example", "b.example"):
+        failed(Wanted(host, 7, None), REFUSED)
+
+    assert (
+        "warning: a program asked for a website that refuses connections; this is said once\n"
+        == capfd.readouterr().err
+    )
 
 
 def test_a_program_is_told_of_nothing_but_the_proxy() -> None:

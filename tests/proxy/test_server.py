@@ -11,7 +11,8 @@ import pytest
 from anyio.abc import ByteStream, SocketAttribute, SocketStream
 
 from onionpath.client.client import Client
-from onionpath.proxy.handshake import Access
+from onionpath.proxy.failures import Failure
+from onionpath.proxy.handshake import Access, Wanted
 from onionpath.proxy.server import ProxyLimits, ProxyServer
 from tests.client.worlds import World
 
@@ -32,10 +33,14 @@ class Proxy:
 
 @asynccontextmanager
 async def proxy(
-    world: World, *, access: Access | None = None, limits: ProxyLimits | None = None
+    world: World,
+    *,
+    access: Access | None = None,
+    limits: ProxyLimits | None = None,
+    failed: Callable[[Wanted, Failure], None] = lambda wanted, failure: None,
 ) -> AsyncIterator[Proxy]:
     async with Client(world.root) as client, anyio.create_task_group() as tasks:
-        server = ProxyServer(client.open_stream, access=access, limits=limits)
+        server = ProxyServer(client.open_stream, access=access, limits=limits, failed=failed)
         listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
         tasks.start_soon(server.serve, listener)
         yield Proxy(server, listener.extra(SocketAttribute.local_port))  # noqa: S610  # anyio's
@@ -105,6 +110,20 @@ async def test_a_closed_port_is_told_as_such(world: World, closed_port: int) -> 
 
     assert said.startswith(b"HTTP/1.1 502 ")
     assert f"refuses connections on port {closed_port}".encode() in said
+
+
+async def test_a_failure_is_told_to_whoever_runs_the_proxy_too(world: World, closed_port: int) -> None:
+    told: list[tuple[str, int, int, str]] = []
+
+    def note(wanted: Wanted, failure: Failure) -> None:
+        told.append((wanted.host, wanted.port, failure.status, failure.words))
+
+    async with proxy(world, failed=note) as ours, await ours.connect() as program:
+        await program.send(b"CONNECT localhost:%d HTTP/1.1\r\nHost: x\r\n\r\n" % closed_port)
+        await all_of(program)
+
+    words = f"hop 3: localhost refuses connections on port {closed_port}"
+    assert [("localhost", closed_port, 502, words)] == told
 
 
 async def test_a_name_that_the_exit_cannot_resolve_is_told_as_such(world: World) -> None:
