@@ -66,7 +66,7 @@ def call_frame() -> bytes:
 @pytest.mark.slow
 @pytest.mark.parametrize("make", [request_frame, call_frame])
 def test_a_client_with_ever_new_exchange_ids_leaves_nothing_in_a_relay(make: Callable[[], bytes]) -> None:
-    world = memory_network(limits=SwitchLimits(client=ANYTHING))
+    world = memory_network(limits=SwitchLimits(client=ANYTHING, openings_per_second=1e9))
     client, relay = world.client(), world.relays[0]
     before = container_sizes(relay.switch)
     flood(world, relay.switch, client.end.other.link_id, make())
@@ -76,7 +76,7 @@ def test_a_client_with_ever_new_exchange_ids_leaves_nothing_in_a_relay(make: Cal
 
 @pytest.mark.slow
 def test_a_relay_that_answers_what_nobody_asked_leaves_nothing_in_another() -> None:
-    world = memory_network(limits=SwitchLimits(client=ANYTHING, relay=ANYTHING))
+    world = memory_network(limits=SwitchLimits(client=ANYTHING, relay=ANYTHING, openings_per_second=1e9))
     client = world.client()
     client.request(OnionCall(ServiceId.ECHO, b"", bytes(16)))
     relay, link = world.relays[0], world.link(0, 1)
@@ -95,7 +95,7 @@ def assert_as_before(before: dict[str, int], after: dict[str, int]) -> None:
 
 def test_ever_new_next_hops_leave_nothing_in_a_relay() -> None:
     """A client may send five such packets a second, so these are fewer."""
-    world = memory_network(limits=SwitchLimits(client=ANYTHING))
+    world = memory_network(limits=SwitchLimits(client=ANYTHING, openings_per_second=1e9))
     client, relay = world.client(), world.relays[0]
     # The replay memory opens its slots' tables, of a fixed size, with the first packet.
     client.request(OnionCall(ServiceId.ECHO, b"", bytes(16)))
