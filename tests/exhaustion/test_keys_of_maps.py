@@ -66,6 +66,8 @@ MAY = {
     "relay/exit/forgotten.py: _per_link": LINKS,
     "relay/exit/interfaces.py: _addresses": "this machine's own addresses",
     "relay/exit/interfaces.py: found": "this machine's own addresses",
+    "relay/exit/memory.py: _held": LINKS,
+    "relay/exit/memory.py: _waiting": LINKS,
     "relay/exit/resolver.py: _running": LINKS,
     "relay/exit/table.py: _calls_per_link": LINKS,
     "relay/exit/table.py: _per_link": LINKS,
