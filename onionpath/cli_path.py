@@ -109,6 +109,7 @@ def _report(given: Given, port: int, describe: Describe, sections: Sections, as_
     settings = given.settings()
 
     async def work() -> None:
+        """Fetch the directory, show the report, and raise what it failed of."""
         with waiting("fetching the directory"):
             async with client_of(settings) as client:
                 report, directory = client.path_report(port=port), client.directory

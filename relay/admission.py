@@ -48,10 +48,6 @@ class Admission:
         self._counts = counts
         self._limits = limits
 
-    def refusal(self, step: Step, link: Link, frame: Frame) -> Refusal | None:
-        """Why this request is not opened, if so."""
-        return self.stale(link, frame, step.now) or self.overload(step, link)
-
     def stale(self, link: Link, frame: Frame, now: UnixTime) -> Refusal | None:
         """Why this request can't be opened, if so."""
         if frame.depth and link.state is not LinkState.PROVEN:

@@ -198,24 +198,25 @@ class Switch:
             frame = link.reader.next_frame()
             if frame is None:
                 break
-            paused_until = self._pause(step, link, frame)
+            is_request = frame.kind is Kind.REQUEST
+            stale = self._admission.stale(link, frame, step.now) if is_request else None
+            paused_until = self._pause(step, link, frame, is_opened=is_request and stale is None)
             if paused_until is not None:
                 link.reader.unread(before)
                 step.actions.pauses.append((link.link_id, paused_until))
                 link.incomplete_since = None
                 return
             self._note(step, link, frame)
-            self._handle(step, link, frame)
+            self._handle(step, link, frame, stale)
         if not link.reader.waiting:
             link.incomplete_since = None
         elif link.incomplete_since is None:
             link.incomplete_since = step.now
 
-    def _pause(self, step: Step, link: Link, frame: Frame) -> UnixTime | None:
+    def _pause(self, step: Step, link: Link, frame: Frame, *, is_opened: bool) -> UnixTime | None:
         """Until when this frame must wait to be handled, if so."""
         if not _LIMITED[frame.kind]:
             return None
-        is_opened = frame.kind is Kind.REQUEST and not self._admission.stale(link, frame, step.now)
         until = self._openings.wait_until(link, step.now)
         if until is not None:
             self._counts["openings_used_up"] += 1
@@ -233,10 +234,10 @@ class Switch:
             size = self._geometry.frame_size(frame.size_class)
             self._watch.saw(link.link_id, sent=False, kind=frame.kind, size=size)
 
-    def _handle(self, step: Step, link: Link, frame: Frame) -> None:
+    def _handle(self, step: Step, link: Link, frame: Frame, stale: Refusal | None) -> None:
         match frame.kind:
             case Kind.REQUEST:
-                self._request(step, link, frame)
+                self._request(step, link, frame, stale)
             case Kind.REPLY | Kind.REJECT:
                 self._forwarding.take_reply(step, link, frame)
             case Kind.CALL:
@@ -264,8 +265,8 @@ class Switch:
 
     # A request: refuse cheaply, open, remember, then act.
 
-    def _request(self, step: Step, link: Link, frame: Frame) -> None:
-        refusal = self._admission.refusal(step, link, frame)
+    def _request(self, step: Step, link: Link, frame: Frame, stale: Refusal | None) -> None:
+        refusal = stale or self._admission.overload(step, link)
         if refusal is None:
             refusal = self._open(step, link, frame)
         if refusal is not None:

@@ -20,17 +20,18 @@ import anyio
 from anyio.abc import TaskGroup
 
 from onionpath.client.asking import Asking
-from onionpath.client.attempts import DEFAULT_DEADLINE_S, Attempt, Attempts, GiveUp
+from onionpath.client.attempts import DEFAULT_DEADLINE_S, Attempts
 from onionpath.client.connections import Connections
 from onionpath.client.dial import Dial, ProxyDial, dial_directly
 from onionpath.client.directory_keeper import DirectoryKeeper
 from onionpath.client.directory_schedule import ISOLATIONS
 from onionpath.client.memory_keeper import MemoryKeeper
 from onionpath.client.onion_exchange import onion_call
+from onionpath.client.open_streams import GOODBYE_S, OpenStreams
 from onionpath.client.pace import LoopPace
 from onionpath.client.path_pool import PathPool
 from onionpath.client.path_report import PathReport
-from onionpath.client.paths import ExitPaths, Paths
+from onionpath.client.paths import Paths
 from onionpath.client.ready_path import Need
 from onionpath.client.refusals import refusal
 from onionpath.client.status import State, Status, StatusBoard
@@ -39,15 +40,9 @@ from onionpath.crypto.identity import RelayId
 from onionpath.directory.directory import Directory
 from onionpath.directory.trust import TrustRoot
 from onionpath.disk.trust_file import read_trust_root
-from onionpath.errors import (
-    DeadlineError,
-    OnionPathError,
-    UnreachableError,
-    UsageError,
-)
+from onionpath.errors import OnionPathError, UsageError
 from onionpath.injected import SteadyClock
 from onionpath.link.tls import client_context
-from onionpath.onion.geometry import SizeClass
 from onionpath.onion.packets import Answer
 from onionpath.onion.replay import slot_at
 from onionpath.onion.statuses import ReplyStatus
@@ -55,11 +50,6 @@ from onionpath.path.constraints import Constraints
 from onionpath.path.roles import NO_CONSTRAINTS
 from onionpath.service.call_keys import new_call_key
 from onionpath.service.calls import ServiceId
-
-# Saying goodbye to an exit is a courtesy; it may not hold up a program that ends.
-GOODBYE_S = 1.0
-# A relay answers calls that arrive together in any order, and a CLOSE that overtook its OPEN would close nothing.
-OVERTAKE_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +113,9 @@ class Client:
         self._hedges = hedge
         self._dial: Dial = dial_directly if proxy is None else ProxyDial(proxy)
         self._board = StatusBoard(self._clock)
-        self._streams: set[OnionStream] = set()
+        self._streams = OpenStreams(self._geometry, changed=lambda: self._show(self._board.status))
         self._running: _Running | None = None  # a client may be made outside of a loop
         self._is_closing = False
-        self._stream_ended = anyio.Event()
 
     # Life.
 
@@ -188,12 +177,7 @@ class Client:
         running = self._running
         if running is not None:
             running.background.cancel()
-            for stream in list(self._streams):
-                await stream.aclose()
-            with anyio.move_on_after(GOODBYE_S):
-                while self._streams:
-                    self._stream_ended = anyio.Event()
-                    await self._stream_ended.wait()
+            await self._streams.aclose()
             running.pace.close()
             with anyio.CancelScope(shield=True):
                 await running.connections.aclose()
@@ -274,63 +258,9 @@ class Client:
         running = self._entered()
         host = _ascii_host(host)
         key = _isolation_key(isolation, f"origin {host}:{port}")
-        # Until a byte of the program is sent, opening at another exit changes nothing but who connects.
-        attempts = Attempts(is_repeatable=True, deadline_at=anyio.current_time() + deadline_s)
-        waits = running.paths.waits(SizeClass.SMALL)
-        step: Attempt | GiveUp = attempts.first(waits, now=anyio.current_time())
-        failure: OnionPathError | None = None
-        with anyio.move_on_after(deadline_s):
-            while isinstance(step, Attempt):
-                exit_paths = ExitPaths(running.paths, port, key)
-                stream = OnionStream(
-                    exit_paths,
-                    token=os.urandom(16),
-                    host=host,
-                    port=port,
-                    geometry=self._geometry,
-                    attempt=step.number,
-                )
-                try:
-                    # Not within the attempt's own time: resolving and connecting may take an exit longer.
-                    await self._open(stream, running)
-                except UnreachableError as error:
-                    failure = error
-                    step = attempts.after(step, error, waits, now=anyio.current_time())
-                else:
-                    return stream
-            raise step.error
-        because = f": {failure}" if failure else ""
-        raise DeadlineError(f"no connection to {host}:{port} within {deadline_s:.0f} s{because}") from failure
-
-    async def _open(self, stream: OnionStream, running: _Running) -> None:
-        try:
-            await stream.open()
-        except anyio.get_cancelled_exc_class():
-            # The exit may have connected by now; it is told to forget it.
-            stream.abandon()
-            self._adopt(stream, running, goodbye_after_s=OVERTAKE_S)
-            raise
-        self._adopt(stream, running)
-
-    def _adopt(self, stream: OnionStream, running: _Running, *, goodbye_after_s: float = 0.0) -> None:
-        """From now on the stream is ours to run, and to close."""
-        if self._is_closing:
-            stream.abandon()
-            return
-        self._streams.add(stream)
-        running.tasks.start_soon(self._run_stream, stream, goodbye_after_s)
-
-    async def _run_stream(self, stream: OnionStream, goodbye_after_s: float) -> None:
-        self._show(self._board.status)
-        try:
-            await stream.run()
-            with anyio.move_on_after(GOODBYE_S):
-                await anyio.sleep(goodbye_after_s)
-                await stream.say_goodbye()
-        finally:
-            self._streams.discard(stream)
-            self._stream_ended.set()
-            self._show(self._board.status)
+        return await self._streams.open(
+            host, port, isolation=key, deadline_s=deadline_s, paths=running.paths, tasks=running.tasks
+        )
 
     # What it says of itself.
 

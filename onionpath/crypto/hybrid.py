@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.hpke import (
     Suite,
 )
 
-from onionpath.crypto.keys import SecretBytes
+from onionpath.crypto.keys import PublicBytes, SecretBytes
 from onionpath.crypto.points import is_canonical_x25519
 from onionpath.errors import BadLayerError, MalformedError
 from onionpath.injected import Entropy
@@ -35,7 +35,7 @@ SEAL_OVERHEAD = ENC_SIZE + TAG_SIZE
 _SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 
 
-class HybridPublicKey:
+class HybridPublicKey(PublicBytes):
     """A key that anybody can seal to; 1,216 bytes on the wire.
 
     Raises:
@@ -43,7 +43,7 @@ class HybridPublicKey:
             or not in canonical form.
     """
 
-    __slots__ = ("_key", "encoded")
+    __slots__ = ("_key",)
 
     def __init__(self, encoded: bytes) -> None:
         if len(encoded) != PUBLIC_SIZE:
@@ -57,7 +57,7 @@ class HybridPublicKey:
             )
         except ValueError as error:
             raise MalformedError("the ML-KEM half of a hybrid public key is not reduced") from error
-        self.encoded = bytes(encoded)
+        super().__init__(encoded)
 
     def seal(self, plaintext: bytes, *, info: bytes) -> bytes:
         """Seal ``plaintext``: enc 1,120 bytes, then the ciphertext, then tag 16.
@@ -65,15 +65,6 @@ class HybridPublicKey:
         HPKE draws its own randomness here, the one place of the house where it isn't an argument.
         """
         return _SUITE.encrypt(plaintext, self._key, info=info)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, HybridPublicKey) and other.encoded == self.encoded
-
-    def __hash__(self) -> int:
-        return hash(self.encoded)
-
-    def __repr__(self) -> str:
-        return f"<HybridPublicKey {hashlib.sha256(self.encoded).hexdigest()[:8]}>"
 
 
 class HybridPrivateKey(SecretBytes):

@@ -1,4 +1,4 @@
-"""What all secret keys of ours have in common: they don't show themselves and compare in constant time."""
+"""What our keys have in common: secret ones don't show themselves and compare in constant time, public ones do."""
 
 from __future__ import annotations
 
@@ -33,6 +33,24 @@ class SecretBytes:
 
     def __reduce__(self) -> Any:
         raise TypeError(f"{type(self).__name__} is secret and is not pickled")
+
+
+class PublicBytes:
+    """A key that anybody may see: equal to those of its kind with the same bytes."""
+
+    __slots__ = ("encoded",)
+
+    def __init__(self, encoded: bytes) -> None:
+        self.encoded = bytes(encoded)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other.encoded == self.encoded
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.encoded))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {hashlib.sha256(self.encoded).hexdigest()[:8]}>"
 
 
 def fingerprint(secret: bytes, purpose: str) -> str:

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 from pyhpke.exceptions import PyHPKEError
 
-from onionpath.crypto.keys import SecretBytes
+from onionpath.crypto.keys import PublicBytes, SecretBytes
 from onionpath.crypto.points import is_canonical_x25519
 from onionpath.errors import BadLayerError, MalformedError
 from onionpath.injected import Entropy
@@ -99,19 +99,19 @@ class ResponseSecret(SecretBytes):
         return AESGCM(key), cipher_nonce
 
 
-class ObliviousPublicKey:
+class ObliviousPublicKey(PublicBytes):
     """A gateway's key, to which anybody can seal a request; 32 bytes.
 
     Raises:
         MalformedError: the length is wrong, or the key is of small order or not in canonical form.
     """
 
-    __slots__ = ("_key", "encoded")
+    __slots__ = ("_key",)
 
     def __init__(self, encoded: bytes) -> None:
         if not is_canonical_x25519(encoded):
             raise MalformedError(f"a gateway's key is a canonical X25519 key of {PUBLIC_SIZE} bytes")
-        self.encoded = bytes(encoded)
+        super().__init__(encoded)
         self._key = _KEM.deserialize_public_key(self.encoded)
 
     def seal(
@@ -124,15 +124,6 @@ class ObliviousPublicKey:
         """
         enc, context = aead.suite.create_sender_context(self._key, info=info, eks=_key_pair(entropy(32)))
         return enc, context.seal(plaintext), _response_secret(context, aead, enc, export)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, ObliviousPublicKey) and other.encoded == self.encoded
-
-    def __hash__(self) -> int:
-        return hash(self.encoded)
-
-    def __repr__(self) -> str:
-        return f"<ObliviousPublicKey {self.encoded.hex()[:8]}>"
 
 
 class ObliviousPrivateKey(SecretBytes):

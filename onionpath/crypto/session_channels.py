@@ -20,7 +20,7 @@ from nacl.bindings import (
 )
 from nacl.exceptions import CryptoError
 
-from onionpath.crypto.keys import SecretBytes
+from onionpath.crypto.keys import PublicBytes, SecretBytes
 from onionpath.crypto.points import is_canonical_x25519
 from onionpath.errors import BadLayerError, MalformedError
 from onionpath.injected import Entropy
@@ -89,29 +89,20 @@ class LayerSecret(SecretBytes):
             raise BadLayerError("the seal did not open") from error
 
 
-class SessionPublicKey:
+class SessionPublicKey(PublicBytes):
     """A key that anybody can seal a layer to; 32 bytes.
 
     Raises:
         MalformedError: the length is wrong, or the key is of small order or not in canonical form.
     """
 
-    __slots__ = ("_key", "encoded")
+    __slots__ = ("_key",)
 
     def __init__(self, encoded: bytes) -> None:
         if not is_canonical_x25519(encoded):
             raise MalformedError(f"a Session key is a canonical X25519 key of {PUBLIC_SIZE} bytes")
-        self.encoded = bytes(encoded)
+        super().__init__(encoded)
         self._key = X25519PublicKey.from_public_bytes(self.encoded)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, SessionPublicKey) and other.encoded == self.encoded
-
-    def __hash__(self) -> int:
-        return hash(self.encoded)
-
-    def __repr__(self) -> str:
-        return f"<SessionPublicKey {self.encoded.hex()[:8]}>"
 
 
 class SessionPrivateKey(SecretBytes):

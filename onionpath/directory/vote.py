@@ -121,6 +121,7 @@ class _VoteForm(Form, frozen=True):
     salt: bytes
 
     def parse(self) -> Vote:
+        """The value; raises ``MalformedError`` if it is outside of the specification."""
         return Vote(
             self.network_id,
             self.root_version,

@@ -87,6 +87,7 @@ class _GuardLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="g
         return cls(guard.relay_id, *dates, guard.is_disabled, bias)
 
     def parse(self) -> Guard:
+        """The guard; raises ``MalformedError`` if its relay id is none."""
         return Guard(
             relay_id=parse_relay_id(self.relay_id),
             added_at=UnixTime(float(self.added_at)),

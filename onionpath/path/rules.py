@@ -50,6 +50,7 @@ class Rules:
         partners = self._avoided_beside(drawn, position)
 
         def refusal(relay: Relay) -> str | None:
+            """The named reason why this relay may not stand there, or None."""
             relay_id = relay.relay_id
             if relay_id in self._excluded:
                 return "excluded"

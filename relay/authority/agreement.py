@@ -9,7 +9,8 @@ It decides; whoever runs it carries out the ``Actions``:
 | ``evidence`` | keep it, and tell the operator |
 | ``wanted`` | fetch these contents from whom the bulletin came, and merge both; ``Visit`` does that |
 
-Call ``tick`` after each ``pause_s``, visit all others after each ``visit_pause_s``, and vote when ``may_vote``.
+Call ``tick`` after each ``calendar.pause_s``, visit all others after each ``calendar.visit_pause_s``, and vote when
+``may_vote``.
 
 What a driver must hear of survives an exception: a document is kept until it was returned, and whatever is unstored is
 returned again by each ``tick``.
@@ -45,19 +46,16 @@ from onionpath.injected import Entropy, UnixTime
 from relay.authority.actions import NOTHING, Actions
 from relay.authority.ballots import Ballot, ballot_digest
 from relay.authority.bulletin import Bulletin
+from relay.authority.calendar import Calendar
 from relay.authority.canvass import Canvass
 from relay.authority.diary import Diary, decode_diary
 from relay.authority.draft import Draft
 from relay.authority.holdings import Holdings, authenticate
 from relay.authority.roll import Known
-from relay.authority.rounds import LEAST_BETWEEN_VISITS_S, Rounds
+from relay.authority.rounds import Rounds
 
 # So that a visitor can take the parts of a bulletin that has changed meanwhile.
 BULLETINS_KEPT = 4
-
-TICKS_PER_ROUND = 8
-MOST_BETWEEN_TICKS_S = 1.0
-LEAST_BETWEEN_TICKS_S = 0.001
 
 NO_CONTENTS: Mapping[bytes, bytes] = {}
 
@@ -90,13 +88,13 @@ class Agreement:
         if identity.public not in root.signers:
             raise UsageError("the trust root does not name this identity as an authority")
         self._identity, self._root, self._entropy = identity, root, entropy
-        self._rounds = Rounds.of(root)
         diary = Diary() if state is None else decode_diary(state)
         self._diary = diary
         roots = (root, *earlier)
         kept = authenticate(diary.newest, roots) if diary.newest else None
         known = [document for document in (newest, kept) if document is not None]
         self._holdings = Holdings(roots, max(known, key=lambda document: document.number, default=None))
+        self.calendar = Calendar(Rounds.of(root), self._holdings)
         self._draft = Draft.decode(diary.draft, {identity.public}) if diary.draft else None
         self._root_version_voted = _root_version(diary.vote, identity) if diary.vote else root.version
         self._opening, self._round = max(diary.opening, Opening(diary.signed)), 0
@@ -111,11 +109,6 @@ class Agreement:
     def newest(self) -> Document | None:
         """The last complete document."""
         return self._holdings.newest
-
-    @property
-    def rounds(self) -> Rounds:
-        """The calendar."""
-        return self._rounds
 
     @property
     def identity(self) -> bytes:
@@ -137,43 +130,12 @@ class Agreement:
         """What we signed last, shown only once it was stored."""
         return self._draft
 
-    def opening(self, now: UnixTime) -> Opening:
-        """What is to be agreed on at this moment."""
-        return self._rounds.opening(now, valid_until=self._holdings.valid_until)
-
-    def is_complete(self, now: UnixTime) -> bool:
-        """Whether the number at hand has its document, so that visits can be rare."""
-        return self._holdings.newest_number >= self.opening(now).number
-
-    def next_opening_at(self, now: UnixTime) -> UnixTime:
-        """When all begin anew."""
-        return self._rounds.next_opening_at(now, valid_until=self._holdings.valid_until)
-
-    def next_round_at(self, now: UnixTime) -> UnixTime:
-        """When the next round begins, of this opening or of the next one."""
-        round_ends_at = self._rounds.round_ends_at(self.opening(now), now)
-        return min(round_ends_at, self.next_opening_at(now))
-
-    def pause_s(self, now: UnixTime) -> float:
-        """How long to wait before the next ``tick``: at most until the next round begins."""
-        often_s = min(MOST_BETWEEN_TICKS_S, self._rounds.round_s(self.opening(now)) / TICKS_PER_ROUND)
-        return min(often_s, max(LEAST_BETWEEN_TICKS_S, self.next_round_at(now) - now))
-
-    def visit_pause_s(self, now: UnixTime) -> float:
-        """How long to wait between two visits to the same authority: at most until the next opening."""
-        opening = self.opening(now)
-        if not self.is_complete(now):
-            return self._rounds.visit_every_s(opening)
-        return min(
-            self._rounds.round_s(opening), max(LEAST_BETWEEN_VISITS_S, self.next_opening_at(now) - now)
-        )
-
     def may_vote(self, now: UnixTime) -> bool:
         """Whether it is time for ``vote``."""
-        opening = self.opening(now)
+        opening = self.calendar.opening(now)
         return (
             self._unstored is None
-            and self._rounds.may_vote(opening, now)
+            and self.calendar.rounds.may_vote(opening, now)
             and opening > self._diary.opening
             and opening.number > max(self._diary.signed, self._holdings.newest_number)
         )
@@ -238,7 +200,7 @@ class Agreement:
             return Actions(state=self._unstored.encode())
         self._turn(now)
         self._consider_our_own(now)
-        before, self._round = self._round, self._rounds.round(self._opening, now)
+        before, self._round = self._round, self.calendar.rounds.round(self._opening, now)
         # Who starts in the middle of a round may have seen less than others: it waits for the next one.
         if 0 < before < self._round and self._may_sign(now):
             return self._sign()
@@ -258,7 +220,7 @@ class Agreement:
         """
         self._turn(now)
         wanted: list[bytes] = []
-        if bulletin.opening == self._opening == self.opening(now):
+        if bulletin.opening == self._opening == self.calendar.opening(now):
             for envelope in bulletin.votes:
                 wanted += self._canvass.consider(envelope, contents, now)
             wanted += self._canvass.take_descriptors(contents)
@@ -292,7 +254,7 @@ class Agreement:
 
     def _turn(self, now: UnixTime) -> None:
         """Go on to the opening of this moment."""
-        opening = self.opening(now)
+        opening = self.calendar.opening(now)
         if opening > self._opening:
             is_new_number = opening.number > self._opening.number
             self._opening, self._round = opening, 0
@@ -308,7 +270,7 @@ class Agreement:
             self._opening,
             identity=self._identity,
             root=self._root,
-            rounds=self._rounds,
+            rounds=self.calendar.rounds,
             holdings=self._holdings,
         )
 
@@ -328,14 +290,18 @@ class Agreement:
         # Our vote is taken as if it came from somebody else, so that it counts after a restart, too. What was voted
         # before a succession counts for nobody any more, and still was our only vote of this opening.
         is_of_this_root = self._root_version_voted == self._root.version
-        if self._diary.opening == self._opening == self.opening(now) and self._diary.vote and is_of_this_root:
+        if (
+            self._diary.opening == self._opening == self.calendar.opening(now)
+            and self._diary.vote
+            and is_of_this_root
+        ):
             own = {ballot_digest(self._diary.ballot): self._diary.ballot}
             self._canvass.consider(self._diary.vote, own, now)
 
     def _may_sign(self, now: UnixTime) -> bool:
-        is_at_hand = self._opening == self.opening(now)
+        is_at_hand = self._opening == self.calendar.opening(now)
         is_new = self._opening.number > max(self._diary.signed, self._holdings.newest_number)
-        return is_at_hand and is_new and self._rounds.may_sign(self._opening, now)
+        return is_at_hand and is_new and self.calendar.rounds.may_sign(self._opening, now)
 
     def _sign(self) -> Actions:
         document = self._canvass.tabulate()

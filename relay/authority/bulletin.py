@@ -93,6 +93,7 @@ class _BulletinForm(Form, frozen=True):
     signatures: Annotated[tuple[SignatureForm, ...], msgspec.Meta(max_length=MAX_SIGNATURES)]
 
     def parse(self) -> Bulletin:
+        """The value; raises ``MalformedError`` if it is outside of the specification."""
         return Bulletin(
             self.number,
             self.recovery_at,

@@ -80,7 +80,7 @@ class RunningAuthority:
             if self._state is None:
                 self.carry_out(self.office.tick(self._clock()))
             await self._publish()
-            await trio.sleep(self.office.agreement.pause_s(self._clock()))
+            await trio.sleep(self.office.agreement.calendar.pause_s(self._clock()))
 
     async def _publish(self) -> None:
         directory = self.publishing.due(self._clock())

@@ -92,7 +92,7 @@ def status_of(
         known: of how many relays there is a descriptor.
         sights: of the other authorities, by identity.
     """
-    opening, draft, newest = agreement.opening(now), agreement.draft, agreement.newest
+    opening, draft, newest = agreement.calendar.opening(now), agreement.draft, agreement.newest
     return Status(
         running=running,
         now=now,
@@ -106,8 +106,8 @@ def status_of(
         signed=draft.number if draft else 0,
         signatures=len(draft.signatures) if draft else 0,
         needed=root.threshold,
-        complete=agreement.is_complete(now),
-        next_opening_at=agreement.next_opening_at(now),
+        complete=agreement.calendar.is_complete(now),
+        next_opening_at=agreement.calendar.next_opening_at(now),
         others=tuple(_other(one, sights) for one in root.authorities if one.identity != agreement.identity),
         evidence=tuple(evidence),
     )

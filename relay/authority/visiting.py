@@ -85,7 +85,7 @@ class Visitor:
             fault = await self._visit_while_it_works()
             self._note(fault)
             least_s = LEAST_AFTER_FAILURE_S if fault else 0.0
-            await trio.sleep(max(least_s, self._agreement.visit_pause_s(self._clock())))
+            await trio.sleep(max(least_s, self._agreement.calendar.visit_pause_s(self._clock())))
 
     async def _visit_while_it_works(self) -> str:
         """Visit over one connection, until visits are rare again; the name of what went wrong, or nothing."""
@@ -96,7 +96,7 @@ class Visitor:
                         patience.deadline = trio.current_time() + VISIT_TIMEOUT_S
                         await self._visit(caller)
                         self._note("")
-                        pause_s = self._agreement.visit_pause_s(self._clock())
+                        pause_s = self._agreement.calendar.visit_pause_s(self._clock())
                         if pause_s > KEEP_OPEN_S:
                             return ""
                         await trio.sleep(pause_s)

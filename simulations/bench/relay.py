@@ -253,25 +253,24 @@ class Stage:
         return identity, sign_descriptor(descriptor, identity)
 
     def _snapshot(self, relays: list[tuple[IdentityKey, bytes]], now: UnixTime) -> bytes:
-        listings = sorted(
-            (Listing(identity.relay_id, descriptor_digest(envelope), 1000) for identity, envelope in relays),
-            key=lambda listing: listing.relay_id,
-        )
+        envelope = self._document(relays, int(now // self._parameters.period_s), NO_PREVIOUS)
+        verified = UnverifiedDocument(envelope).verify(self._root, now=now, seen=None)
+        return assemble(verified, [envelope for _, envelope in relays]).encode()
+
+    def _document(self, relays: list[tuple[IdentityKey, bytes]], number: int, previous: bytes) -> bytes:
         period_s = self._parameters.period_s
-        number = int(now // period_s)
+        listings = [Listing(key.relay_id, descriptor_digest(envelope), 1000) for key, envelope in relays]
         document = Document(
             network_id=self._root.network_id,
             number=number,
-            previous=NO_PREVIOUS,
+            previous=previous,
             valid_from=UnixTime(number * period_s),
             fresh_until=UnixTime((number + 1) * period_s),
             valid_until=UnixTime((number + VALID_PERIODS) * period_s),
             parameters=self._parameters,
-            relays=tuple(listings),
+            relays=tuple(sorted(listings, key=lambda listing: listing.relay_id)),
         )
-        envelope = sign_document(document, [self._authority])
-        verified = UnverifiedDocument(envelope).verify(self._root, now=now, seen=None)
-        return assemble(verified, [envelope for _, envelope in relays]).encode()
+        return sign_document(document, [self._authority])
 
     @contextlib.contextmanager
     def relay(self) -> Iterator[subprocess.Popen[bytes]]:

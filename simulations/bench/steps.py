@@ -27,17 +27,12 @@ from typing import Any
 
 from onionpath.crypto.hybrid import HybridPrivateKey
 from onionpath.crypto.identity import IdentityKey
-from onionpath.directory.address import Address
-from onionpath.directory.descriptor import Descriptor, PacketKey, descriptor_digest, sign_descriptor
+from onionpath.directory.descriptor import PacketKey
 from onionpath.directory.directory import assemble
 from onionpath.directory.document import (
     NO_PREVIOUS,
-    VALID_PERIODS,
-    Document,
-    Listing,
     SeenDocument,
     UnverifiedDocument,
-    sign_document,
 )
 from onionpath.directory.parameters import Parameters
 from onionpath.errors import OnionPathError, UnreachableError
@@ -204,39 +199,14 @@ class MeasuredStage(Stage):
         self.arriving.replace(Publication.of(assemble(newer, [each for _, each in everybody])))
         return assemble(verified, [each for _, each in relays]).encode()
 
-    def _document(self, relays: list[tuple[IdentityKey, bytes]], number: int, previous: bytes) -> bytes:
-        period_s = self._parameters.period_s
-        listings = [Listing(key.relay_id, descriptor_digest(envelope), 1000) for key, envelope in relays]
-        document = Document(
-            network_id=self._root.network_id,
-            number=number,
-            previous=previous,
-            valid_from=UnixTime(number * period_s),
-            fresh_until=UnixTime((number + 1) * period_s),
-            valid_until=UnixTime((number + VALID_PERIODS) * period_s),
-            parameters=self._parameters,
-            relays=tuple(sorted(listings, key=lambda listing: listing.relay_id)),
-        )
-        return sign_document(document, [self._authority])
-
     def _stranger(self, number: int, now: UnixTime) -> tuple[IdentityKey, bytes]:
         identity = IdentityKey.generate(os.urandom)
         schedule = KeySchedule(self._parameters.epoch_s, self._parameters.slot_s)
         epoch = schedule.epoch(now)
         public = HybridPrivateKey.generate(os.urandom).public
-        descriptor = Descriptor(
-            relay_id=identity.relay_id,
-            addresses=(Address(f"10.{number // 250}.{number % 250}.1", 9),),
-            link_key_hash=os.urandom(32),
-            packet_keys=(PacketKey(epoch, schedule.valid_from(epoch), schedule.valid_until(epoch), public),),
-            family=(),
-            services=(1,),
-            exit_policy=(),
-            version="bench",
-            published_at=UnixTime(int(now)),
-            network_id=self._root.network_id,
-        )
-        return identity, sign_descriptor(descriptor, identity)
+        key = PacketKey(epoch, schedule.valid_from(epoch), schedule.valid_until(epoch), public)
+        host = f"10.{number // 250}.{number % 250}.1"
+        return self._descriptor(identity, host, 9, os.urandom(32), (key,), now)
 
     @contextlib.contextmanager
     def relay(self) -> Iterator[subprocess.Popen[bytes]]:

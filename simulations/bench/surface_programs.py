@@ -175,6 +175,7 @@ def run_sync(http: Any, surface: Any) -> Program:
     """A ``Client`` of httpx or httpx2, shared by its threads."""
 
     def run(stage: Stage, onion: bool) -> Figures:
+        """Pages by as many threads as are in flight, then one download."""
         with ExitStack() as stack:
             options: Mapping[str, Any] = {"verify": stage.website.tls(), "trust_env": False}
             if onion:
@@ -201,6 +202,7 @@ def run_sockets(dial: Dial) -> Program:
     """Blocking sockets, each thread with a connection that it keeps."""
 
     def run(stage: Stage, onion: bool) -> Figures:
+        """The same over connections of our own."""
         with ExitStack() as stack:
             port = stack.enter_context(_proxy(stage)) if onion else 0
             visitors = [

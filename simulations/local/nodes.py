@@ -41,34 +41,26 @@ class Website(NamedTuple):
         return ssl.create_default_context(cafile=str(self.ca_file))
 
 
-class LocalRelay:
-    """One relay of a running network."""
+class LocalNode:
+    """One relay or authority of a running network.
+
+    Args:
+        name: what people call it.
+        folder: holds its settings, its state and its log.
+    """
 
     def __init__(
-        self, number: int, relay_id: bytes, endpoint: Endpoint, folder: Path, processes: Processes
+        self, name: str, program: Program, settings: str, folder: Path, processes: Processes
     ) -> None:
-        self.number = number
-        self.relay_id = relay_id
-        self.endpoint = endpoint
+        self.name = name
         self.folder = folder
+        self._program = program
+        self._settings = settings
         self._processes = processes
 
-    @property
-    def name(self) -> str:
-        """What people call it: "relay 1" is the first."""
-        return f"relay {self.number}"
-
-    @property
-    def pid(self) -> int:
-        """Its process.
-
-        Raises:
-            UsageError: it isn't running.
-        """
-        pid = self._processes.pids().get(self.name)
-        if pid is None:
-            raise UsageError(f"{self.name} is not running")
-        return pid
+    def start(self) -> None:
+        """Have it started; the network waits for all of them together."""
+        self._processes.start(self.name, self._program, self.folder / self._settings, self.folder / "log")
 
     def kill(self) -> None:
         """End it as power loss to its process would: SIGKILL."""
@@ -83,17 +75,38 @@ class LocalRelay:
         self.start()
         self._processes.wait_ready(self.name, timeout_s=START_S)
 
-    def start(self) -> None:
-        """Have it started; the network waits for all of them together."""
-        self._processes.start(self.name, Program.RELAY, self.folder / "relay.toml", self.folder / "log")
+    def log(self) -> str:
+        """All that it has logged: one JSON object per line."""
+        file = self.folder / "log"
+        return file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+
+
+class LocalRelay(LocalNode):
+    """One relay of a running network; "relay 1" is the first."""
+
+    def __init__(
+        self, number: int, relay_id: bytes, endpoint: Endpoint, folder: Path, processes: Processes
+    ) -> None:
+        super().__init__(f"relay {number}", Program.RELAY, "relay.toml", folder, processes)
+        self.number = number
+        self.relay_id = relay_id
+        self.endpoint = endpoint
+
+    @property
+    def pid(self) -> int:
+        """Its process.
+
+        Raises:
+            UsageError: it isn't running.
+        """
+        pid = self._processes.pids().get(self.name)
+        if pid is None:
+            raise UsageError(f"{self.name} is not running")
+        return pid
 
     def has_directory(self) -> bool:
         """Whether it has ever had the network's directory, and so knows the others."""
         return '"directory_refreshed"' in self.log()
-
-    def log(self) -> str:
-        """All that it has logged: one JSON object per line."""
-        return _text(self.folder / "log")
 
     def statistics(self) -> str:
         """Have it log its statistics, and give that line.
@@ -114,38 +127,13 @@ class LocalRelay:
         return list(read_frames(file)) if file.exists() else []
 
 
-class LocalAuthority:
-    """One authority of a running network."""
+class LocalAuthority(LocalNode):
+    """One authority of a running network; "authority 1" is the first."""
 
     def __init__(self, number: int, identity: bytes, folder: Path, processes: Processes) -> None:
+        super().__init__(f"authority {number}", Program.AUTHORITY, "authority.toml", folder, processes)
         self.number = number
         self.identity = identity
-        self.folder = folder
-        self._processes = processes
-
-    @property
-    def name(self) -> str:
-        """What people call it: "authority 1" is the first."""
-        return f"authority {self.number}"
-
-    def start(self) -> None:
-        """Have it started; the network waits for all of them together."""
-        self._processes.start(
-            self.name, Program.AUTHORITY, self.folder / "authority.toml", self.folder / "log"
-        )
-
-    def kill(self) -> None:
-        """End it as power loss to its process would: SIGKILL."""
-        self._processes.end(self.name, signal.SIGKILL)
-
-    def stop(self) -> None:
-        """End it as its operator would: SIGTERM."""
-        self._processes.end(self.name, signal.SIGTERM)
-
-    def restart(self) -> None:
-        """Start it again, after ``kill`` or ``stop``, with the state that it left; returns once it serves."""
-        self.start()
-        self._processes.wait_ready(self.name, timeout_s=START_S)
 
     def status(self) -> Status:
         """What it says of itself.
@@ -157,11 +145,3 @@ class LocalAuthority:
         if told is None:
             raise UsageError(f"{self.name} is not running")
         return decode_status(told)
-
-    def log(self) -> str:
-        """All that it has logged: one JSON object per line."""
-        return _text(self.folder / "log")
-
-
-def _text(file: Path) -> str:
-    return file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""

@@ -21,7 +21,8 @@ from onionpath.service.directory import Collector, DirectoryService
 from onionpath.service.echo import EchoService
 from onionpath.service.registry import Registry
 from relay.authority.actions import Actions
-from relay.authority.agreement import LEAST_BETWEEN_TICKS_S, Agreement
+from relay.authority.agreement import Agreement
+from relay.authority.calendar import LEAST_BETWEEN_TICKS_S
 from relay.authority.enrolment import Enrolment
 from relay.authority.office import Office
 from relay.authority.publishing import Publishing
@@ -182,7 +183,7 @@ class VirtualAuthority:
 
     def _pause_s(self, office: Office, publishing: Publishing) -> float:
         now = self.now()
-        waits_for = [now + LOOK_EVERY_S, office.agreement.next_round_at(now)]
+        waits_for = [now + LOOK_EVERY_S, office.agreement.calendar.next_round_at(now)]
         newest = publishing.newest
         if newest is not None and newest.document.valid_from > now:
             waits_for.append(newest.document.valid_from)
@@ -220,10 +221,13 @@ def agree_at_once(
 ) -> Document | None:
     """What a network's only authority agrees on in the opening for this period, without waiting for its rounds."""
     agreement = office.agreement
-    period_s = agreement.rounds.period_s
-    is_due = agreement.opening(now).recovery_at
-    opening = agreement.opening(now if is_due else UnixTime((now // period_s - 0.5) * period_s))
-    begins_at, round_s = agreement.rounds.begins_at(opening), agreement.rounds.round_s(opening)
+    period_s = agreement.calendar.rounds.period_s
+    is_due = agreement.calendar.opening(now).recovery_at
+    opening = agreement.calendar.opening(now if is_due else UnixTime((now // period_s - 0.5) * period_s))
+    begins_at, round_s = (
+        agreement.calendar.rounds.begins_at(opening),
+        agreement.calendar.rounds.round_s(opening),
+    )
     document = None
     votes_at = max(0.0, min(0.4, (now - begins_at) / round_s))
     for rounds in (votes_at, 1.9, 2.1):

@@ -146,8 +146,8 @@ def test_nobody_votes_twice_in_one_opening_of_recovery_also_after_a_restart() ->
 
 def alone_and_signed() -> tuple[Agreement, UnixTime]:
     ours = alone()
-    rounds = ours.rounds
-    opening = ours.opening(NOW)
+    rounds = ours.calendar.rounds
+    opening = ours.calendar.opening(NOW)
     begins_at, round_s = rounds.begins_at(opening), rounds.round_s(opening)
     ours.vote(ballot_of(known(0)), [known(0)], begins_at)
     ours.stored(begins_at)
@@ -161,8 +161,8 @@ def test_one_authority_alone_makes_a_document_within_one_opening() -> None:
     document = ours.stored(signs_at).document
 
     assert document is not None
-    assert FIRST == document.number == ours.opening(signs_at).number
-    assert ours.is_complete(signs_at)
+    assert FIRST == document.number == ours.calendar.opening(signs_at).number
+    assert ours.calendar.is_complete(signs_at)
 
 
 def test_who_has_signed_a_number_neither_votes_nor_signs_in_its_later_openings() -> None:
@@ -327,12 +327,12 @@ def test_what_earlier_openings_of_a_number_named_as_the_last_document_is_held_no
     theirs.vote(ballot_of(known(0)), [known(0)], begins_at)
     theirs.stored(begins_at)
     visit(ours, theirs, begins_at)
-    opening = ours.opening(begins_at)
+    opening = ours.calendar.opening(begins_at)
     assert {genesis(3, 2).digest} == ours._holdings._documents.keys()
 
     ours.tick(UnixTime(begins_at + 60))
 
-    assert opening.number == ours.opening(UnixTime(begins_at + 60)).number
+    assert opening.number == ours.calendar.opening(UnixTime(begins_at + 60)).number
     assert not ours._holdings._documents
 
 

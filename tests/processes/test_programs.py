@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
 import random
 import shutil
 import subprocess
@@ -28,7 +27,7 @@ from simulations.local.network import LocalNetwork, LocalRelay
 from simulations.local.website import body_digest, body_parts
 from tests.processes.clients import CountingClient
 from tests.processes.servers import make_index, secure_files, speaker
-from tests.proxy.test_programs import ROOT, files, proxy, run
+from tests.proxy.test_programs import environment_of, files, proxy, run
 from tests.transports.website import Website, website
 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
@@ -47,13 +46,7 @@ def network() -> Iterator[LocalNetwork]:
 
 @pytest.fixture
 def environment(network: LocalNetwork, tmp_path: Path) -> dict[str, str]:
-    ours = {
-        "ONIONPATH_NETWORK": network.trust_root_file,
-        "ONIONPATH_STATE": tmp_path / "state",
-        "HOME": tmp_path,
-        "PYTHONPATH": ROOT,
-    }
-    return {**os.environ, **{name: str(value) for name, value in ours.items()}}
+    return environment_of(network, tmp_path)
 
 
 @pytest.fixture

@@ -38,12 +38,18 @@ def network() -> Iterator[LocalNetwork]:
 
 @pytest.fixture
 def environment(network: LocalNetwork, tmp_path: Path) -> dict[str, str]:
+    return environment_of(network, tmp_path)
+
+
+def environment_of(network: LocalNetwork, home: Path) -> dict[str, str]:
+    """Ours, with a program's settings for this network and nothing of the person who runs the tests."""
     ours = {
         "ONIONPATH_NETWORK": network.trust_root_file,
-        "ONIONPATH_STATE": tmp_path / "state",
-        "HOME": tmp_path,
+        "ONIONPATH_STATE": home / "state",
+        "HOME": home,
+        "PYTHONPATH": ROOT,
     }
-    return {**os.environ, "PYTHONPATH": str(ROOT), **{name: str(value) for name, value in ours.items()}}
+    return {**os.environ, **{name: str(value) for name, value in ours.items()}}
 
 
 def run(*command: object, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
