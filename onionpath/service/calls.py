@@ -11,13 +11,19 @@ from onionpath.onion.statuses import Reason, ReplyStatus
 
 
 class ServiceId(IntEnum):
-    """The numbers of services on the wire; 5 (http) is reserved."""
+    """The numbers of services on the wire; 5 (http) is reserved.
+
+    SESSION carries Session's layers from relay to relay, REPLICA what members of a swarm tell each other: neither is
+    for clients.
+    """
 
     ECHO = 1
     DIRECTORY = 2
     STREAM = 3
     STORAGE = 4
     VOTES = 6
+    SESSION = 7
+    REPLICA = 8
 
 
 @dataclass(frozen=True, slots=True)
