@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,6 +14,7 @@ from onionpath.crypto.tags import digest
 from onionpath.directory.address import Address, AddressForm
 from onionpath.directory.canonical import Count, Form, Time, check_text, decode_canonical, encode_canonical
 from onionpath.directory.envelope import open_self_signed, sign
+from onionpath.directory.session_door import SessionDoor, SessionDoorForm
 from onionpath.errors import MalformedError, StaleDirectoryError, UsageError
 from onionpath.injected import UnixTime
 
@@ -74,6 +76,7 @@ class Descriptor:
         version: of the software that runs there.
         published_at: when it was signed, whole seconds.
         network_id: 32 bytes, the trust root's.
+        session: where it takes Session's onions; only a relay with an IPv4 address can.
 
     Raises:
         MalformedError: a value is outside of the specification.
@@ -89,6 +92,7 @@ class Descriptor:
     version: str
     published_at: UnixTime
     network_id: bytes
+    session: SessionDoor | None = None
 
     def __post_init__(self) -> None:
         parse_relay_id(self.relay_id)
@@ -107,6 +111,26 @@ class Descriptor:
         for rule in self.exit_policy:
             check_text(rule, what="an exit rule", longest=64)
         check_text(self.version, what="the version", longest=32)
+        if self.session is not None:
+            _check(self.session_address not in {None, *self.addresses}, "address of its Session door")
+            _check(self.session.certificate_hash != self.link_key_hash, "hash of its Session certificate")
+
+    @property
+    def session_address(self) -> Address | None:
+        """Where it takes Session's onions: clients of Session know no IPv6."""
+        hosts = [one.host for one in self.addresses if ipaddress.ip_address(one.host).version == 4]
+        return Address(hosts[0], self.session.port) if self.session and hosts else None
+
+    @property
+    def all_addresses(self) -> tuple[Address, ...]:
+        """Every place where it listens; no two relays share one."""
+        return self.addresses if self.session_address is None else (*self.addresses, self.session_address)
+
+    @property
+    def all_keys(self) -> tuple[bytes, ...]:
+        """Every key, or hash of one, that belongs to no other relay."""
+        session = (self.session.key.encoded, self.session.certificate_hash) if self.session else ()
+        return (self.link_key_hash, *(key.public.encoded for key in self.packet_keys), *session)
 
     def packet_key(self, now: UnixTime) -> PacketKey | None:
         """The key to seal to now, the newest if there are several; none between or outside of the keys."""
@@ -195,6 +219,7 @@ class _DescriptorForm(Form, frozen=True):
     exit_policy: tuple[str, ...]
     version: str
     published_at: Time
+    session: SessionDoorForm | None
 
     def parse(self) -> Descriptor:
         """The value; raises ``MalformedError`` if it is outside of the specification."""
@@ -209,6 +234,7 @@ class _DescriptorForm(Form, frozen=True):
             version=self.version,
             published_at=UnixTime(self.published_at),
             network_id=self.network_id,
+            session=None if self.session is None else self.session.parse(),
         )
 
 
@@ -227,6 +253,7 @@ def _form(descriptor: Descriptor) -> _DescriptorForm:
         exit_policy=descriptor.exit_policy,
         version=descriptor.version,
         published_at=int(descriptor.published_at),
+        session=None if descriptor.session is None else SessionDoorForm.of(descriptor.session),
     )
 
 

@@ -225,7 +225,6 @@ def _check_weight(document: Document, relays: Mapping[RelayId, Relay]) -> None:
 def _check_keys(descriptors: Iterable[Descriptor]) -> None:
     seen: set[bytes] = set()
     for descriptor in descriptors:
-        keys = [descriptor.link_key_hash, *(key.public.encoded for key in descriptor.packet_keys)]
-        if not seen.isdisjoint(keys):
+        if not seen.isdisjoint(descriptor.all_keys):
             raise DirectoryError("the document lists one key under two names")
-        seen.update(keys)
+        seen.update(descriptor.all_keys)

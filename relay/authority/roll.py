@@ -161,5 +161,4 @@ class Roll:
 
 def _claims(descriptor: Descriptor) -> set[Address | bytes]:
     """What only one relay may have."""
-    keys = (one.public.encoded for one in descriptor.packet_keys)
-    return {*descriptor.addresses, descriptor.link_key_hash, *keys}
+    return {*descriptor.all_addresses, *descriptor.all_keys}

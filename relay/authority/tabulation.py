@@ -115,8 +115,7 @@ def _without_rivals(listed: Sequence[Listed]) -> list[Listed]:
 
 
 def _claims(descriptor: Descriptor) -> set[Hashable]:
-    keys = (key.public.encoded for key in descriptor.packet_keys)
-    return {*descriptor.addresses, descriptor.link_key_hash, *keys}
+    return {*descriptor.all_addresses, *descriptor.all_keys}
 
 
 def _draft(
