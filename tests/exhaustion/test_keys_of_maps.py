@@ -59,7 +59,7 @@ MAY = {
     "relay/admission.py: keys": SLOTS,
     "relay/authority/first_hop.py: _waiting": OURS,
     "relay/authority/making.py: services": SERVICES,
-    "relay/daemon.py: services": SERVICES,
+    "relay/services.py: services": SERVICES,
     "relay/exchanges.py: _all": OURS,
     "relay/exchanges.py: _by_next": LINKS,
     "relay/exchanges.py: _by_origin": LINKS,

@@ -16,7 +16,7 @@ from onionpath.directory.trust import Authority as Signer
 from onionpath.directory.trust import TrustRoot
 from onionpath.injected import UnixTime
 from onionpath.onion.replay import MemoryTables, Remembered, ReplayMemory
-from relay import daemon
+from relay import foundation
 from relay.key_keeper import KeyKeeper
 from relay.keys import PacketKeyFiles, ensure_relay_keys, erase_packet_keys
 from relay.settings import LimitsSection
@@ -28,11 +28,11 @@ YEAR_S = 365 * 86_400.0
 SEED = bytes(32)
 
 
-def base(folder: Path, now: float) -> daemon._Base:
+def base(folder: Path, now: float) -> foundation.Base:
     keys = ensure_relay_keys(folder, os.urandom)
     signer = Signer(keys.identity.public, Address("127.9.0.1", 9), keys.link.key_hash)
     root = TrustRoot(NETWORK_ID, "test", (signer,), 1, PARAMETERS)
-    return daemon._Base(folder, LimitsSection(replay_entries=1024), root, keys, lambda: UnixTime(now))
+    return foundation.Base(folder, LimitsSection(replay_entries=1024), root, keys, lambda: UnixTime(now))
 
 
 class Life:
@@ -41,9 +41,9 @@ class Life:
     def __init__(self, folder: Path, now: float) -> None:
         self.base = base(folder, now)
         with capture_logs() as logs:
-            self.files = daemon._open_replay(self.base)
+            self.files = foundation.open_replay(self.base)
         self.events = [line["event"] for line in logs]
-        self.keys: PacketKeyFiles = daemon._packet_keys(self.base)
+        self.keys: PacketKeyFiles = foundation.open_packet_keys(self.base)
         self.replay = ReplayMemory(self.files, self.files.tag_key, slot_s=SLOT_S)
         self.replay.advance(UnixTime(now))
 
@@ -76,18 +76,18 @@ def test_a_relay_whose_clock_was_a_year_ahead_serves_again_with_new_keys(tmp_pat
 def test_keys_are_erased_before_the_tags_begin_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Life(tmp_path / "state", NOW + YEAR_S).files.close()
     order = []
-    erase, open_files = erase_packet_keys, daemon._replay_files
+    erase, open_files = erase_packet_keys, foundation._replay_files
 
     def note_erase(state: Path) -> None:
         order.append("erased")
         erase(state)
 
-    def note_open(base: daemon._Base) -> object:
+    def note_open(base: foundation.Base) -> object:
         order.append("opened")
         return open_files(base)
 
-    monkeypatch.setattr(daemon, "erase_packet_keys", note_erase)
-    monkeypatch.setattr(daemon, "_replay_files", note_open)
+    monkeypatch.setattr(foundation, "erase_packet_keys", note_erase)
+    monkeypatch.setattr(foundation, "_replay_files", note_open)
     Life(tmp_path / "state", NOW).files.close()
 
     assert ["opened", "erased", "opened"] == order
@@ -112,7 +112,7 @@ def test_an_operator_is_told_at_the_start_and_each_hour_that_packets_are_refused
     replay = ReplayMemory(MemoryTables(floor=floor), TagKey(os.urandom(32)), slot_s=SLOT_S)
     keeper = KeyKeeper(
         node.switch,
-        daemon._packet_keys(base(tmp_path / "state", NOW)),
+        foundation.open_packet_keys(base(tmp_path / "state", NOW)),
         replay,
         relay_id=node.relay_id,
         changed=lambda: None,

@@ -11,8 +11,8 @@ from onionpath.link.frames import CallBody
 from onionpath.onion.geometry import SizeClass
 from onionpath.onion.statuses import Reason
 from onionpath.service.calls import Call, Limits, Reply, ServiceId
-from relay import daemon
 from relay.limits import SwitchLimits
+from relay.services import build_dialer, build_services
 from relay.settings import ExitSection, LimitsSection, RelaySettings
 from tests.relay.nodes import Node
 from tests.relay.test_links import serving, talking
@@ -23,7 +23,7 @@ async def test_every_service_has_the_time_that_the_settings_give(service_s: floa
     """It had 25 s whatever was set above that."""
     settings = RelaySettings(exit=ExitSection(enabled=True), limits=LimitsSection(service_s=service_s))
     async with trio.open_nursery() as nursery:
-        services, _ = daemon._services(settings, nursery, streams=100, listeners=())
+        services, _ = build_services(settings, nursery, build_dialer(settings, listeners=()), streams=100)
 
     assert {ServiceId.ECHO, ServiceId.DIRECTORY, ServiceId.STREAM} == set(services)
     assert {service_s} == {service.limits.timeout_s for service in services.values()}
