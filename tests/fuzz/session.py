@@ -87,7 +87,7 @@ def reply_plain(data: bytes) -> None:
 
 def posted(data: bytes) -> None:
     """What anybody can post to a server."""
-    open_posted(data, SERVER.private, max_size=65_536)
+    decode_v4_request(open_posted(data, SERVER.private, max_size=65_536).plaintext)
 
 
 def v4_request(data: bytes) -> None:

@@ -52,7 +52,7 @@ def test_a_request_reaches_the_server_and_only_the_client_reads_the_response(cip
     response = V4Response(404, {"content-type": "text/plain"}, b"no such room")
     reply = ONION.seal_reply(opened.reply_key, response, entropy=entropy(2))
 
-    assert (ROOMS, REQUEST) == (forward.server, opened.request)
+    assert (ROOMS, REQUEST) == (forward.server, decode_v4_request(opened.plaintext))
     assert response == ONION.open_reply(wrapped.opener, reply)
     assert b"no such room" not in reply
     assert b"hello" not in forward.posted

@@ -186,7 +186,9 @@ def test_an_exit_posts_what_sessions_own_posts_and_the_server_reads_it(vector: d
 
     opened = open_posted(exit_.posted, SessionPrivateKey(bytes.fromhex(vector["server"]["x25519_sec"])))
 
-    assert V4Request("GET", "/room/some-room", {"Some-Header": "12345"}) == opened.request
+    assert V4Request("GET", "/room/some-room", {"Some-Header": "12345"}) == decode_v4_request(
+        opened.plaintext
+    )
 
 
 @pytest.mark.parametrize("vector", WITH_CBC, ids=name_of)
