@@ -185,8 +185,15 @@ class Deleted:
 
 
 @dataclass(frozen=True, slots=True)
+class Shortened:
+    """Of ``ExpireWhere``: what expires earlier than before, hashes sorted, by namespace."""
+
+    by_namespace: Mapping[int, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class Expiring:
-    """Of changes and questions about expiries: what has which expiry now.
+    """Of ``Expire`` and ``Expiries``: what has which expiry now.
 
     Args:
         updated: changed, or asked for.
@@ -221,7 +228,7 @@ class NotDone(Enum):
     DAMAGED = "damaged"  # the store is being rebuilt
 
 
-Result = Stored | Deleted | Expiring | Retrieved | Revoked | NotDone
+Result = Stored | Deleted | Shortened | Expiring | Retrieved | Revoked | NotDone
 
 
 class Store(Protocol):
