@@ -37,11 +37,11 @@ class _State(enum.Enum):
     ANSWERED = enum.auto()
 
 
-def inner_scope(request: HttpRequest, outer: Scope) -> Scope:
+def inner_scope(request: HttpRequest, outer: Scope, *, marker: str) -> Scope:
     """The app's scope: no address, no header and no extension of whoever carried the request.
 
-    ``asgi``, ``root_path`` and the lifespan's ``state`` are the server's own. The extension ``onionpath.ohttp`` tells
-    the app how the request came.
+    ``asgi``, ``root_path`` and the lifespan's ``state`` are the server's own. The extension ``marker`` tells the app
+    how the request came.
     """
     path, _, query = request.path.partition(b"?")
     scope: Scope = {
@@ -57,7 +57,7 @@ def inner_scope(request: HttpRequest, outer: Scope) -> Scope:
         "headers": [list(field) for field in request.fields],
         "client": None,
         "server": None,
-        "extensions": {"onionpath.ohttp": {}},
+        "extensions": {marker: {}},
     }
     if "state" in outer:
         scope["state"] = dict(outer["state"])
@@ -70,6 +70,7 @@ class AppRun:
     Args:
         answer: seals a response and sends it.
         limits: of the response; above them it becomes a 502, and the app is cancelled.
+        marker: says how the request came, as the name of the scope's extension and of the logger for the app's failures.
     """
 
     def __init__(
@@ -80,9 +81,11 @@ class AppRun:
         receive: Receive,
         answer: Callable[[HttpResponse], Awaitable[None]],
         limits: Limits,
+        marker: str = "onionpath.ohttp",
     ) -> None:
         self._request = request
-        self._scope = inner_scope(request, outer)
+        self._marker = marker
+        self._scope = inner_scope(request, outer, marker=marker)
         self._outer_receive = receive
         self._answer = answer
         self._limits = limits
@@ -96,7 +99,7 @@ class AppRun:
     async def until_it_returns(self, app: App, *, deadline_s: float) -> None:
         """Run the app until it returns; it has ``deadline_s`` to answer.
 
-        What it raises goes to the logger ``onionpath.ohttp`` and no further: a server closes the connection of an
+        What it raises goes to the logger named ``marker`` and no further: a server closes the connection of an
         app that fails, and the carrier, who may not know how a request ended, would see that.
         """
         self._patience.deadline = anyio.current_time() + deadline_s
@@ -104,7 +107,7 @@ class AppRun:
             with self._patience:
                 await app(self._scope, self._receive, self._send)
         except Exception as error:
-            logging.getLogger("onionpath.ohttp").error("the app failed", exc_info=error)
+            logging.getLogger(self._marker).error("the app failed", exc_info=error)
             await self._settle(inner_problem(500, "the app failed"))
         if self._patience.cancelled_caught:
             await self._settle(inner_problem(504, "the app did not answer in time"))

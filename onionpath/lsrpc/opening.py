@@ -1,0 +1,61 @@
+"""What becomes of the body that an exit has posted: a layer that may be answered, or a refusal outside of every seal.
+
+A layer is remembered before anybody acts on it, and a replay gets the refusal of what does not open. The memory is a
+process's own and ends with it; a full one refuses, and forgets nothing early.
+Spec: docs/specs/session-server.md §2 and §4.
+"""
+
+from __future__ import annotations
+
+from onionpath.crypto.session_channels import SessionPrivateKey
+from onionpath.crypto.tags import TagKey
+from onionpath.errors import PeerError
+from onionpath.injected import Entropy, UnixTime
+from onionpath.onion.replay import DEFAULT_SLOT_S, MemoryTables, Remembered, ReplayMemory
+from onionpath.onion.session_framing import MAX_FRAMING_SIZE
+from onionpath.onion.session_refusals import Refusal, Refuse, refuse
+from onionpath.onion.session_replay import remember_layer
+from onionpath.onion.session_server import ServerLayer, open_posted
+
+# A layer stands in two slots, and three quarters of a table are used: 196,608 layers in each 300 s, 655 in each
+# second, which is more than one process of an app answers. Three tables take 12 MiB.
+REPLAY_ENTRIES = 2**19
+
+
+class Opening:
+    """Opens what exits post, each layer once.
+
+    Args:
+        key: the server's.
+        max_size: of a posted body, in bytes.
+        replay_entries: of each of three tables, a power of two, 8 bytes each; a quarter stays empty.
+        slot_s: a replay is refused for at least this time, and at most twice as long.
+    """
+
+    def __init__(
+        self,
+        key: SessionPrivateKey,
+        *,
+        entropy: Entropy,
+        max_size: int = MAX_FRAMING_SIZE,
+        replay_entries: int = REPLAY_ENTRIES,
+        slot_s: float = DEFAULT_SLOT_S,
+    ) -> None:
+        self._key = key
+        self._max_size = max_size
+        self._slot_s = slot_s
+        tables = MemoryTables(capacity=replay_entries)
+        self._replays = ReplayMemory(tables, TagKey(entropy(32)), slot_s=slot_s)
+
+    def open(self, posted: bytes, *, now: UnixTime) -> ServerLayer | Refuse:
+        """The layer, which nobody has seen before; or what the exit is answered."""
+        try:
+            layer = open_posted(posted, self._key, max_size=self._max_size)
+        except PeerError:
+            return refuse(Refusal.UNREADABLE)
+        match remember_layer(self._replays, layer.seed, now=now, slot_s=self._slot_s):
+            case Remembered.FRESH:
+                return layer
+            case Remembered.FULL:
+                return refuse(Refusal.BUSY)
+        return refuse(Refusal.UNREADABLE)
