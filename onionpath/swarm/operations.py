@@ -1,17 +1,20 @@
 """What a store is asked and what it answers: the one language between requests, replication and the disk.
 
 Every change carries a *version*: milliseconds of the clock of whoever took the request, raised above all versions that
-it knows of the same message. Replicas that have seen the same changes, in whatever order and however often, hold the
-same: of two changes of one message the higher version wins, of equal ones the deletion, then the later expiry.
-A deletion leaves a *tombstone* until no replica can still bring back what was deleted. Spec: docs/specs/storage.md §5.
+its store knows of the same account (``NewestVersion``). Of two changes of one message the higher version wins, of equal
+ones the deletion, then the later expiry, then the later timestamp. So replicas that have exchanged what they hold, in
+whatever order and however often, hold the same, and a late copy of an old change brings nothing back.
+A store never raises a version by itself: it says that the change is *outdone*, and whoever took the request tries again
+above that. A deletion leaves a *tombstone* until no replica can still bring back what was deleted.
+What replicas tell each other of what they hold is in ``reconciliation``. Spec: docs/specs/storage.md §5.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NewType, Protocol
+from typing import NewType
 
 AccountId = NewType("AccountId", bytes)
 """33 bytes: Session's prefix and a key."""
@@ -46,17 +49,19 @@ class Put:
     """Store a message. One that is there only gets the later expiry.
 
     Args:
-        is_alone: all others of its namespace are deleted: a public outbox holds one.
+        is_alone: its namespace holds one message, the one of the highest version: a public outbox.
+        source: who brought it, at most 32 bytes; what one source brings must not fill the store.
     """
 
     message: Message
     version: Version
     is_alone: bool = False
+    source: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete messages by hash, in whatever namespace; unknown hashes are no error."""
+    """Delete messages by hash, in whatever namespace; unknown hashes are no error, and must not come back either."""
 
     account: AccountId = field(repr=False)
     hashes: tuple[str, ...]
@@ -151,7 +156,14 @@ class IsRevoked:
     token: bytes = field(repr=False)
 
 
-Question = Retrieve | Expiries | IsRevoked
+@dataclass(frozen=True, slots=True)
+class NewestVersion:
+    """The highest version that anything of an account has here; a new change goes above it."""
+
+    account: AccountId = field(repr=False)
+
+
+Question = Retrieve | Expiries | IsRevoked | NewestVersion
 Operation = Change | Question
 
 
@@ -164,7 +176,7 @@ class Stored:
 
     Args:
         was_there: it had been before, and not deleted since.
-        version: under which it stands now: the one that was given, or a higher one if a tombstone had that.
+        version: under which it stands now: the one that was given, or a higher one that it had already.
     """
 
     was_there: bool
@@ -173,10 +185,22 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class Outdone:
+    """Of ``Put``: nothing was stored, for a deletion of this version, or the one message of an outbox, stands."""
+
+    version: Version
+
+
+@dataclass(frozen=True, slots=True)
 class Deleted:
-    """What is gone, hashes sorted, by namespace."""
+    """What is gone, hashes sorted, by namespace.
+
+    Args:
+        outdone_by: the highest version among messages that were left, because theirs is later than the deletion's.
+    """
 
     by_namespace: Mapping[int, tuple[str, ...]]
+    outdone_by: Version | None = None
 
     @property
     def hashes(self) -> tuple[str, ...]:
@@ -198,10 +222,12 @@ class Expiring:
     Args:
         updated: changed, or asked for.
         unchanged: there, and left as they were.
+        outdone_by: the highest version among those in neither, because theirs is later than the change's.
     """
 
     updated: Mapping[str, int]
     unchanged: Mapping[str, int] = field(default_factory=dict)
+    outdone_by: Version | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,9 +240,21 @@ class Retrieved:
 
 @dataclass(frozen=True, slots=True)
 class Revoked:
-    """How many tokens were changed, or whether the one asked for is refused (1 or 0)."""
+    """How many tokens were changed, or whether the one asked for is refused (1 or 0).
+
+    Args:
+        outdone_by: the highest version among tokens about which something later was said.
+    """
 
     count: int
+    outdone_by: Version | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VersionFound:
+    """Of ``NewestVersion``; 0 if nothing is here."""
+
+    version: Version
 
 
 class NotDone(Enum):
@@ -225,19 +263,8 @@ class NotDone(Enum):
     DISK_FULL = "disk full"  # only deletions are taken now
     ACCOUNT_FULL = "account full"
     SOURCE_FULL = "source full"
-    DAMAGED = "damaged"  # the store is being rebuilt
+    DAMAGED = "damaged"  # the store must be rebuilt
+    BUSY = "busy"  # too much waits for the disk
 
 
-Result = Stored | Deleted | Shortened | Expiring | Retrieved | Revoked | NotDone
-
-
-class Store(Protocol):
-    """One replica's store.
-
-    What ``apply`` returns is durable: whoever acknowledges has nothing more to wait for. The real one commits many
-    batches together in a thread of its own; in virtual time it answers at once.
-    """
-
-    def apply(self, operations: Sequence[Operation], *, now_ms: int) -> list[Result]:
-        """Carry out operations in order, each seeing the ones before; one result each."""
-        ...
+Result = Stored | Outdone | Deleted | Expiring | Retrieved | Revoked | VersionFound | NotDone
