@@ -1,7 +1,7 @@
 """Arcs of the ring on which accounts lie, and the buckets by which replicas compare what they hold.
 
 A bucket is one of 4,096 equal arcs. Where swarms meet inside a bucket, each compares its part of it.
-Spec: docs/specs/storage.md §5.6.
+Spec: docs/specs/store.md §3.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ ones the deletion, then the later expiry, then the later timestamp. So replicas 
 whatever order and however often, hold the same, and a late copy of an old change brings nothing back.
 A store never raises a version by itself: it says that the change is *outdone*, and whoever took the request tries again
 above that. A deletion leaves a *tombstone* until no replica can still bring back what was deleted.
-What replicas tell each other of what they hold is in ``reconciliation``. Spec: docs/specs/storage.md §5.
+What replicas tell each other of what they hold is in ``reconciliation``. Spec: docs/specs/store.md §1 and §2.
 """
 
 from __future__ import annotations
@@ -210,9 +210,14 @@ class Deleted:
 
 @dataclass(frozen=True, slots=True)
 class Shortened:
-    """Of ``ExpireWhere``: what expires earlier than before, hashes sorted, by namespace."""
+    """Of ``ExpireWhere``: what expires earlier than before, hashes sorted, by namespace.
+
+    Args:
+        outdone_by: the highest version among messages that were left, because theirs is later than the change's.
+    """
 
     by_namespace: Mapping[int, tuple[str, ...]]
+    outdone_by: Version | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,4 +272,4 @@ class NotDone(Enum):
     BUSY = "busy"  # too much waits for the disk
 
 
-Result = Stored | Outdone | Deleted | Expiring | Retrieved | Revoked | VersionFound | NotDone
+Result = Stored | Outdone | Deleted | Shortened | Expiring | Retrieved | Revoked | VersionFound | NotDone

@@ -6,7 +6,7 @@
     ``LetGo`` of exactly what a new member has confirmed, once its arc is somebody else's
 
 Digests depend on what is held alone, never on the order in which it came. Rows that have ended (``Purge``) count until
-they are purged, so replicas that purge at different moments may differ for so long. Spec: docs/specs/storage.md §5.6.
+they are purged, so replicas that purge at different moments may differ for so long. Spec: docs/specs/store.md §3.
 """
 
 from __future__ import annotations
