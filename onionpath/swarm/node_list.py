@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 import ipaddress
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -149,7 +149,7 @@ def _chosen(question: NodesQuestion, roster: Roster, lot: bytes) -> Sequence[Ses
     return nodes
 
 
-def _state(node: SessionNode, names: frozenset[str] | Mapping[str, object]) -> dict[str, object]:
+def _state(node: SessionNode, names: Collection[str]) -> dict[str, object]:
     return {name: value(node) for name, value in _NODE_FIELDS.items() if name in names}
 
 
