@@ -142,7 +142,55 @@ class Missing:
     most: int = 1_000
 
 
-Upkeep = Digests | List | Fetch | Take | LetGo | Count | Purge | Missing
+# What replication keeps beside the rows, in the same commits, so that it is never newer or older than they are.
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Keep these bytes under a name, instead of what was there; at most 1 MiB."""
+
+    name: str
+    value: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What was noted under a name."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Owe:
+    """Remember that a member has missed what these keys say now; what it is owed already is no error.
+
+    Args:
+        member: its identity, 32 bytes.
+        most: keys that are remembered for one member; more are not, since digests find them as well.
+    """
+
+    member: bytes
+    keys: tuple[Key, ...]
+    most: int = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """Keys that a member has missed, the oldest first."""
+
+    member: bytes
+    most: int = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """A member has these now, or is none any more if None: forget what it is owed."""
+
+    member: bytes
+    keys: tuple[Key, ...] | None
+
+
+Upkeep = Digests | List | Fetch | Take | LetGo | Count | Purge | Missing | Note | Noted | Owe | Owed | Settle
 
 
 # What is found.
@@ -231,7 +279,21 @@ class MissingFound:
     keys: tuple[Key, ...]
 
 
-Finding = Digested | Listed | Fetched | Taken | Removed | Counted | MissingFound
+@dataclass(frozen=True, slots=True)
+class NoteFound:
+    """Of ``Note`` and ``Noted``: what is noted now; None if nothing is."""
+
+    value: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OwedFound:
+    """Of ``Owe``, ``Owed`` and ``Settle``: what was asked for, nothing for the other two."""
+
+    keys: tuple[Key, ...] = ()
+
+
+Finding = Digested | Listed | Fetched | Taken | Removed | Counted | MissingFound | NoteFound | OwedFound
 
 
 class Store(Protocol):
