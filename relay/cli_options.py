@@ -18,7 +18,8 @@ from onionpath.errors import SettingsError
 if TYPE_CHECKING:
     from relay.founding import Founded
     from relay.serving import Announce, Ready
-    from relay.settings import AuthoritySettings, LogSection, RelaySettings
+    from relay.settings import AuthoritySettings, RelaySettings
+    from relay.settings_sections import LogSection
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

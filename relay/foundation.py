@@ -22,7 +22,8 @@ from relay.keys import (
     load_relay_keys,
 )
 from relay.replay_files import ReplayFiles, read_boot_id
-from relay.settings import AuthoritySettings, LimitsSection, RelaySettings
+from relay.settings import AuthoritySettings, RelaySettings
+from relay.settings_sections import LimitsSection
 from relay.state_folder import REPLAY_NAME
 
 log = structlog.get_logger(__name__)

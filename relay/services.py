@@ -18,7 +18,8 @@ from relay.exit.dial import Dialer, connect
 from relay.exit.interfaces import OwnAddresses
 from relay.exit.resolver import SystemResolver
 from relay.exit.streams import DEFAULT_LIMITS, StreamService
-from relay.settings import LimitsSection, RelaySettings
+from relay.settings import RelaySettings
+from relay.settings_sections import LimitsSection
 
 log = structlog.get_logger(__name__)
 

@@ -19,7 +19,7 @@ from onionpath.onion.replay import MemoryTables, Remembered, ReplayMemory
 from relay import foundation
 from relay.key_keeper import KeyKeeper
 from relay.keys import PacketKeyFiles, ensure_relay_keys, erase_packet_keys
-from relay.settings import LimitsSection
+from relay.settings_sections import LimitsSection
 from tests.relay.nodes import NETWORK_ID, PARAMETERS, Node
 
 SLOT_S = PARAMETERS.slot_s

@@ -13,7 +13,8 @@ from onionpath.onion.statuses import Reason
 from onionpath.service.calls import Call, Limits, Reply, ServiceId
 from relay.limits import SwitchLimits
 from relay.services import build_dialer, build_services
-from relay.settings import ExitSection, LimitsSection, RelaySettings
+from relay.settings import RelaySettings
+from relay.settings_sections import ExitSection, LimitsSection
 from tests.relay.nodes import Node
 from tests.relay.test_links import serving, talking
 
