@@ -180,6 +180,7 @@ def _serve(order: Start, ready: Callable[[object], None]) -> int:
     from relay.logs import configure_logs
     from relay.settings import AuthoritySettings, RelaySettings
     from relay.settings_files import load_settings
+    from simulations.local.file_server import run_file_server
     from simulations.local.website import run_website
 
     file = Path(order.settings)
@@ -195,6 +196,8 @@ def _serve(order: Start, ready: Callable[[object], None]) -> int:
                 trio.run(lambda: run_authority(authority, ready=ready))
             case Program.WEBSITE:
                 run_website(file, ready)
+            case Program.FILE_SERVER:
+                run_file_server(file, ready)
     except OnionPathError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return exit_code(error)

@@ -13,6 +13,7 @@ class Program(Enum):
     RELAY = "relay"
     AUTHORITY = "authority"
     WEBSITE = "website"
+    FILE_SERVER = "file server"
 
 
 class Start(msgspec.Struct, frozen=True, tag_field="order", tag="start"):

@@ -11,6 +11,8 @@ from random import Random
 from onionpath.crypto.identity import IdentityKey
 from onionpath.crypto.session_channels import Cipher, SessionPrivateKey
 from onionpath.errors import MalformedError
+from onionpath.lsrpc.translation import from_http, to_http
+from onionpath.ohttp.messages import HttpResponse
 from onionpath.onion.session import SessionOnion
 from onionpath.onion.session_bencode import decode_dict, decode_list, encode_dict, encode_list
 from onionpath.onion.session_framing import encode_framing
@@ -90,6 +92,12 @@ def posted(data: bytes) -> None:
     decode_v4_request(open_posted(data, SERVER.private, max_size=65_536).plaintext)
 
 
+def server_plain(data: bytes) -> None:
+    """What a dishonest client could put into a seal for a server; the app behind it reads HTTP."""
+    request = to_http(decode_v4_request(data), scheme=b"http", host=b"example.org")
+    from_http(HttpResponse(200, request.fields, request.body))
+
+
 def v4_request(data: bytes) -> None:
     read = decode_v4_request(data)
     if decode_v4_request(encode_v4_request(read)) != read:
@@ -164,6 +172,13 @@ def inputs() -> dict[str, dict[str, bytes]]:
             "good": to_server,
             "bad-tag": to_server.replace(to_server[50:52], bytes(2)),
             "bad-instruction": encode_framing(b"call", {"headers": ""}),
+        },
+        "session-server-plain": {
+            "good": encode_v4_request(request),
+            "bad-fragment": encode_v4_request(V4Request("GET", "/#a")),
+            "bad-header-twice": encode_v4_request(V4Request("GET", "/", {"a": "", "A": ""})),
+            "bad-header-not-latin-1": encode_v4_request(V4Request("GET", "/", {"a": "\u20ac"})),
+            "bad-upgrade": encode_v4_request(V4Request("GET", "/", {"Upgrade": "h2c"})),
         },
         "session-v4-request": {
             "good": encode_v4_request(request),

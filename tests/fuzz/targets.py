@@ -278,6 +278,7 @@ TARGETS: dict[str, Target] = {
     "session-layer-plain": Target(session.layer_plain),
     "session-reply-plain": Target(session.reply_plain),
     "session-posted": Target(session.posted, _SEALED),
+    "session-server-plain": Target(session.server_plain),
     "session-v4-request": Target(session.v4_request),
     "session-v4-response": Target(session.v4_response),
     "session-bencode": Target(session.bencode),
