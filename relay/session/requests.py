@@ -1,0 +1,81 @@
+"""Answers a whole request of the door, once its route is known; no socket and no HTTP.
+
+Spec: docs/specs/session-onion.md §12.2.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import assert_never
+
+import msgspec
+
+from onionpath.crypto.identity import RelayId
+from onionpath.injected import UnixTime
+from onionpath.onion.session_refusals import Refusal
+from onionpath.swarm.network_rpc import answer_seed
+from onionpath.swarm.node_list import STORAGE_VERSION
+from onionpath.swarm.nodes import Roster
+from relay.session.budget import Budget
+from relay.session.http import Response
+from relay.session.onions import Onions
+from relay.session.routes import Route
+
+JSON = b"application/json"
+BUSY = Response(Refusal.BUSY.status, Refusal.BUSY.text.encode())
+STATISTICS = Response(200, msgspec.json.encode({"version": ".".join(map(str, STORAGE_VERSION))}), JSON)
+
+
+class Requests:
+    """What the door does with requests.
+
+    Args:
+        budget: of clients.
+        roster: the newest list of nodes; None before there is a directory.
+        clock: Unix time that never goes back.
+    """
+
+    def __init__(
+        self,
+        onions: Onions,
+        budget: Budget,
+        *,
+        relay_id: RelayId,
+        roster: Callable[[], Roster | None],
+        clock: Callable[[], UnixTime],
+    ) -> None:
+        self._onions = onions
+        self._budget = budget
+        self._roster = roster
+        self._clock = clock
+        self._pong = Response(200, headers=((b"X-Oxen-Snode-Pubkey", base64.b64encode(relay_id)),))
+
+    async def answer(self, route: Route, body: bytes, *, source: str) -> Response:
+        """The response to one request.
+
+        Args:
+            source: where it came from, for the budget and nothing else.
+        """
+        if route is Route.STATISTICS:
+            return STATISTICS
+        if route is Route.PING:
+            return self._pong
+        if not self._budget.draw(source, len(body), now=self._clock()):
+            return BUSY
+        match route:
+            case Route.ONION:
+                answer = await self._onions.answer_post(body)
+                return Response(answer.status, answer.body)
+            case Route.STORAGE:
+                reply = await self._onions.answer_call(body)
+                return Response(reply.status, reply.body, JSON if reply.is_json else b"text/plain")
+            case Route.SEED:
+                return self._answer_seed(body)
+        assert_never(route)
+
+    def _answer_seed(self, body: bytes) -> Response:
+        roster = self._roster()
+        if roster is None:
+            return BUSY
+        return Response(*answer_seed(body, roster, now=self._clock()), JSON)
