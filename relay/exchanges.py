@@ -128,12 +128,22 @@ class Exchanges:
             at_most_bytes: of layers, over all relays.
         """
         queue = self._by_dial[relay]
-        if len(queue) >= at_most or self._queued_bytes + len(packet.layer) > at_most_bytes:
+        if len(queue) >= at_most or not self.hold(len(packet.layer), at_most=at_most_bytes):
             return False
         exchange = self._add(origin, Queued(relay, packet))
         queue[exchange.number] = exchange
-        self._queued_bytes += len(packet.layer)
         return True
+
+    def hold(self, size: int, *, at_most: int) -> bool:
+        """So many bytes more wait for links that are being made, of whatever kind; False if they would be too many."""
+        if self._queued_bytes + size > at_most:
+            return False
+        self._queued_bytes += size
+        return True
+
+    def release(self, size: int) -> None:
+        """So many bytes wait no more."""
+        self._queued_bytes -= size
 
     def _add(self, origin: Origin, place: Place) -> Exchange:
         number = self._next_number
@@ -186,7 +196,7 @@ class Exchanges:
                 _drop(self._by_next, place.link_id, place.exchange_id)
             case Queued():
                 del self._by_dial[place.relay][number]
-                self._queued_bytes -= len(place.packet.layer)
+                self.release(len(place.packet.layer))
             case Served():
                 self._calls -= 1
         return origin

@@ -67,7 +67,7 @@ class Forwarding:
         link = self._links.to(peeled.next_relay)
         if link is not None:
             self._send(step, link, peeled.packet, origin)
-        elif self._avoided_until.get(peeled.next_relay, step.now) > step.now:
+        elif self.avoids(peeled.next_relay, step.now):
             self._replies.fail_edge(step, origin, Reason.NEXT_UNREACHABLE)
         else:
             self._queue(step, peeled, origin)
@@ -85,8 +85,7 @@ class Forwarding:
         )  # fmt: skip
 
     def _queue(self, step: Step, peeled: Forward, origin: Origin) -> None:
-        if self._exchanges.dial(peeled.next_relay):
-            step.actions.dials.append(peeled.next_relay)
+        self.want(step, peeled.next_relay)
         limits = self._limits
         has_room = self._exchanges.queue(
             peeled.next_relay,
@@ -99,6 +98,11 @@ class Forwarding:
             self._replies.fail_edge(step, origin, Reason.NEXT_CONGESTED)
 
     # Links to relays come and go.
+
+    def want(self, step: Step, relay: RelayId) -> None:
+        """Have a link made to this relay, unless one is being made."""
+        if self._exchanges.dial(relay):
+            step.actions.dials.append(relay)
 
     def reached(self, step: Step, link: Link, relay: RelayId) -> None:
         """A link to this relay is proven: what waited for it goes."""
@@ -114,6 +118,10 @@ class Forwarding:
     def avoid(self, relay: RelayId, now: UnixTime) -> None:
         """Make no link to this relay for a while."""
         self._avoided_until[relay] = UnixTime(now + self._limits.redial_after_s)
+
+    def avoids(self, relay: RelayId, now: UnixTime) -> bool:
+        """Whether this relay is one to which no link is made for now."""
+        return self._avoided_until.get(relay, now) > now
 
     def lost(self, step: Step, link_id: int) -> None:
         """A link is gone: what waits for replies over it fails."""

@@ -46,8 +46,10 @@ class SwitchLimits:
         queued_bytes_per_peer: 64 large replies, so that a client that uses its whole allowance and reads slowly is
             not cut off; requests to a relay beyond it are refused, any peer at twice of it is closed.
         queued_bytes: over all peers; beyond it the peer that holds most is closed.
+        asks, asks_per_peer: calls of our own to other relays that are under way, in all and to one of them; a quarter
+            of what a relay may have under way with another, so that packets find room beside them.
         dial_queue: packets that wait for one connection to be made.
-        dial_bytes: of packets that wait for connections, in all: 128 large ones.
+        dial_bytes: of packets and calls that wait for connections, in all: 128 large ones.
         redial_after_s: how long a relay that could not be reached is not tried again.
         service_timeout_s: what the last hop gives a service; each hop before waits ``hop_margin_s`` longer, so that
             the hop that knows most speaks first.
@@ -60,6 +62,8 @@ class SwitchLimits:
     in_flight: int = 4_096
     queued_bytes_per_peer: int = 8 * 1024 * 1024
     queued_bytes: int = 256 * 1024 * 1024
+    asks: int = 4_096
+    asks_per_peer: int = 512
     dial_queue: int = 256
     dial_bytes: int = 16 * 1024 * 1024
     redial_after_s: float = 2.0

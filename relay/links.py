@@ -19,8 +19,10 @@ import trio
 from onionpath.crypto.identity import RelayId
 from onionpath.errors import PeerError, WrongPeerError
 from onionpath.injected import UnixTime
+from onionpath.link.frames import CallBody
 from onionpath.link.neighbour import Neighbour
 from onionpath.link.tls import TlsSession
+from onionpath.onion.statuses import Reason
 from onionpath.service.registry import Registry
 from relay.idleness import Idleness
 from relay.recorder import FrameRecorder
@@ -45,6 +47,8 @@ class Timeouts(NamedTuple):
 
 
 DEFAULT_TIMEOUTS = Timeouts()
+Answered = Callable[[bytes | Reason], None]
+"""Told once what came of an ask; it may ask again, and waits for nothing."""
 # More than the relays of most networks; the daemon gives what its share of open files allows.
 MOST_DIALLED = 2_048
 
@@ -88,6 +92,7 @@ class Links:
         self._neighbours: Mapping[RelayId, Neighbour] = {}
         self._wires: dict[int, Wire] = {}
         self._next_link_id = 1
+        self._asked: dict[int, Answered] = {}
         self._dirty: dict[Wire, None] = {}
         self._flush_wanted = trio.Event()
         self._counts: Counter[str] = Counter()
@@ -272,6 +277,26 @@ class Links:
         while True:
             self._switch.written(wire.link_id, await wire.push_when_possible())
 
+    # Asks.
+
+    def ask(
+        self, number: int, relay_id: RelayId, call: CallBody, *, timeout_s: float, answered: Answered
+    ) -> None:
+        """Ask another relay; asks of one turn of the scheduler leave in one write per link.
+
+        Args:
+            number: the asker's own, for this ask alone.
+            answered: called once, perhaps before this returns.
+        """
+        self._asked[number] = answered
+        self.carry_out(self._switch.ask(number, relay_id, call, now=self._clock(), timeout_s=timeout_s))
+        self._flush_wanted.set()
+
+    def forget_ask(self, number: int) -> None:
+        """Whoever asked does not want to know any more."""
+        self._asked.pop(number, None)
+        self._switch.forget_ask(number)
+
     # Actions.
 
     def carry_out(self, actions: Actions) -> None:
@@ -291,6 +316,11 @@ class Links:
         for link_id, _ in actions.closes:
             if link_id in self._wires:
                 self._give_up(self._wires[link_id])
+        for number, result in actions.answers:
+            # Last, because whoever hears it may ask again at once.
+            answered = self._asked.pop(number, None)
+            if answered is not None:
+                answered(result)
 
     def _give_up(self, wire: Wire) -> None:
         with suppress(OSError, PeerError):

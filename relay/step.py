@@ -12,6 +12,7 @@ from onionpath.crypto.identity import RelayId
 from onionpath.injected import UnixTime
 from onionpath.link.frames import Kind, encode_frame
 from onionpath.onion.geometry import Geometry, SizeClass
+from onionpath.onion.statuses import Reason
 from onionpath.service.calls import Call
 from relay.link import Link
 from relay.link_table import LinkTable
@@ -44,6 +45,7 @@ class Actions:
     serves: list[Serving] = field(default_factory=list)
     closes: list[tuple[int, str]] = field(default_factory=list)
     pauses: list[tuple[int, UnixTime]] = field(default_factory=list)  # read no more from it until then
+    answers: list[tuple[int, bytes | Reason]] = field(default_factory=list)  # asks of ours that are over
 
 
 class Desk:

@@ -8,33 +8,39 @@ over an event heap. A packet's way:
     receive (reply) -> forwarding -> the exchange ends -> replies: sealed once more -> the previous link's write
     answered                      -> the exchange ends -> replies: sealed           -> the previous link's write
 
+and a call of our own to another relay:
+
+    ask -> asks: the link's write -> receive (answer) -> asks: an action, what came of it
+
 Every public method is one step: it handles what came, and then settles, which closes links that hold too much. While
 frames are handled no link goes away; the one whose peer broke the rules does afterwards.
 
 Spec: docs/specs/link.md, docs/specs/onion-native.md. What it leaves to others: connections (driver), services
 (registry), what is refused unopened (``admission``) and how much is opened (``openings``), the way to the next relay
-(``forwarding``), how exchanges end (``replies``), who a relay is (``acquaintance``), which relays exist and which keys
-are valid (``use_network``, ``use_keys``).
+(``forwarding``), how exchanges end (``replies``), what our services are asked (``calls``) and what we ask ourselves
+(``asks``), who a relay is (``acquaintance``), which relays exist and which keys are valid (``use_network``,
+``use_keys``).
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from onionpath.crypto.identity import IdentityKey, RelayId
 from onionpath.errors import BadLayerError, MalformedError
 from onionpath.injected import Entropy, UnixTime
 from onionpath.link.faults import Fault, FaultyPeerError
-from onionpath.link.frames import Frame, Kind, call_capacity, decode_call
+from onionpath.link.frames import CallBody, Frame, Kind
 from onionpath.onion.native import NativeOnion
 from onionpath.onion.packets import Forward, HopKey, Packet, Serve
 from onionpath.onion.replay import Remembered, ReplayMemory
 from onionpath.onion.statuses import Reason
-from onionpath.service.calls import Call, Reply
+from onionpath.service.calls import Reply
 from relay.acquaintance import Acquaintance, Greeting
 from relay.admission import Admission
+from relay.asks import Asks
+from relay.calls import Calls
 from relay.exchanges import Exchanges, Origin, Queued, Sent, Served
 from relay.forwarding import Forwarding
 from relay.limits import SwitchLimits
@@ -43,25 +49,8 @@ from relay.link_table import LinkTable
 from relay.openings import Openings, cost_of
 from relay.refusals import OF_REPLAY, Refusal
 from relay.replies import Replies
-from relay.step import Actions, Desk, Serving, Step, Watch
-
-
-@dataclass(frozen=True, slots=True)
-class SwitchStatistics:
-    """Counts by named reason since the start, and what is held now.
-
-    Args:
-        in_flight: requests and calls that neighbours sent and that aren't answered.
-        waiting: of these, how many wait for another relay.
-        calls: and how many a service works on.
-    """
-
-    counts: Mapping[str, int]
-    links: int
-    in_flight: int
-    waiting: int
-    calls: int
-    queued_bytes: int
+from relay.step import Actions, Desk, Step, Watch
+from relay.switch_statistics import SwitchStatistics
 
 
 class Switch:
@@ -103,7 +92,9 @@ class Switch:
         self._exchanges = exchanges = Exchanges()
         self._replies = replies = Replies(onion, links, self._counts, entropy=entropy)
         self._admission = Admission(replay, links, exchanges, replies, self._counts, limits)
+        self._calls = Calls(onion.geometry, self._admission, exchanges, replies, self._counts, limits)
         self._forwarding = Forwarding(identity.relay_id, links, exchanges, replies, self._counts, limits)
+        self._asks = Asks(onion.geometry, links, self._forwarding, exchanges, self._counts, limits)
         self._acquaintance = Acquaintance(
             identity, network_id=network_id, link_key_hash=link_key_hash, entropy=entropy
         )
@@ -124,8 +115,9 @@ class Switch:
         calls = self._exchanges.calls
         waiting = len(self._exchanges) - calls
         queued_bytes = self._links.queued_bytes + self._exchanges.queued_bytes
+        in_flight, asks = self._links.in_flight, len(self._asks)
         return SwitchStatistics(
-            dict(self._counts), len(self._links), self._links.in_flight, waiting, calls, queued_bytes
+            dict(self._counts), len(self._links), in_flight, waiting, calls, asks, queued_bytes
         )
 
     # Links come and go.
@@ -148,7 +140,7 @@ class Switch:
     def dial_failed(self, relay_id: RelayId, *, now: UnixTime) -> Actions:
         """No connection to this relay could be made; what waited for it fails, and we don't try again at once."""
         step = self._desk.step(now)
-        self._forwarding.not_reached(step, relay_id)
+        self._not_reached(step, relay_id)
         return self._settle(step)
 
     def written(self, link_id: int, size: int) -> None:
@@ -170,7 +162,8 @@ class Switch:
     @property
     def is_idle(self) -> bool:
         """True when nothing is under way and nothing waits to be written."""
-        return not (len(self._exchanges) or self._exchanges.is_dialling or self._links.queued_bytes)
+        is_used = len(self._exchanges) or len(self._asks) or self._exchanges.is_dialling
+        return not (is_used or self._links.queued_bytes)
 
     # Bytes come in.
 
@@ -241,7 +234,7 @@ class Switch:
             case Kind.REPLY | Kind.REJECT:
                 self._forwarding.take_reply(step, link, frame)
             case Kind.CALL:
-                self._call(step, link, frame)
+                self._calls.take_call(step, link, frame)
             case Kind.PING:
                 step.write(link, Kind.PONG, exchange_id=frame.exchange_id)
             case Kind.CLAIM | Kind.CHALLENGE | Kind.PROOF:
@@ -251,7 +244,9 @@ class Switch:
                 if link.peer is not None:
                     # Otherwise a relay that says so on every link would have us make ever more of them.
                     self._forwarding.avoid(link.peer, step.now)
-            case Kind.PADDING | Kind.PONG | Kind.ANSWER:
+            case Kind.ANSWER:
+                self._asks.take_answer(step, link, frame)
+            case Kind.PADDING | Kind.PONG:
                 self._counts[f"{frame.kind.name.lower()}_ignored"] += 1
 
     def _greet(self, step: Step, link: Link, greeting: Greeting) -> None:
@@ -262,6 +257,7 @@ class Switch:
             if self._watch:
                 self._watch.proven(link.link_id, greeting.known)
             self._forwarding.reached(step, link, greeting.known)
+            self._asks.reached(step, link, greeting.known)
 
     # A request: refuse cheaply, open, remember, then act.
 
@@ -300,52 +296,39 @@ class Switch:
         link.in_flight += 1
         match peeled:
             case Serve():
-                self._serve(step, link, peeled, origin)
+                self._calls.take_sealed(step, link, peeled, origin)
             case Forward() if self._forwarding.knows(peeled.next_relay):
                 self._forwarding.forward(step, peeled, origin)
             case Forward():
                 link.charge_bad_packet(self._limits)
                 self._replies.fail_edge(step, origin, Reason.NEXT_UNKNOWN)
 
-    # What our own services are asked.
-
-    def _serve(self, step: Step, link: Link, peeled: Serve, origin: Origin) -> None:
-        capacity = self._geometry.reply_capacity(origin.reply_class, origin.depth)
-        call = Call(
-            peeled.service, peeled.body, peeled.idempotency_key, capacity, link.link_id, origin.deadline
-        )
-        last = origin.depth == self._geometry.last_depth
-        self._ask(step, link, call, origin, last_depth=last)
-
-    def _call(self, step: Step, link: Link, frame: Frame) -> None:
-        """A neighbour's unsealed call, under the same limits as a request."""
-        called = decode_call(frame.body)
-        deadline = UnixTime(step.now + self._limits.patience_s(0))
-        origin = Origin(link.link_id, frame.exchange_id, called.reply_class, None, 0, step.now, deadline)
-        overload = self._admission.overload(step, link)
-        if overload is not None:
-            self._counts[f"call_{overload.value}"] += 1
-            self._replies.answer(step, link, origin, Reply.refused(Reason.HOP_BUSY))
-            return
-        link.in_flight += 1
-        capacity = call_capacity(self._geometry, called.reply_class)
-        call = Call(called.service, called.body, bytes(16), capacity, link.link_id, deadline)
-        self._ask(step, link, call, origin, last_depth=False)
-
-    def _ask(self, step: Step, link: Link, call: Call, origin: Origin, *, last_depth: bool) -> None:
-        self._counts["served"] += 1
-        call_id = self._exchanges.serve(origin)
-        step.actions.serves.append(Serving(call_id, call, link.is_client, last_depth))
+    # Calls: what our services are asked, and what we ask others.
 
     def answered(self, call_id: int, reply: Reply, *, now: UnixTime) -> Actions:
-        """A service has answered; a second answer, or one after the deadline, is counted and dropped."""
+        """A service has answered."""
         step = self._desk.step(now)
-        origin = self._exchanges.take_by_call(call_id)
-        if origin is None:
-            self._counts["answer_too_late"] += 1
-        else:
-            self._replies.end(step, origin, reply)
+        self._calls.answered(step, call_id, reply)
         return self._settle(step)
+
+    def ask(
+        self, number: int, relay_id: RelayId, call: CallBody, *, now: UnixTime, timeout_s: float
+    ) -> Actions:
+        """Ask a relay of the newest document; ``Actions.answers`` of this or a later step says what came of it.
+
+        Args:
+            number: the driver's own, for this ask alone.
+
+        Raises:
+            UsageError: no frame is large enough for this call.
+        """
+        step = self._desk.step(now)
+        self._asks.ask(step, number, relay_id, call, UnixTime(now + timeout_s))
+        return self._settle(step)
+
+    def forget_ask(self, number: int) -> None:
+        """Whoever asked does not want to know any more."""
+        self._asks.forget(number)
 
     # Time passes.
 
@@ -361,6 +344,7 @@ class Switch:
                 case Served():
                     self._counts["service_timed_out"] += 1
                     self._replies.end(step, origin, Reply.refused(Reason.SERVICE_TIMED_OUT))
+        self._asks.end_overdue(step)
         for link in self._links:
             overdue = self._overdue(link, now)
             if overdue is not None:
@@ -372,7 +356,8 @@ class Switch:
     def _overdue(self, link: Link, now: UnixTime) -> str | None:
         if link.state is LinkState.PROVEN and link.peer not in self._key_hashes:
             return Fault.PEER_LEFT_NETWORK.value
-        is_used = bool(link.in_flight) or self._exchanges.awaits(link.link_id)
+        awaits = self._exchanges.awaits(link.link_id) or self._asks.awaits(link.link_id)
+        is_used = bool(link.in_flight) or awaits
         return link.overdue(self._limits, now, is_used=is_used)
 
     def _settle(self, step: Step) -> Actions:
@@ -391,10 +376,15 @@ class Switch:
             return
         self._counts[f"link_{reason}"] += 1
         if link.state is LinkState.CLAIMING and link.peer is not None:
-            self._forwarding.not_reached(step, link.peer)
+            self._not_reached(step, link.peer)
         self._forwarding.lost(step, link_id)
+        self._asks.lost(step, link_id)
+
+    def _not_reached(self, step: Step, relay_id: RelayId) -> None:
+        self._forwarding.not_reached(step, relay_id)
+        self._asks.not_reached(step, relay_id)
 
 
 # Frames that draw from the link's rate. Replies cost work too, but each belongs to a request of ours; the ones that
-# don't are handled in ``Forwarding.take_reply``.
-_LIMITED = [number not in (Kind.REPLY, Kind.REJECT) for number in range(max(Kind) + 1)]
+# don't are handled in ``Forwarding.take_reply`` and ``Asks.take_answer``.
+_LIMITED = [number not in (Kind.REPLY, Kind.REJECT, Kind.ANSWER) for number in range(max(Kind) + 1)]

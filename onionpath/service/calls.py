@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
 
+from onionpath.crypto.identity import RelayId
 from onionpath.injected import UnixTime
 from onionpath.onion.statuses import Reason, ReplyStatus
 
@@ -37,6 +38,8 @@ class Call:
         reply_capacity: the longest reply body that fits the reply's class, in bytes.
         caller: opaque number of the link it came over, for accounting only.
         deadline: after this time nobody waits for the reply.
+        peer: the relay that asks for itself, over a link on which it has proven itself; None for whatever comes from
+            clients, or at the end of an onion.
     """
 
     service: int
@@ -46,6 +49,7 @@ class Call:
     reply_capacity: int
     caller: int
     deadline: UnixTime
+    peer: RelayId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +76,15 @@ class Limits:
             what its switch gives the last hop.
         any_depth: whether it may be called at every depth and over links from clients.
         has_effects: whether a call that is carried out twice does more than once; its repetitions are answered from
-            memory, or refused. Of no meaning together with ``any_depth``.
+            memory, or refused. Of no meaning together with ``any_depth`` or ``relays_only``.
+        relays_only: whether it may be called by relays that ask for themselves, and by nobody else.
     """
 
     concurrent: int = 1024
     timeout_s: float = 25.0
     any_depth: bool = False
     has_effects: bool = True
+    relays_only: bool = False
 
 
 class Service(Protocol):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from onionpath.onion.statuses import Reason, ReplyStatus
 from onionpath.service.call_keys import CallKey
 from onionpath.service.call_memory import CallMemory
-from onionpath.service.calls import Call, Reply, Service
+from onionpath.service.calls import Call, Limits, Reply, Service
 
 WithDeadline = Callable[[Callable[[], Awaitable[Reply]], float], Awaitable[Reply | None]]
 """Runs a call for at most that many seconds; None if it was cancelled because they passed."""
@@ -73,7 +73,7 @@ class Registry:
             return self._refuse(refusal)
         limits = self._services[call.service].limits
         # What may be called over a link, without an onion, comes without a key by which to know it again.
-        if limits.any_depth or not limits.has_effects:
+        if limits.any_depth or limits.relays_only or not limits.has_effects:
             return await self._carried_out(call)
         if self._memory is None:
             is_repeated = CallKey.parse(call.idempotency_key).is_repeated
@@ -113,7 +113,7 @@ class Registry:
         service = self._services.get(call.service)
         if service is None:
             return Reason.SERVICE_UNKNOWN
-        if not service.limits.any_depth and (from_client or not last_depth):
+        if not _may_call(service.limits, call, from_client=from_client, last_depth=last_depth):
             return Reason.WRONG_DEPTH
         if self._running[call.service] >= service.limits.concurrent:
             return Reason.SERVICE_BUSY
@@ -129,3 +129,9 @@ class Registry:
     def _refuse(self, reason: Reason) -> Reply:
         self._refused[reason] += 1
         return Reply.refused(reason)
+
+
+def _may_call(limits: Limits, call: Call, *, from_client: bool, last_depth: bool) -> bool:
+    if limits.relays_only:
+        return call.peer is not None
+    return limits.any_depth or (last_depth and not from_client)

@@ -27,11 +27,12 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from onionpath.crypto.identity import RelayId
 from onionpath.injected import UnixTime
+from onionpath.link.frames import CallBody
 from onionpath.link.neighbour import Neighbour
 from onionpath.onion.statuses import Reason
 from onionpath.service.calls import Reply
 from onionpath.service.registry import Registry, WithDeadline
-from relay.links import TICK_EVERY_S
+from relay.links import TICK_EVERY_S, Answered
 from relay.step import Actions, Serving
 from relay.switch import Switch
 from simulations.virtual.heap import EventHeap, Started, Task, Timer
@@ -69,6 +70,7 @@ class SwitchDriver:
         self._ends: dict[int, End] = {}
         self._paused: dict[int, list[bytes]] = {}
         self._tasks: dict[int, Task] = {}
+        self._asked: dict[int, Answered] = {}
         self._next_link_id = 1
         self._is_alive = True
         self._tick_at = self._heap.now + IDLE_TICK_EVERY_S
@@ -95,6 +97,7 @@ class SwitchDriver:
         for end in list(self._ends.values()):
             end.close()
         self._ends.clear()
+        self._asked.clear()
 
     # Wires come and go, and bring bytes.
 
@@ -137,6 +140,20 @@ class SwitchDriver:
             self._paused.pop(end.link_id, None)
             self._carry_out(self.switch.closed(end.link_id, now=self._clock()))
 
+    # Asks.
+
+    def ask(
+        self, number: int, relay_id: RelayId, call: CallBody, *, timeout_s: float, answered: Answered
+    ) -> None:
+        """See ``Links.ask``."""
+        self._asked[number] = answered
+        self._carry_out(self.switch.ask(number, relay_id, call, now=self._clock(), timeout_s=timeout_s))
+
+    def forget_ask(self, number: int) -> None:
+        """See ``Links.forget_ask``."""
+        self._asked.pop(number, None)
+        self.switch.forget_ask(number)
+
     # Actions.
 
     def _carry_out(self, actions: Actions) -> None:
@@ -158,6 +175,10 @@ class SwitchDriver:
                 self.closes[reason] = self.closes.get(reason, 0) + 1
                 self._paused.pop(link_id, None)
                 end.close()
+        for number, result in actions.answers:
+            answered = self._asked.pop(number, None)
+            if answered is not None:
+                answered(result)
         if self._tick_at > self._heap.now + TICK_EVERY_S and not self.switch.is_idle:
             self._tick_after(TICK_EVERY_S)
 
