@@ -1,0 +1,25 @@
+"""What the number of a namespace says about who may store and retrieve there. Spec: docs/specs/storage.md §3."""
+
+from __future__ import annotations
+
+LOWEST, HIGHEST = -(2**15), 2**15 - 1
+
+
+def signed_namespace(namespace: int) -> str:
+    """A namespace as signatures and hashes have it: nothing for 0."""
+    return str(namespace) if namespace else ""
+
+
+def is_public_inbox(namespace: int) -> bool:
+    """Whether anybody may store there."""
+    return namespace % 10 == 0
+
+
+def is_public_outbox(namespace: int) -> bool:
+    """Whether anybody may retrieve there; it holds one message, the owner's latest."""
+    return namespace < 0 and -namespace % 20 == 1
+
+
+def is_for_revoked(namespace: int) -> bool:
+    """Whether revoked subaccounts may still retrieve there."""
+    return namespace < 0 and -namespace % 100 == 11
