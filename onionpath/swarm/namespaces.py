@@ -5,8 +5,10 @@ from __future__ import annotations
 LOWEST, HIGHEST = -(2**15), 2**15 - 1
 
 
-def signed_namespace(namespace: int) -> str:
-    """A namespace as signatures and hashes have it: nothing for 0."""
+def signed_namespace(namespace: int | None) -> str:
+    """A namespace as signatures and hashes have it: nothing for 0, ``all`` for None."""
+    if namespace is None:
+        return "all"
     return str(namespace) if namespace else ""
 
 
