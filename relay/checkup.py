@@ -13,6 +13,7 @@ from onionpath.service.exit_policy import ExitPolicy
 from relay.folder_lock import FolderLock
 from relay.keys import KeySchedule, PacketKeyFiles, has_packet_keys, load_relay_keys
 from relay.listener import bind
+from relay.session.keys import has_session_keys, load_session_keys
 from relay.settings import Endpoint, RelaySettings
 from relay.state_folder import REPLAY_NAME
 
@@ -34,9 +35,13 @@ def check_relay(settings: RelaySettings) -> list[Finding]:
         "packet keys": _packet_keys,
         "state": _state,
         "exit": _exit,
+        "session": _session,
+        "storage": _storage,
     }
     found = [_finding(name, partial(part, settings)) for name, part in parts.items()]
-    return found + [_finding(f"listen {each}", partial(_port, each)) for each in settings.listen]
+    ports = [(each, "relay.listen") for each in settings.listen]
+    ports += [(each, "session.listen") for each in settings.session_listen]
+    return found + [_finding(f"listen {each}", partial(_port, each, key)) for each, key in ports]
 
 
 def _finding(name: str, check: Callable[[], str]) -> Finding:
@@ -83,11 +88,21 @@ def _exit(settings: RelaySettings) -> str:
     return "on: " + ", ".join(ExitPolicy.parse(settings.exit.policy).rules)
 
 
-def _port(endpoint: Endpoint) -> str:
+def _session(settings: RelaySettings) -> str:
+    if not settings.session.enabled:
+        return "off"
+    if not has_session_keys(settings.state):
+        return "on; its keys are made at the first run"
+    return f"on: key {load_session_keys(settings.state).private.public.encoded.hex()}"
+
+
+def _storage(settings: RelaySettings) -> str:
+    return f"on: up to {settings.storage.max_bytes} bytes" if settings.storage.enabled else "off"
+
+
+def _port(endpoint: Endpoint, key: str) -> str:
     try:
         bind(endpoint.host, endpoint.port).close()
     except OSError as error:
-        raise SettingsError(
-            f"{endpoint} cannot be listened on: {error.strerror}", key="relay.listen"
-        ) from error
+        raise SettingsError(f"{endpoint} cannot be listened on: {error.strerror}", key=key) from error
     return "free"

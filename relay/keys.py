@@ -265,13 +265,23 @@ def ensure_relay_keys(state_dir: Path, entropy: Entropy) -> NodeKeys:
     if not os.path.lexists(state_dir / IDENTITY_NAME):
         seed = IdentityKey.generate(entropy).reveal()
         create_private(state_dir / IDENTITY_NAME, encode_seed(_IDENTITY_HEADER, seed))
-    if not os.path.lexists(state_dir / CERTIFICATE_NAME):
-        certificate = make_link_certificate()
-        # A key without its certificate was never in a descriptor: whoever wrote it was killed here.
-        erase_file(state_dir / LINK_KEY_NAME)
-        create_private(state_dir / LINK_KEY_NAME, certificate.key_pem)
-        create_private(state_dir / CERTIFICATE_NAME, certificate.certificate_pem)
+    ensure_certificate(state_dir / CERTIFICATE_NAME, state_dir / LINK_KEY_NAME)
     return load_relay_keys(state_dir)
+
+
+def ensure_certificate(certificate: Path, key: Path) -> None:
+    """Make a certificate and its key, unless the certificate is there.
+
+    Raises:
+        KeyFileError: the disk refuses.
+    """
+    if os.path.lexists(certificate):
+        return
+    made = make_link_certificate()
+    # A key without its certificate was never in a descriptor: whoever wrote it was killed here.
+    erase_file(key)
+    create_private(key, made.key_pem)
+    create_private(certificate, made.certificate_pem)
 
 
 def load_relay_keys(state_dir: Path) -> NodeKeys:
@@ -283,14 +293,27 @@ def load_relay_keys(state_dir: Path) -> NodeKeys:
     check_private_dir(state_dir)
     path = state_dir / IDENTITY_NAME
     identity = IdentityKey(decode_seed(_IDENTITY_HEADER, read_private(path), file=path))
-    return NodeKeys(identity, _load_link(state_dir / CERTIFICATE_NAME, state_dir / LINK_KEY_NAME))
+    link = load_certificate(
+        state_dir / CERTIFICATE_NAME,
+        state_dir / LINK_KEY_NAME,
+        remedy="run `onionpath-relay init` on the folder again",
+    )
+    return NodeKeys(identity, link)
 
 
-def _load_link(certificate: Path, key: Path) -> LinkCertificate:
+def load_certificate(certificate: Path, key: Path, *, remedy: str) -> LinkCertificate:
+    """A certificate and its key as they lie there.
+
+    Args:
+        remedy: how new ones are made, once what is left of the old ones is gone.
+
+    Raises:
+        KeyFileError: one is missing, damaged, open to others, or the certificate is another key's.
+    """
     for file, other in ((certificate, key), (key, certificate)):
         if not os.path.lexists(file):
             also = f"remove {other.name} and " if os.path.lexists(other) else ""
-            message = f"{file}: does not exist; {also}run `onionpath-relay init` on the folder again"
+            message = f"{file}: does not exist; {also}{remedy}"
             raise KeyFileError(message, file=str(file))
     pem, key_pem = read_private(certificate), read_private(key)
     try:
@@ -299,8 +322,7 @@ def _load_link(certificate: Path, key: Path) -> LinkCertificate:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
     except (MalformedError, ssl.SSLError) as error:
         raise KeyFileError(
-            f"{certificate}: is damaged or does not fit {key.name}; "
-            "remove both and run `onionpath-relay init` on the folder again",
+            f"{certificate}: is damaged or does not fit {key.name}; remove both and {remedy}",
             file=str(certificate),
         ) from error
     return link

@@ -26,7 +26,9 @@ from relay.settings_sections import (
     NetworkSection,
     RelaySection,
     Section,
+    SessionSection,
     SimulationSection,
+    StorageSection,
 )
 
 
@@ -37,12 +39,17 @@ class Endpoint(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"[{self.host}]:{self.port}" if self.is_ipv6 else f"{self.host}:{self.port}"
 
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach it."""
         return ipaddress.ip_address(self.host).is_loopback
+
+    @property
+    def is_ipv6(self) -> bool:
+        """Whether the host is an IPv6 address."""
+        return ":" in self.host
 
     @property
     def is_unspecified(self) -> bool:
@@ -80,6 +87,8 @@ class RelaySettings(Section, frozen=True):
     relay: RelaySection = RelaySection()
     network: NetworkSection = NetworkSection()
     exit: ExitSection = ExitSection()
+    session: SessionSection = SessionSection()
+    storage: StorageSection = StorageSection()
     limits: LimitsSection = LimitsSection()
     log: LogSection = LogSection()
     simulation: SimulationSection = SimulationSection()
@@ -104,6 +113,11 @@ class RelaySettings(Section, frozen=True):
         """What its descriptor says; ports that were 0 are known only once it listens."""
         return _endpoints(self.relay.advertise, "relay.advertise") or self.listen
 
+    @property
+    def session_listen(self) -> tuple[Endpoint, ...]:
+        """Where it waits for Session's clients; nowhere unless that is enabled."""
+        return _endpoints(self.session.listen, "session.listen") if self.session.enabled else ()
+
     def check(self) -> None:
         """Refuse values that are impossible together.
 
@@ -114,6 +128,7 @@ class RelaySettings(Section, frozen=True):
         check_published(self.published, "relay.advertise")
         _check_identities(self.relay.family, "relay.family")
         _check_exit(self.exit)
+        _check_session(self)
         _check_limits(self.limits)
         if self.simulation.record_frames is not None and not all(each.is_loopback for each in self.listen):
             raise SettingsError(
@@ -219,6 +234,24 @@ def _check_exit(section: ExitSection) -> None:
             ipaddress.ip_network(text)
         except ValueError as error:
             raise SettingsError(f"expected a network: {error}", key=f"exit.reach_private[{index}]") from error
+
+
+def _check_session(settings: RelaySettings) -> None:
+    check_listen(settings.session.listen, "session.listen")
+    ports = {each.port for each in settings.published if not each.is_ipv6}
+    if settings.session.enabled and not ports:
+        raise SettingsError(
+            "Session's clients know no IPv6: expected an IPv4 address in relay.listen or relay.advertise",
+            key="session.enabled",
+        )
+    if settings.session.advertise_port and settings.session.advertise_port in ports:
+        raise SettingsError(
+            f"expected another port than the relay's own {settings.session.advertise_port}",
+            key="session.advertise_port",
+        )
+    for index, endpoint in enumerate(settings.session_listen):
+        if endpoint.port and endpoint in settings.listen:
+            raise SettingsError(f"{endpoint} is in relay.listen too", key=f"session.listen[{index}]")
 
 
 def _check_limits(limits: LimitsSection) -> None:

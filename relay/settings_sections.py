@@ -15,12 +15,17 @@ from relay.limits import CLIENT, RELAY, PeerLimits, SwitchLimits
 
 DEFAULT_PORT = 7740  # unassigned by IANA, and above what only root may take
 
+DEFAULT_SESSION_PORT = (
+    22_021  # the one of Session's own nodes, whose clients may be behind firewalls that know it
+)
+
 _SWITCH = SwitchLimits()
 _DESTINATION = DestinationLimits()
 _STREAMS = StreamLimits()
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Count = Annotated[int, Meta(ge=1, le=2**40)]
+Port = Annotated[int, Meta(ge=0, le=65_535)]
 Rate = Annotated[float, Meta(gt=0, le=1e6)]
 MaybeRate = Annotated[float, Meta(ge=0, le=1e6)]
 
@@ -81,6 +86,23 @@ class ExitSection(Section, frozen=True):
             life_s=self.stream_life_s,
             bytes_each_way=self.stream_bytes,
         )
+
+
+class SessionSection(Section, frozen=True):
+    """Whether clients of Session may come, which know neither our links nor IPv6."""
+
+    enabled: bool = False
+    listen: tuple[str, ...] = (f"127.0.0.1:{DEFAULT_SESSION_PORT}",)
+    advertise_port: Port = 0
+
+
+class StorageSection(Section, frozen=True):
+    """Whether it stores messages for accounts, together with the other relays of its swarm."""
+
+    enabled: bool = False
+    max_bytes: Count = 3_758_096_384  # 3.5 GiB, as the original's nodes have
+    account_bytes: Count = 64 * 1024 * 1024
+    reserve_bytes: Count = 64 * 1024 * 1024
 
 
 class LimitsSection(Section, frozen=True):

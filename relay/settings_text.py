@@ -29,6 +29,15 @@ ABOUT = {
     "exit.held_bytes": "Bytes held for all streams together; no link takes more of them than it leaves free.",
     "exit.stream_life_s": "A connection is ended so long after it was made.",
     "exit.stream_bytes": "A connection that carried more, in either direction, is ended.",
+    "session.enabled": "Serve clients of Session over HTTPS. Their onions are weaker than ours; read the guide first.",
+    "session.listen": "Addresses for them, IP:PORT. The first IPv4 address that the relay publishes must lead here.",
+    "session.advertise_port": "Port to publish for them, if another. 0: the port of the first address above.",
+    "storage.enabled": "Store messages for accounts, as one relay of a swarm.",
+    "storage.max_bytes": "Disk that all messages may take together.",
+    "storage.account_bytes": "Disk that the messages of one account may take.",
+    "storage.reserve_bytes": (
+        "Disk that is left free, and used for deletions only; 5 % of the disk if that is more."
+    ),
     "limits.client_packets_per_second": "Requests from one client; beyond it we read more slowly.",
     "limits.client_burst": "Requests that one client may send at once.",
     "limits.client_in_flight": "Requests of one client that are under way; beyond it they're refused.",

@@ -5,6 +5,8 @@
 | ``lock`` | held while a process uses the folder; empty | ``folder_lock`` |
 | ``identity.key`` | the Ed25519 seed | ``keys`` |
 | ``link.pem``, ``link.key`` | the links' certificate and its key | ``keys`` |
+| ``session.key`` | the X25519 key to which Session's layers are sealed | ``session/keys`` |
+| ``session.pem``, ``session-tls.key`` | the certificate for Session's clients, and its key | ``session/keys`` |
 | ``packet-keys/`` | a relay's X-Wing seeds, by epoch | ``keys`` |
 | ``replay/`` | a relay's replay memory, with a lock of its own | ``replay_files`` |
 | ``directory`` | the last verified directory | ``network_keeper``, ``authority_files`` |
@@ -19,6 +21,9 @@ LOCK_NAME = "lock"
 IDENTITY_NAME = "identity.key"
 CERTIFICATE_NAME = "link.pem"
 LINK_KEY_NAME = "link.key"
+SESSION_KEY_NAME = "session.key"
+SESSION_CERTIFICATE_NAME = "session.pem"
+SESSION_TLS_KEY_NAME = "session-tls.key"
 PACKET_KEYS_NAME = "packet-keys"
 REPLAY_NAME = "replay"
 DIRECTORY_NAME = "directory"

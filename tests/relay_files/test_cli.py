@@ -29,6 +29,7 @@ from relay import cli, daemon
 from relay.cli_options import announcer
 from relay.keys import load_relay_keys
 from relay.serving import Ready
+from relay.session.keys import ensure_session_keys
 from relay.settings import AuthoritySettings, Endpoint, RelaySettings
 from relay.settings_files import load_settings
 
@@ -155,7 +156,15 @@ def test_check_tells_a_program_the_same(relay: Path, run: Run) -> None:
 
     assert report["ok"]
     names = {check["name"].split()[0] for check in report["checks"]}
-    assert {"trust", "keys", "packet", "state", "exit", "listen"} == names
+    assert {"trust", "keys", "packet", "state", "exit", "session", "storage", "listen"} == names
+
+
+def test_check_names_the_key_for_sessions_clients_once_there_is_one(relay: Path, run: Run) -> None:
+    options = ("--set", "session.enabled=true", "--set", "session.listen=127.0.0.1:0")
+
+    assert "session: on; its keys are made at the first run" in run("check", relay, *options)[1]
+    key = ensure_session_keys(relay.parent / "state", os.urandom).private.public
+    assert f"session: on: key {key.encoded.hex()}" in run("check", relay, *options)[1]
 
 
 def _widen(relay: Path) -> None:

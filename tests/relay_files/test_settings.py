@@ -39,6 +39,9 @@ def test_an_empty_file_means_safe_defaults(tmp_path: Path) -> None:
     settings = load(tmp_path, "")
 
     assert not settings.exit.enabled
+    assert not settings.session.enabled
+    assert not settings.storage.enabled
+    assert () == settings.session_listen
     assert all(each.is_loopback for each in settings.listen)
     assert SwitchLimits() == settings.limits.switch_limits()
     assert tmp_path / "state" == settings.state
@@ -88,6 +91,24 @@ BAD = {
     "bad network": ("[exit]\nreach_private = ['10.0.0.1/8']", "exit.reach_private[0]", "network"),
     "odd table": ("[limits]\nreplay_entries = 3000000", "limits.replay_entries", "power of two"),
     "peer above all": ("[limits]\nqueued_bytes = 1", "limits.queued_bytes", "queued_bytes_per_peer"),
+    "session without IPv4": (
+        "[relay]\nlisten = ['[2001:db8::1]:77']\n[session]\nenabled = true",
+        "session.enabled",
+        "expected an IPv4 address",
+    ),
+    "session at the relay's port": (
+        "[relay]\nlisten = ['127.0.0.1:77']\n[session]\nenabled = true\nlisten = ['127.0.0.1:77']",
+        "session.listen[0]",
+        "in relay.listen too",
+    ),
+    "session published at the relay's port": (
+        "[relay]\nlisten = ['127.0.0.1:77']\n[session]\nadvertise_port = 77",
+        "session.advertise_port",
+        "another port",
+    ),
+    "session nowhere": ("[session]\nlisten = []", "session.listen", "at least one"),
+    "session port too high": ("[session]\nadvertise_port = 65536", "session.advertise_port", "<= 65535"),
+    "storage of nothing": ("[storage]\nmax_bytes = 0", "storage.max_bytes", ">= 1"),
     "recording in public": (
         "[relay]\nlisten = ['192.0.2.1:77']\n[simulation]\nrecord_frames = 'x'",
         "simulation.record_frames",
