@@ -1,0 +1,50 @@
+"""The ring, cut into parts, is the one that looks up an account's swarm bit by bit."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from onionpath.crypto.identity import RelayId
+from onionpath.directory.swarms import RING, account_position, swarm_of
+from onionpath.swarm.arcs import WHOLE_RING
+from relay.store.replica.layout import Layout, enough_to_know, majority
+
+IDS = st.sets(st.integers(0, RING - 2) | st.integers(0, 9) | st.integers(RING - 9, RING - 2), min_size=1)
+
+
+def layout_of(ids: set[int]) -> Layout:
+    swarms = {swarm: (RelayId(swarm.to_bytes(32, "big")),) for swarm in ids}
+    return Layout.of_swarms(1, swarms, frozenset())
+
+
+def key_at(position: int) -> bytes:
+    return position.to_bytes(8, "big") + bytes(24)
+
+
+@given(IDS, st.lists(st.integers(0, RING - 1)))
+def test_an_account_lies_in_the_part_of_its_swarm(ids: set[int], positions: list[int]) -> None:
+    layout = layout_of(ids)
+    edges = [edge % RING for part in layout.parts for edge in (part.arc.start, part.arc.end - 1)]
+
+    for position in [*positions, *edges, *ids]:
+        swarm = swarm_of(key_at(position), sorted(ids))
+        assert position == account_position(key_at(position))
+        assert {RelayId(swarm.to_bytes(32, "big"))} == layout.part_at(position).members
+
+
+@given(IDS)
+def test_parts_cover_the_ring_once(ids: set[int]) -> None:
+    parts = layout_of(ids).parts
+
+    assert (0, RING) == (parts[0].arc.start, parts[-1].arc.end)
+    assert [part.arc.end for part in parts[:-1]] == [part.arc.start for part in parts[1:]]
+
+
+def test_without_a_swarm_nobody_holds_anything() -> None:
+    assert [(WHOLE_RING, frozenset())] == [tuple(part) for part in Layout.of_swarms(1, {}, frozenset()).parts]
+
+
+def test_whoever_asks_enough_meets_each_majority() -> None:
+    for count in range(1, 12):
+        assert count + 1 == majority(count) + enough_to_know(count)
