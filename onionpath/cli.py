@@ -28,6 +28,7 @@ from onionpath.exit_codes import run_program
 
 if TYPE_CHECKING:
     from onionpath.cli_settings import Settings
+    from onionpath.directory.directory import Directory
     from onionpath.directory.trust import TrustRoot
 
 PROGRAM = "onionpath"
@@ -88,6 +89,39 @@ async def _network_show(settings: Settings, as_json: bool) -> None:
     async with client_of(settings) as client:
         directory, root = client.directory, client.trust_root
     _tell(described(directory, root), lines, as_json)
+
+
+@network.command("session-nodes")
+@click.argument("file", type=file_type, required=False)
+@settings_options
+@json_option
+def network_session_nodes(file: Path | None, given: Given, as_json: bool) -> None:
+    """List the relays that serve clients of Session; as JSON, the list that such clients take.
+
+    With FILE, a directory that a program has kept, nothing is fetched, and the time is not judged.
+    """
+    from onionpath.cli_network_files import read_directory, read_file
+
+    settings = given.settings()
+    if file is None:
+        run_loop(network_file(settings), lambda: _network_session_nodes(settings, as_json))
+        return
+    _tell_nodes(read_directory(read_file(file), _trust_root(given)), as_json)
+
+
+async def _network_session_nodes(settings: Settings, as_json: bool) -> None:
+    async with client_of(settings) as client:
+        directory = client.directory
+    _tell_nodes(directory, as_json)
+
+
+def _tell_nodes(directory: Directory, as_json: bool) -> None:
+    from onionpath.cli_session_nodes import lines
+    from onionpath.swarm.node_list import encode_nodes
+    from onionpath.swarm.nodes import session_nodes
+
+    nodes = session_nodes(directory)
+    say(encode_nodes(nodes).decode() if as_json else "\n".join(lines(nodes)))
 
 
 @network.command("verify")

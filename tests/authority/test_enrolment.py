@@ -32,6 +32,7 @@ from tests.directory.networks import (
     PERIOD_S,
     bytes_of,
     descriptor,
+    door,
     identity,
     root,
 )
@@ -369,6 +370,22 @@ def test_a_descriptor_that_may_not_be_listed_is_refused(reason: str, envelope: b
         ready().collect(envelope, now=NOW)
 
     assert reason == caught.value.reason
+
+
+@pytest.mark.parametrize(
+    ("reason", "changes"),
+    [
+        ("address-taken", {"addresses": (Address("20.7.0.1", 443), Address("20.1.0.1", 22_021))}),
+        ("key-taken", {"session": door(1)}),
+        ("key-taken", {"session": replace(door(7), certificate_hash=door(1).certificate_hash)}),
+    ],
+    ids=["address", "key", "certificate"],
+)
+def test_a_door_for_sessions_clients_belongs_to_one_relay(reason: str, changes: dict[str, Any]) -> None:
+    ours = enrolment()
+    ours.collect(signed(1, session=door(1)), now=NOW)
+
+    assert reason == refused(ours, signed(7, **changes))
 
 
 def test_a_stale_descriptor_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""``onionpath network show|verify|diff`` over files: what is proven is said, and nothing else is shown."""
+"""``onionpath network`` over files: what is proven is said, and nothing else is shown."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from onionpath import cli
 from onionpath.directory.directory import Directory
 from onionpath.directory.evidence import Evidence
 from onionpath.directory.vote import VOTE_TYPE, Vote, sign_vote
+from onionpath.swarm.node_list import parse_nodes
+from onionpath.swarm.nodes import session_nodes
 from tests.directory.networks import (
     NETWORK_ID,
     NOW,
@@ -26,6 +28,7 @@ from tests.directory.networks import (
 )
 from tests.directory.test_succession import directory as followed
 from tests.directory.test_succession import step, version
+from tests.swarm.rosters import directory_of
 
 Show = Callable[..., tuple[int, str, str]]
 
@@ -54,6 +57,7 @@ PUBLISHED = {
     "succession": step(1),
     "followed": followed(2).encode(),
     "nonsense": b"nonsense",
+    "session": directory_of({1: 2**63, 2: None}).encode(),
 }
 
 
@@ -234,3 +238,26 @@ def test_a_file_of_something_else_proves_nothing(show: Show) -> None:
 
     assert (1, "") == (code, out)
     assert 1 == len(err.splitlines())
+
+
+def test_relays_that_serve_sessions_clients_are_listed_as_those_clients_read_them(show: Show) -> None:
+    code, out, _ = show("session-nodes", "session", "--json")
+
+    assert (0, session_nodes(directory_of({1: 2**63, 2: None}))) == (code, parse_nodes(out.encode()).nodes)
+
+
+def test_relays_that_serve_sessions_clients_are_listed_for_people(show: Show) -> None:
+    _, out, _ = show("session-nodes", "session")
+
+    rows = {tuple(line.split()[:3]) for line in out.splitlines()[1:]}
+    assert {
+        (name(1)[:16], "8000000000000000", "20.1.0.1:22021"),
+        (name(2)[:16], "none", "20.2.0.1:22021"),
+    } == rows
+
+
+def test_a_network_without_such_relays_says_so(show: Show) -> None:
+    assert (0, "no relay of this network serves clients of Session\n", "") == show(
+        "session-nodes", "snapshot"
+    )
+    assert () == parse_nodes(show("session-nodes", "snapshot", "--json")[1].encode()).nodes

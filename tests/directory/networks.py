@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from onionpath.crypto.hybrid import HybridPrivateKey
 from onionpath.crypto.identity import IdentityKey
+from onionpath.crypto.session_channels import SessionPrivateKey
 from onionpath.directory.address import Address
 from onionpath.directory.descriptor import Descriptor, PacketKey, descriptor_digest, sign_descriptor
 from onionpath.directory.directory import Directory, assemble
@@ -20,6 +21,7 @@ from onionpath.directory.document import (
     sign_document,
 )
 from onionpath.directory.parameters import Parameters
+from onionpath.directory.session_door import SessionDoor
 from onionpath.directory.trust import Authority, TrustRoot
 from onionpath.injected import UnixTime
 
@@ -44,6 +46,12 @@ def packet_key(name: object, epoch: int) -> PacketKey:
     start = epoch * EPOCH_S
     public = HybridPrivateKey(bytes_of("packet key", name, epoch)).public
     return PacketKey(epoch, UnixTime(start), UnixTime(start + EPOCH_S), public)
+
+
+def door(name: object) -> SessionDoor:
+    """Where this relay takes Session's onions."""
+    key = SessionPrivateKey(bytes_of("session", name)).public
+    return SessionDoor(key, 22_021, bytes_of("session certificate", name))
 
 
 def descriptor(name: int, *, now: UnixTime = NOW, **changes: object) -> Descriptor:

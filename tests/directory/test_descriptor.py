@@ -1,4 +1,6 @@
+import base64
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +15,7 @@ from onionpath.directory.descriptor import (
     sign_descriptor,
     verify_descriptor,
 )
-from onionpath.directory.envelope import sign
+from onionpath.directory.envelope import open_self_signed, sign
 from onionpath.errors import (
     MalformedError,
     OnionPathError,
@@ -22,7 +24,7 @@ from onionpath.errors import (
     UsageError,
 )
 from onionpath.injected import UnixTime
-from tests.directory.networks import EPOCH_S, NOW, descriptor, identity, packet_key
+from tests.directory.networks import EPOCH_S, NOW, bytes_of, descriptor, door, identity, packet_key
 
 KEY = identity(1)
 ENVELOPE = sign_descriptor(descriptor(1), KEY)
@@ -41,6 +43,64 @@ def test_a_descriptor_survives_signing_and_verifying() -> None:
     )
 
     assert ours == verify_descriptor(sign_descriptor(ours, KEY), now=NOW)
+
+
+def test_a_session_door_survives_signing_and_verifying() -> None:
+    ours = descriptor(1, session=door(1))
+
+    assert ours == verify_descriptor(sign_descriptor(ours, KEY), now=NOW)
+    assert Address("20.1.0.1", 22_021) == ours.session_address
+
+
+def test_a_session_door_is_at_the_first_ipv4_address() -> None:
+    both = (Address("2a00::1", 443), Address("1.2.3.4", 443), Address("5.6.7.8", 443))
+
+    assert Address("1.2.3.4", 22_021) == descriptor(1, addresses=both, session=door(1)).session_address
+    assert descriptor(1).session_address is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"addresses": (Address("2a00::1", 443),), "session": door(1)},
+        {"session": replace(door(1), port=443)},
+        {"session": replace(door(1), certificate_hash=bytes_of("link", 1))},
+    ],
+    ids=["no-ipv4", "port-of-the-relay", "certificate-of-the-links"],
+)
+def test_a_session_door_that_cannot_be_one_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(MalformedError):
+        descriptor(1, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("changes", [{"port": 0}, {"port": 65_536}, {"certificate_hash": bytes(31)}], ids=str)
+def test_a_session_door_with_one_illegal_value_cannot_exist(changes: dict[str, Any]) -> None:
+    with pytest.raises(MalformedError):
+        replace(door(1), **changes)
+
+
+@pytest.mark.parametrize("key", [bytes(32), b"\1" + bytes(31), b"\xff" * 32, bytes(31)], ids=bytes.hex)
+def test_a_session_key_that_protects_nothing_is_refused(key: bytes) -> None:
+    """Of small order, a second spelling, or too short: a relay signs whatever it likes."""
+    payload = _payload(sign_descriptor(descriptor(1, session=door(1)), KEY))
+    ours, theirs = (base64.b64encode(each) for each in (door(1).key.encoded, key))
+    assert ours in payload
+
+    with pytest.raises(MalformedError):
+        parse_descriptor(sign(PAYLOAD_TYPE, payload.replace(ours, theirs), [KEY]))
+
+
+def test_a_descriptor_says_that_it_has_no_session_door() -> None:
+    """Otherwise there would be two forms of one descriptor."""
+    payload = _payload(ENVELOPE)
+    assert payload.endswith(b',"session":null}')
+
+    with pytest.raises(MalformedError):
+        parse_descriptor(sign(PAYLOAD_TYPE, payload.replace(b',"session":null', b""), [KEY]))
+
+
+def _payload(envelope: bytes) -> bytes:
+    return open_self_signed(envelope, payload_type=PAYLOAD_TYPE, max_size=len(envelope))[1]
 
 
 def test_a_descriptor_signed_by_another_relay_is_refused() -> None:

@@ -14,7 +14,7 @@ from onionpath.errors import (
     StaleDirectoryError,
 )
 from onionpath.injected import UnixTime
-from tests.directory.networks import NOW, bytes_of, descriptor, identity, network, packet_key
+from tests.directory.networks import NOW, bytes_of, descriptor, door, identity, network, packet_key
 
 GOOD = network()
 
@@ -63,6 +63,16 @@ def test_a_packet_key_under_two_names_is_refused() -> None:
 
     with pytest.raises(DirectoryError, match="two names"):
         twice.directory()
+
+
+@pytest.mark.parametrize("shared", ["key", "certificate_hash"])
+def test_a_session_key_or_certificate_under_two_names_is_refused(shared: str) -> None:
+    """Whoever seals to one of the two relays would not know which of them can open it."""
+    first, second = door(0), door(1)
+    rival = replace(second, **{shared: getattr(first, shared)})
+
+    with pytest.raises(DirectoryError, match="two names"):
+        network([descriptor(0, session=first), descriptor(1, session=rival)]).directory()
 
 
 def test_a_descriptor_of_another_network_is_refused() -> None:

@@ -6,17 +6,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from onionpath.crypto.identity import RelayId
-from onionpath.crypto.session_channels import SessionPrivateKey
 from onionpath.directory.descriptor import Descriptor
 from onionpath.directory.directory import Directory
-from onionpath.directory.session_door import SessionDoor
 from onionpath.swarm.nodes import Roster
-from tests.directory.networks import bytes_of, descriptor, network
-
-
-def door(name: int) -> SessionDoor:
-    key = SessionPrivateKey(bytes_of("session", name)).public
-    return SessionDoor(key, 22_021, bytes_of("session certificate", name))
+from tests.directory.networks import descriptor, door, network
 
 
 def session_relay(name: int, **changes: object) -> Descriptor:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from onionpath.errors import MalformedError
 from onionpath.swarm.node_list import NodesQuestion, answer_nodes, encode_nodes, parse_nodes
-from tests.directory.networks import identity
-from tests.swarm.rosters import door, roster_of
+from tests.directory.networks import door, identity
+from tests.swarm.rosters import roster_of
 
 ROSTER = roster_of({1: 0, 2: 2**63, 3: None})
 STATE: dict[str, Any] = {

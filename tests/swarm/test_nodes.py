@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from onionpath.swarm.nodes import Roster, SessionNode, session_nodes
-from tests.directory.networks import descriptor, identity, network
-from tests.swarm.rosters import directory_of, door, roster_of, session_relay, with_swarms
+from tests.directory.networks import descriptor, door, identity, network
+from tests.swarm.rosters import directory_of, roster_of, session_relay, with_swarms
 
 FOLDER = Path(__file__).parents[1] / "vectors" / "session"
 SPACES: list[dict[str, Any]] = json.loads((FOLDER / "swarm_space.json").read_text())["vectors"]
