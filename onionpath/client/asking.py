@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import Generic
 
 from onionpath.client.attempts import Attempt, Attempts, GiveUp
 from onionpath.client.exchange import Exchange
 from onionpath.client.pace import Bell
+from onionpath.client.path_format import AnswerT, CallT
 from onionpath.client.paths import Paths
 from onionpath.client.ready_path import NOTHING_LEFT_OUT, LeftOut, Need, ReadyPath
 from onionpath.errors import OnionPathError, UnreachableError
-from onionpath.onion.packets import Answer, OnionCall
 from onionpath.path.timeouts import Waits
-from onionpath.service.call_keys import repeated_call_key
 
 
 @dataclass(slots=True)
-class Asking:
+class Asking(Generic[CallT, AnswerT]):
     """A call under way; ``ask`` carries it out, once.
 
     Args:
@@ -24,18 +24,18 @@ class Asking:
         need, isolation: which paths serve.
     """
 
-    paths: Paths
+    paths: Paths[CallT, AnswerT]
     rule: Attempts
     need: Need
     isolation: str
-    call: OnionCall
+    call: CallT
     made: int = 0
     ready: ReadyPath | None = None
     failure: OnionPathError | None = None
-    _begun: list[Exchange] = field(default_factory=list)
+    _begun: list[Exchange[AnswerT]] = field(default_factory=list)
     _left_out: LeftOut = NOTHING_LEFT_OUT
 
-    async def ask(self) -> Answer:
+    async def ask(self) -> AnswerT:
         """The last hop's answer, which may be a refusal.
 
         Raises:
@@ -52,7 +52,7 @@ class Asking:
                 exchange.cancel()
             raise
 
-    async def _answer(self) -> Answer:
+    async def _answer(self) -> AnswerT:
         bell = self.paths.pace.bell()
         step: Attempt | GiveUp = self.rule.first(self._waits(), now=self.paths.pace.now())
         while isinstance(step, Attempt):
@@ -73,13 +73,12 @@ class Asking:
         raise step.error
 
     def _waits(self) -> Waits:
-        return self.paths.waits(self.call.reply_class)
+        return self.paths.waits_for(self.call)
 
     def _begin(self, step: Attempt, bell: Bell) -> None:
         if step.is_repetition and self.ready is not None:
             self.need = self.need._replace(exit=self.ready.exit)
-            key = repeated_call_key(self.call.idempotency_key)
-            self.call = replace(self.call, idempotency_key=key)
+            self.call = self.paths.repeated(self.call)
         try:
             self.ready = self.paths.ready(self.need, self.isolation, self._left_out)
         except OnionPathError as error:

@@ -18,8 +18,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
+from onionpath.client.path_format import PathAnswer
 from onionpath.errors import OnionPathError, OutcomeUnknownError, UnreachableError
-from onionpath.onion.packets import Answer
 from onionpath.onion.statuses import Reason
 from onionpath.path.timeouts import Waits
 from onionpath.service.calls import ServiceId
@@ -111,15 +111,15 @@ class Attempts:
         """What the caller is told when there is no path for this attempt."""
         return _unknown(error) if step.is_repetition else error
 
-    def after_answer(self, latest: Attempt, answer: Answer, *, now: float) -> Attempt | GiveUp | None:
+    def after_answer(self, latest: Attempt, answer: PathAnswer, *, now: float) -> Attempt | GiveUp | None:
         """What follows an answer; None if it ends the call, as all do but some refusals of repetitions.
 
         Those leave open what became of the first sending; one that may still be under way is asked for again.
         """
-        if not latest.is_repetition or answer.head.reason not in _LEAVE_OPEN:
+        if not latest.is_repetition or answer.reason not in _LEAVE_OPEN:
             return None
-        if latest.number == MAX_ATTEMPTS or answer.head.reason is Reason.CALL_UNKNOWN:
-            reason = answer.head.reason.name.lower()
+        if latest.number == MAX_ATTEMPTS or answer.reason is Reason.CALL_UNKNOWN:
+            reason = answer.reason.name.lower()
             return GiveUp(
                 OutcomeUnknownError(f"the call was sent and its reply lost; its exit says {reason}")
             )

@@ -11,7 +11,6 @@ import random
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,21 +18,16 @@ from typing import Self
 import anyio
 from anyio.abc import TaskGroup
 
-from onionpath.client.asking import Asking
-from onionpath.client.attempts import DEFAULT_DEADLINE_S, Attempts
-from onionpath.client.connections import Connections
-from onionpath.client.dial import Dial, ProxyDial, dial_directly
-from onionpath.client.directory_keeper import DirectoryKeeper
-from onionpath.client.directory_schedule import ISOLATIONS
+from onionpath.client.attempts import DEFAULT_DEADLINE_S
+from onionpath.client.dial import ProxyDial, dial_directly
 from onionpath.client.memory_keeper import MemoryKeeper
-from onionpath.client.onion_exchange import onion_call
-from onionpath.client.open_streams import GOODBYE_S, OpenStreams
+from onionpath.client.native_network import NativeNetwork
+from onionpath.client.network import Means
+from onionpath.client.open_streams import GOODBYE_S
 from onionpath.client.pace import LoopPace
 from onionpath.client.path_pool import PathPool
 from onionpath.client.path_report import PathReport
-from onionpath.client.paths import Paths
 from onionpath.client.ready_path import Need
-from onionpath.client.refusals import refusal
 from onionpath.client.status import State, Status, StatusBoard
 from onionpath.client.stream import OnionStream
 from onionpath.crypto.identity import RelayId
@@ -42,13 +36,9 @@ from onionpath.directory.trust import TrustRoot
 from onionpath.disk.trust_file import read_trust_root
 from onionpath.errors import OnionPathError, UsageError
 from onionpath.injected import SteadyClock
-from onionpath.link.tls import client_context
 from onionpath.onion.packets import Answer
-from onionpath.onion.replay import slot_at
-from onionpath.onion.statuses import ReplyStatus
 from onionpath.path.constraints import Constraints
 from onionpath.path.roles import NO_CONSTRAINTS
-from onionpath.service.call_keys import new_call_key
 from onionpath.service.calls import ServiceId
 
 
@@ -57,8 +47,6 @@ class _Running:
     """What an entered client has."""
 
     tasks: TaskGroup
-    connections: Connections
-    paths: Paths
     pace: LoopPace
     background: anyio.CancelScope
 
@@ -97,23 +85,25 @@ class Client:
     ) -> None:
         if format != "native":
             raise UsageError(f"there is no packet format {format!r}; this version speaks 'native'")
-        self._root = network if isinstance(network, TrustRoot) else read_trust_root(Path(network))
+        root = network if isinstance(network, TrustRoot) else read_trust_root(Path(network))
+        folder = None if state is None else state / root.network_id.hex()[:16]
         # The system's randomness: whoever can guess the choice of relays can wait at the right ones.
         choice = random.SystemRandom()
         self._clock = SteadyClock(time.time, time.monotonic).now
-        folder = None if state is None else state / self._root.network_id.hex()[:16]
-        file = None if folder is None else folder / "directory"
-        self._keeper = DirectoryKeeper(self._root, file=file, clock=self._clock, choice=choice)
-        if directory is not None:
-            self._keeper.use(directory)
-        self._geometry = self._root.parameters.geometry
         self._pool = PathPool(choice, constraints=constraints)
-        guards = None if folder is None else folder / "guards"
-        self._memory = MemoryKeeper(guards, self._root.network_id, self._pool)
-        self._hedges = hedge
-        self._dial: Dial = dial_directly if proxy is None else ProxyDial(proxy)
         self._board = StatusBoard(self._clock)
-        self._streams = OpenStreams(self._geometry, changed=lambda: self._show(self._board.status))
+        means = Means(
+            pool=self._pool,
+            dial=dial_directly if proxy is None else ProxyDial(proxy),
+            hedges=hedge,
+            clock=self._clock,
+            report=self._note,
+            changed=lambda: self._show(self._board.status),
+            choice=choice,
+        )
+        self._network = NativeNetwork(root, means, folder=folder, directory=directory)
+        guards = None if folder is None else folder / "guards"
+        self._memory = MemoryKeeper(guards, root.network_id, self._pool)
         self._running: _Running | None = None  # a client may be made outside of a loop
         self._is_closing = False
 
@@ -124,25 +114,14 @@ class Client:
             raise UsageError("a client is entered once")
         tasks = anyio.create_task_group()
         await tasks.__aenter__()
-        connections = Connections(self._geometry, client_context(), tasks, dial=self._dial)
         pace = LoopPace(tasks)
-        paths = Paths(
-            self._root,
-            self._pool,
-            directory=lambda: self._keeper.directory,
-            connect=connections.to,
-            clock=self._clock,
-            entropy=os.urandom,
-            pace=pace,
-            report=self._note,
-        )
-        self._running = _Running(tasks, connections, paths, pace, anyio.CancelScope())
+        self._running = _Running(tasks, pace, anyio.CancelScope())
+        self._network.open(tasks, pace)
         try:
             await self._memory.load()
-            await self._keeper.load()
-            await self._keeper.fetch(connections)
+            await self._network.start()
             # Before the first path, so that a program that is killed soon doesn't draw others at its next start.
-            self._pool.use(self._keeper.directory, now=self._clock())
+            self._pool.use(self._network.relays, now=self._clock())
             await self._memory.save()
             tasks.start_soon(self._keep, self._running)
         except BaseException:
@@ -177,24 +156,19 @@ class Client:
         running = self._running
         if running is not None:
             running.background.cancel()
-            await self._streams.aclose()
+            await self._network.end_streams()
             running.pace.close()
             with anyio.CancelScope(shield=True):
-                await running.connections.aclose()
+                await self._network.aclose()
                 with anyio.move_on_after(GOODBYE_S):
                     await self._memory.try_to_save()
         self._board.show(Status(State.CLOSED))
 
     async def _keep(self, running: _Running) -> None:
-        asks = [partial(self._ask_for_directory, isolation) for isolation in ISOLATIONS]
         with running.background:
             async with anyio.create_task_group() as keeping:
                 keeping.start_soon(self._memory.save_forever)
-                await self._keeper.refresh_forever(running.connections, asks)
-
-    async def _ask_for_directory(self, isolation: str, body: bytes) -> bytes:
-        answer = await self.call(ServiceId.DIRECTORY, body, isolation=isolation, large_reply=True)
-        return answer.body
+                await self._network.keep()
 
     # What it is for.
 
@@ -223,21 +197,10 @@ class Client:
             OutcomeUnknownError: a call that must not be made twice was sent and lost.
             NoPathError, DirectoryError, UsageError: nothing was sent.
         """
-        paths = self._entered().paths
-        need = Need(service, exit=to)
-        key = _isolation_key(isolation, f"service {service}")
-        call = onion_call(
-            self._geometry,
-            service,
-            body,
-            idempotency_key=new_call_key(slot_at(self._clock(), self._root.parameters.slot_s), os.urandom),
-            large_reply=large_reply,
+        self._check_entered()
+        return await self._network.call(
+            service, body, to=to, deadline_s=deadline_s, isolation=isolation, large_reply=large_reply
         )
-        rule = Attempts.of(service, deadline_at=anyio.current_time() + deadline_s, hedges=self._hedges)
-        answer = await Asking(paths, rule, need, key, call).ask()
-        if answer.head.status is not ReplyStatus.ANSWERED:
-            raise refusal(answer)
-        return answer
 
     async def open_stream(
         self,
@@ -255,19 +218,15 @@ class Client:
         Raises:
             as ``call``; ``RefusedError.reason`` tells a closed port from a forbidden address.
         """
-        running = self._entered()
-        host = _ascii_host(host)
-        key = _isolation_key(isolation, f"origin {host}:{port}")
-        return await self._streams.open(
-            host, port, isolation=key, deadline_s=deadline_s, paths=running.paths, tasks=running.tasks
-        )
+        self._check_entered()
+        return await self._network.open_stream(host, port, isolation=isolation, deadline_s=deadline_s)
 
     # What it says of itself.
 
     @property
     def trust_root(self) -> TrustRoot:
         """The network that this client is for."""
-        return self._root
+        return self._network.root
 
     @property
     def directory(self) -> Directory:
@@ -276,7 +235,7 @@ class Client:
         Raises:
             MissingDirectoryError: there is none yet.
         """
-        return self._keeper.directory
+        return self._network.relays
 
     def status(self) -> Status:
         """The state now; *ready* means that the last call went through, end to end, within the last minute."""
@@ -288,9 +247,9 @@ class Client:
         Raises:
             MissingDirectoryError: the directory has expired, or too little of it can be used.
         """
-        self._entered()
+        self._check_entered()
         need = Need(ServiceId.STREAM, port)
-        return self._pool.report(self._keeper.directory, need, now=self._clock())
+        return self._pool.report(self._network.relays, need, now=self._clock())
 
     def statuses(self) -> AsyncIterator[Status]:
         """The state now and its changes, until the client is closed."""
@@ -298,10 +257,9 @@ class Client:
 
     # Small common ends.
 
-    def _entered(self) -> _Running:
+    def _check_entered(self) -> None:
         if self._running is None or self._is_closing:
             raise UsageError("use the client inside of 'async with client:'")
-        return self._running
 
     def _note(self, error: OnionPathError | None) -> None:
         status = self._board.status
@@ -314,27 +272,5 @@ class Client:
         """Show this status with the counts of now, unless the client is being closed."""
         if self._is_closing:
             return
-        directory = self._keeper.directory
-        self._board.show(
-            replace(
-                status,
-                document=directory.document.number,
-                relays=len(directory.relays),
-                paths=len(self._pool),
-                state_problem=self._memory.problem,
-                streams=len(self._streams),
-            )
-        )
-
-
-def _isolation_key(given: str | None, default: str) -> str:
-    # Told apart by their first word, so that no key a program gives is one of ours.
-    return default if given is None else f"given {given}"
-
-
-def _ascii_host(host: str) -> str:
-    try:
-        ascii_host = host.encode("idna").decode() if not host.isascii() else host
-    except UnicodeError as error:
-        raise UsageError(f"{host!r} is no host name") from error
-    return ascii_host.rstrip(".").lower().strip("[]")
+        counted = replace(status, paths=len(self._pool), state_problem=self._memory.problem)
+        self._board.show(self._network.describe(counted))

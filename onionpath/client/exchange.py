@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Generic
 
 from onionpath.client.pace import Bell, Cancel
+from onionpath.client.path_format import AnswerT, FirstHop
 from onionpath.client.ready_path import ReadyPath
 from onionpath.errors import OnionPathError, UnreachableError
-from onionpath.link.frames import Frame
 from onionpath.onion.geometry import SizeClass
-from onionpath.onion.packets import Answer, Packet
 from onionpath.path.ended import Ended
 
 
-class FirstHop(Protocol):
-    """An open connection to a first hop."""
-
-    @property
-    def heard(self) -> int:
-        """Grows with whatever comes in over it."""
-        ...
-
-    async def exchange(self, packet: Packet) -> Frame: ...
-
-    async def ping(self) -> None:
-        """Until the relay has answered.
-
-        Raises:
-            UnreachableError: the connection broke.
-        """
-        ...
-
-    async def aclose(self) -> None:
-        """Close it: whatever is under way fails."""
-        ...
-
-
-class Exchange:
+class Exchange(Generic[AnswerT]):
     """One packet over one path.
 
     Made by ``Paths.begin``; it has ended when it has an answer or an error, and the bell rings then.
@@ -45,7 +21,7 @@ class Exchange:
     def __init__(self, ready: ReadyPath, bell: Bell, *, sent_at: float) -> None:
         self.ready = ready
         self.sent_at = sent_at
-        self.answer: Answer | None = None
+        self.answer: AnswerT | None = None
         self.error: OnionPathError | None = None
         self.cancel: Cancel = lambda: None
         self.connection: FirstHop | None = None
@@ -66,7 +42,7 @@ class Exchange:
         """The packet is about to be sent."""
         self.connection, self._heard = connection, connection.heard
 
-    def end(self, result: Answer | OnionPathError) -> None:
+    def end(self, result: AnswerT | OnionPathError) -> None:
         """It ends, once."""
         if isinstance(result, OnionPathError):
             self.error = result
@@ -78,8 +54,7 @@ class Exchange:
         """What is to be learned from its end."""
         took_s, answer = now - self.sent_at, self.answer
         if answer is not None:
-            held_s = answer.hold_ms[-1] / 1_000
-            return Ended(reply_class, took_s - held_s, answer.hop, answer.lying_edge, is_answered=True)
+            return Ended(reply_class, took_s - answer.held_s, answer.hop, answer.lying_edge, is_answered=True)
         edge = self.error.edge if isinstance(self.error, UnreachableError) else None
         speaker = edge.speaker if edge is not None and edge.speaker >= 0 else None
         return Ended(reply_class, took_s, speaker, edge, is_ours=edge is None and self.was_silent)

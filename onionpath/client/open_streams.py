@@ -9,7 +9,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from onionpath.client.attempts import Attempt, Attempts, GiveUp
-from onionpath.client.paths import ExitPaths, Paths
+from onionpath.client.paths import ExitPaths, NativePaths
 from onionpath.client.stream import OnionStream
 from onionpath.errors import DeadlineError, OnionPathError, UnreachableError
 from onionpath.onion.geometry import Geometry, SizeClass
@@ -38,7 +38,7 @@ class OpenStreams:
         return len(self._streams)
 
     async def open(
-        self, host: str, port: int, *, isolation: str, deadline_s: float, paths: Paths, tasks: TaskGroup
+        self, host: str, port: int, *, isolation: str, deadline_s: float, paths: NativePaths, tasks: TaskGroup
     ) -> OnionStream:
         """A stream that is open, and that a task of ``tasks`` runs until it ends.
 

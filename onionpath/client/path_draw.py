@@ -12,7 +12,7 @@ from functools import partial
 
 from onionpath.client.ready_path import NOTHING_LEFT_OUT, LeftOut, Need, ReadyPath
 from onionpath.crypto.identity import RelayId
-from onionpath.directory.directory import USABLE_WEIGHT_PERCENT, Directory
+from onionpath.directory.directory import USABLE_WEIGHT_PERCENT
 from onionpath.errors import MissingDirectoryError, NoPathError
 from onionpath.injected import UnixTime
 from onionpath.path.blame import Avoided
@@ -22,6 +22,7 @@ from onionpath.path.constraints import Constraints
 from onionpath.path.experience import Experience, Places
 from onionpath.path.guards import NoneReachable, guard_for, reachable
 from onionpath.path.middles import usable_middles
+from onionpath.path.relays import RelayList
 from onionpath.path.roles import Purpose
 
 # Packet keys change by the hour; who may stand where is looked up again after so long.
@@ -37,7 +38,7 @@ class PathDraw:
         constraints: the application's.
     """
 
-    def __init__(self, directory: Directory, constraints: Constraints, *, now: UnixTime) -> None:
+    def __init__(self, directory: RelayList, constraints: Constraints, *, now: UnixTime) -> None:
         self.directory = directory
         self._constraints = constraints
         self._chooser = Chooser(directory)
@@ -99,8 +100,8 @@ class PathDraw:
 
     def exits(self, need: Need, *, now: UnixTime) -> frozenset[RelayId]:
         """All relays that may be last on a path for this need."""
-        hops = self.directory.document.parameters.hops
-        purpose = Purpose(need.service, need.port, need.exit, constraints=self._constraints)
+        hops = need.hops or self.directory.hops
+        purpose = Purpose(need.service, need.port, need.exit, constraints=self._constraints, hops=hops)
         return frozenset(
             relay.relay_id
             for relay in self.directory.relays.values()
@@ -111,7 +112,7 @@ class PathDraw:
 
     def _purpose(self, need: Need, experience: Experience, places: Places, now: UnixTime) -> Purpose:
         middles = usable_middles(experience.middles, places.second, now=now)
-        return Purpose(need.service, need.port, need.exit, None, middles, self._constraints)
+        return Purpose(need.service, need.port, need.exit, None, middles, self._constraints, need.hops)
 
     def _guards(
         self, experience: Experience, left_out: LeftOut, candidates: Candidates, now: UnixTime
@@ -137,10 +138,10 @@ class PathDraw:
             )
 
 
-def usable_percent(directory: Directory, now: UnixTime) -> int:
+def usable_percent(directory: RelayList, now: UnixTime) -> int:
     """How much of the document's weight has a packet key for now."""
     usable = (relay for relay in directory.relays.values() if relay.descriptor.packet_key(now) is not None)
-    return 100 * sum(relay.weight for relay in usable) // max(directory.document.total_weight, 1)
+    return 100 * sum(relay.weight for relay in usable) // max(directory.total_weight, 1)
 
 
 def _avoided(need: Need, experience: Experience, left_out: LeftOut, now: UnixTime) -> Avoided:

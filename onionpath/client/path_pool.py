@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from onionpath.client.path_draw import PathDraw
 from onionpath.client.path_report import PathReport, report_of
 from onionpath.client.ready_path import NOTHING_LEFT_OUT, LeftOut, Need, ReadyPath, has_current_keys
-from onionpath.directory.directory import Directory
 from onionpath.errors import MissingDirectoryError
 from onionpath.injected import UnixTime
 from onionpath.onion.geometry import SizeClass
@@ -27,6 +26,7 @@ from onionpath.path.constraints import Constraints
 from onionpath.path.ended import Ended
 from onionpath.path.experience import Experience
 from onionpath.path.path_memory import PathMemory, merge
+from onionpath.path.relays import RelayList
 from onionpath.path.roles import NO_CONSTRAINTS
 from onionpath.path.timeouts import Waits
 
@@ -97,7 +97,7 @@ class PathPool:
         """Go on with what is on disk; ``base`` is what was given to be saved, and may have changed since."""
         self.experience = self.experience.with_memory(merge(saved, self.memory, base=base))
 
-    def use(self, directory: Directory, *, now: UnixTime) -> None:
+    def use(self, directory: RelayList, *, now: UnixTime) -> None:
         """Take a directory into account: guards and middles are drawn as they are missing.
 
         Raises:
@@ -109,7 +109,7 @@ class PathPool:
         """How long to wait for a reply of this class now."""
         return self.experience.timeouts.waits(reply_class)
 
-    def report(self, directory: Directory, need: Need, *, now: UnixTime) -> PathReport:
+    def report(self, directory: RelayList, need: Need, *, now: UnixTime) -> PathReport:
         """What is known of guards, middles and a path for this need; nothing keeps the path.
 
         Raises:
@@ -122,7 +122,7 @@ class PathPool:
 
     def ready(
         self,
-        directory: Directory,
+        directory: RelayList,
         need: Need,
         isolation: str,
         *,
@@ -149,7 +149,7 @@ class PathPool:
         self._keep(key, ready)
         return ready
 
-    def _current(self, directory: Directory, now: UnixTime) -> PathDraw:
+    def _current(self, directory: RelayList, now: UnixTime) -> PathDraw:
         if not directory.is_usable(now):
             raise MissingDirectoryError("the directory has expired and no newer one could be fetched")
         if self._draw is None or self._draw.directory is not directory:
@@ -158,7 +158,7 @@ class PathPool:
             self.experience = self.experience.after_directory(places, now=now, choice=self._choice)
         return self._draw
 
-    def _retire_old(self, key: tuple[str, Need], directory: Directory, now: UnixTime) -> None:
+    def _retire_old(self, key: tuple[str, Need], directory: RelayList, now: UnixTime) -> None:
         for each in list(self._sets.get(key, ())):
             is_old = now - each.ready.made_at >= PATH_LIFETIME_S
             if is_old or not has_current_keys(directory, each.ready, now=now):

@@ -3,27 +3,24 @@
 No second attempt is made here, and no deadline is set but the caller's; whoever tries again knows whether he may.
 Every exchange teaches the pool how it ended, also one that its caller has given up: it stays open until its hops have
 lost their patience, because the late answer clears the guard or names an edge (docs/specs/paths.md §2.4).
-The same object works over sockets and in virtual time: how to connect and how to wait are arguments.
+The same object works for each format, over sockets and in virtual time: how to carry and how to wait are arguments.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from typing import Generic
 
-from onionpath.client.exchange import Exchange, FirstHop
-from onionpath.client.onion_exchange import OnionExchange
+from onionpath.client.exchange import Exchange
 from onionpath.client.pace import Bell, Pace
+from onionpath.client.path_format import AnswerT, CallT, FirstHop, PathFormat
 from onionpath.client.path_pool import PathPool
 from onionpath.client.ready_path import NOTHING_LEFT_OUT, LeftOut, Need, ReadyPath, has_current_keys
-from onionpath.directory.directory import Directory
-from onionpath.directory.trust import TrustRoot
-from onionpath.errors import FIRST_EDGE, DeadlineError, Edge, OnionPathError, PeerError, UnreachableError
-from onionpath.injected import Entropy, UnixTime
-from onionpath.link.neighbour import Neighbour
+from onionpath.errors import DeadlineError, Edge, OnionPathError, UnreachableError
+from onionpath.injected import UnixTime
 from onionpath.onion.geometry import SizeClass
-from onionpath.onion.native import NativeOnion
 from onionpath.onion.packets import Answer, OnionCall
-from onionpath.onion.replay import slot_at
+from onionpath.path.relays import RelayList
 from onionpath.path.timeouts import Waits
 from onionpath.service.calls import ServiceId
 
@@ -35,34 +32,29 @@ MAX_ABANDONED = 128
 PING_S = 5.0
 
 
-class Paths:
+class Paths(Generic[CallT, AnswerT]):
     """The paths of one client.
 
     Args:
-        directory: the newest verified one; raises ``MissingDirectoryError`` if there is none.
-        connect: an open connection to whoever listens there.
+        path_format: how a call is carried over a path.
+        relays: from which paths are drawn now; raises ``MissingDirectoryError`` if there are none.
         report: is told how each exchange ended: None, or what went wrong.
     """
 
     def __init__(
         self,
-        root: TrustRoot,
         pool: PathPool,
+        path_format: PathFormat[CallT, AnswerT],
         *,
-        directory: Callable[[], Directory],
-        connect: Callable[[Neighbour], Awaitable[FirstHop]],
+        relays: Callable[[], RelayList],
         clock: Callable[[], UnixTime],
-        entropy: Entropy,
         pace: Pace,
         report: Callable[[OnionPathError | None], None],
     ) -> None:
-        self._onion = NativeOnion(root.parameters.geometry, root.network_id)
-        self._slot_s = root.parameters.slot_s
-        self._pool = pool
-        self._directory, self._connect = directory, connect
-        self._clock, self._entropy, self.pace = clock, entropy, pace
+        self._pool, self._format, self._relays = pool, path_format, relays
+        self._clock, self.pace = clock, pace
         self._report = report
-        self._abandoned: list[Exchange] = []
+        self._abandoned: list[Exchange[AnswerT]] = []
         self._pinged: set[FirstHop] = set()
 
     def ready(self, need: Need, isolation: str, left_out: LeftOut = NOTHING_LEFT_OUT) -> ReadyPath:
@@ -71,21 +63,29 @@ class Paths:
         Raises:
             NoPathError, DirectoryError: there is none.
         """
-        return self._pool.ready(self._directory(), need, isolation, now=self._clock(), left_out=left_out)
+        return self._pool.ready(self._relays(), need, isolation, now=self._clock(), left_out=left_out)
 
     def retire(self, ready: ReadyPath) -> None:
         """Let nothing new take this path."""
         self._pool.retire(ready)
 
+    def repeated(self, call: CallT) -> CallT:
+        """See ``PathFormat``."""
+        return self._format.repeated(call)
+
     def waits(self, reply_class: SizeClass) -> Waits:
         """How long to wait for a reply of this class now."""
         return self._pool.waits(reply_class)
 
+    def waits_for(self, call: CallT) -> Waits:
+        """How long to wait for the reply to this call now."""
+        return self.waits(self._format.reply_class(call))
+
     def is_current(self, ready: ReadyPath) -> bool:
         """Whether each relay of the path still publishes the key that packets would be sealed to."""
-        return has_current_keys(self._directory(), ready, now=self._clock())
+        return has_current_keys(self._relays(), ready, now=self._clock())
 
-    async def exchange(self, ready: ReadyPath, call: OnionCall, *, timeout_s: float) -> Answer:
+    async def exchange(self, ready: ReadyPath, call: CallT, *, timeout_s: float) -> AnswerT:
         """One packet over one path and its answer.
 
         Raises:
@@ -106,14 +106,14 @@ class Paths:
             raise exchange.error
         raise self.give_up(exchange)
 
-    def begin(self, ready: ReadyPath, call: OnionCall, bell: Bell) -> Exchange:
+    def begin(self, ready: ReadyPath, call: CallT, bell: Bell) -> Exchange[AnswerT]:
         """Send one packet; the bell rings when the exchange has ended."""
-        exchange = Exchange(ready, bell, sent_at=self.pace.now())
+        exchange: Exchange[AnswerT] = Exchange(ready, bell, sent_at=self.pace.now())
         is_first = self._pool.begin(ready)
         exchange.cancel = self.pace.start(lambda: self._run(exchange, call, is_first=is_first))
         return exchange
 
-    def give_up(self, exchange: Exchange) -> DeadlineError:
+    def give_up(self, exchange: Exchange[AnswerT]) -> DeadlineError:
         """Nothing new takes its path; the exchange stays open for what may still be learned from it."""
         self.retire(exchange.ready)
         self._abandoned = [each for each in self._abandoned if not each.has_ended]
@@ -142,10 +142,11 @@ class Paths:
         finally:
             self._pinged.discard(connection)
 
-    async def _run(self, exchange: Exchange, call: OnionCall, *, is_first: bool) -> None:
-        result: Answer | OnionPathError
+    async def _run(self, exchange: Exchange[AnswerT], call: CallT, *, is_first: bool) -> None:
+        result: AnswerT | OnionPathError
         try:
-            result = await self.pace.within(PATIENCE_S, self._exchange(exchange, call))
+            carried = self._format.carry(exchange.ready, call, exchange.leaves_over)
+            result = await self.pace.within(PATIENCE_S, carried)
         except TimeoutError:
             result = DeadlineError(f"no answer over this path in {PATIENCE_S:.0f} s")
         except OnionPathError as error:
@@ -155,28 +156,19 @@ class Paths:
             exchange.end(UnreachableError("the exchange was broken off"))
             raise
         exchange.end(result)
-        ended = exchange.ended(call.reply_class, now=self.pace.now())
+        ended = exchange.ended(self._format.reply_class(call), now=self.pace.now())
         self._pool.learn(exchange.ready, ended, is_first=is_first, now=self._clock())
         if exchange.answer is not None or exchange not in self._abandoned:
             self._report(exchange.error)
 
-    async def _exchange(self, exchange: Exchange, call: OnionCall) -> Answer:
-        ready = exchange.ready
-        try:
-            connection = await self._connect(Neighbour.of_relay(ready.path.relays[0].descriptor))
-        except PeerError as error:
-            message = f"hop 1 could not be reached: {error}"
-            raise UnreachableError(message, edge=FIRST_EDGE, sent=False) from error
-        exchange.leaves_over(connection)
-        slot = slot_at(self._clock(), self._slot_s)
-        onion = OnionExchange.begin(self._onion, ready.hops, call, slot=slot, entropy=self._entropy)
-        return onion.judge(await connection.exchange(onion.packet))
+
+NativePaths = Paths[OnionCall, Answer]
 
 
 class ExitPaths:
     """Paths for one stream: to any exit at first, to the same one ever after."""
 
-    def __init__(self, paths: Paths, port: int, isolation: str) -> None:
+    def __init__(self, paths: NativePaths, port: int, isolation: str) -> None:
         self._paths = paths
         self._need = Need(ServiceId.STREAM, port)
         self._isolation = isolation

@@ -1,4 +1,4 @@
-"""A chosen path with the keys to seal for it, and what a path is for."""
+"""A chosen path with the keys that its relays had then, and what a path is for."""
 
 from __future__ import annotations
 
@@ -6,58 +6,66 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from onionpath.crypto.identity import RelayId
-from onionpath.directory.directory import Directory
 from onionpath.errors import Edge, NoPathError
 from onionpath.injected import UnixTime
-from onionpath.onion.packets import Hop
 from onionpath.path.choose import Path
+from onionpath.path.relays import RelayList
 
 
 class Need(NamedTuple):
-    """What a path is for: which service its last hop must offer, to which port, and if it must be one exit."""
+    """What a path is for.
 
-    service: int
+    Args:
+        service: that its last hop must offer; None for any.
+        port: to which its last hop must connect.
+        exit: the only relay that may be last.
+        hops: how many relays it has; None for as many as the network says.
+    """
+
+    service: int | None
     port: int | None = None
     exit: RelayId | None = None
+    hops: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReadyPath:
-    """A chosen path with the keys to seal for it."""
+    """A chosen path.
+
+    Args:
+        keys: to which packets for its relays were to be sealed when it was chosen.
+    """
 
     path: Path
-    hops: tuple[Hop, ...]
+    keys: tuple[object, ...]
     made_at: UnixTime
 
     @classmethod
     def of(cls, path: Path, *, now: UnixTime) -> ReadyPath:
-        """This path with the keys of now.
+        """This path, with the keys of now.
 
         Raises:
             NoPathError: a relay has none.
         """
-        hops = []
-        for relay in path.relays:
-            key = relay.descriptor.packet_key(now)
-            if key is None:
-                raise NoPathError("a relay was chosen that has no packet key for the present")
-            hops.append(Hop(relay.relay_id, key.public, key.generation))
-        return cls(path, tuple(hops), now)
+        keys = tuple(relay.descriptor.packet_key(now) for relay in path.relays)
+        if None in keys:
+            raise NoPathError("a relay was chosen that has no packet key for the present")
+        return cls(path, keys, now)
 
     @property
     def guard(self) -> RelayId:
         """The relay that we connect to."""
-        return self.hops[0].relay_id
+        return self.path.relays[0].relay_id
 
     @property
     def exit(self) -> RelayId:
         """The relay that serves."""
-        return self.hops[-1].relay_id
+        return self.path.relays[-1].relay_id
 
     @property
     def relays(self) -> tuple[RelayId, ...]:
         """All of them, first hop first."""
-        return tuple(hop.relay_id for hop in self.hops)
+        return tuple(relay.relay_id for relay in self.path.relays)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +97,13 @@ class LeftOut:
 NOTHING_LEFT_OUT = LeftOut()
 
 
-def has_current_keys(directory: Directory, ready: ReadyPath, *, now: UnixTime) -> bool:
-    """Whether each relay of the path still publishes the key that packets would be sealed to."""
-    return all(_has_key(directory, hop, now) for hop in ready.hops)
+def has_current_keys(listed: RelayList, ready: ReadyPath, *, now: UnixTime) -> bool:
+    """Whether packets for each relay of the path are still to be sealed to the key that it had then."""
+    return all(
+        _key_of(listed, relay_id, now) == key for relay_id, key in zip(ready.relays, ready.keys, strict=True)
+    )
 
 
-def _has_key(directory: Directory, hop: Hop, now: UnixTime) -> bool:
-    relay = directory.relays.get(hop.relay_id)
-    key = None if relay is None else relay.descriptor.packet_key(now)
-    return key is not None and key.generation == hop.generation
+def _key_of(listed: RelayList, relay_id: RelayId, now: UnixTime) -> object | None:
+    relay = listed.relays.get(relay_id)
+    return None if relay is None else relay.descriptor.packet_key(now)

@@ -48,7 +48,7 @@ class StreamPath:
     @property
     def relays(self) -> tuple[RelayId, ...]:
         """The relays that carry the stream now, first hop first; none while it moves to others."""
-        return tuple(hop.relay_id for hop in self._ready.hops) if self._ready else ()
+        return self._ready.relays if self._ready else ()
 
     async def exchange(self, call: ClientCall) -> StreamReply:
         """Make one call over the path of the moment.

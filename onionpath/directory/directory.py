@@ -67,6 +67,21 @@ class Directory:
     missing: int
     lineage: Lineage | None = field(default=None, repr=False, compare=False)
 
+    @property
+    def hops(self) -> int:
+        """Relays on a path."""
+        return self.document.parameters.hops
+
+    @property
+    def distinct_subnets(self) -> bool:
+        """Whether the relays of a path need different networks."""
+        return self.document.parameters.distinct_subnets
+
+    @property
+    def total_weight(self) -> int:
+        """Of all relays that the document lists, also those whose descriptor we don't have."""
+        return self.document.total_weight
+
     def is_fresh(self, now: UnixTime) -> bool:
         """Whether there is no newer document to be expected yet."""
         return self.document.is_fresh(now)

@@ -146,6 +146,16 @@ class Answer:
     hold_ms: tuple[int, ...]
 
     @property
+    def reason(self) -> Reason:
+        """Why that relay refused, or failed; ``NONE`` if it served."""
+        return self.head.reason
+
+    @property
+    def held_s(self) -> float:
+        """For how long that relay held the exchange, as it says."""
+        return self.hold_ms[-1] / 1_000
+
+    @property
     def lying_edge(self) -> Edge | None:
         """The first pair of neighbours whose hold times don't nest, if any: one of the two lies."""
         pairs = zip(self.hold_ms, self.hold_ms[1:], strict=False)

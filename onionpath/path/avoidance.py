@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from onionpath.directory.directory import Relay
 from onionpath.path.blame import Avoided, RelayEdge
+from onionpath.path.relays import ListedRelay
 
-Places = Sequence[Sequence[Relay]]
+Places = Sequence[Sequence[ListedRelay]]
 """Who may stand at the first hop, at the second, and so on."""
 
 

@@ -10,9 +10,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from onionpath.crypto.identity import RelayId
-from onionpath.directory.directory import Directory, Relay
 from onionpath.path.exposure import exposure, guard_exposure, middle_exposure
 from onionpath.path.guard_numbers import DAY_S, GUARD_NUMBERS, MIDDLE_NUMBERS
+from onionpath.path.relays import ListedRelay, RelayList
 
 MARKS_DAYS = (30, 180, 365)
 # About a day of use: a path lives for ten minutes, and each destination has its own.
@@ -61,7 +61,7 @@ class Budget:
     over_time: tuple[Exposed, ...]
 
 
-def budget(directory: Directory, exits: Collection[RelayId], *, bad_share: float) -> Budget:
+def budget(directory: RelayList, exits: Collection[RelayId], *, bad_share: float) -> Budget:
     """The budget of a client of any age.
 
     Args:
@@ -72,7 +72,7 @@ def budget(directory: Directory, exits: Collection[RelayId], *, bad_share: float
     total = max(sum(relay.weight for relay in relays.values()), 1)
     exit_share = sum(relays[each].weight for each in exits) / total
     bad_exits = min(1.0, bad_share / exit_share) if exit_share else 0.0
-    has_middles = directory.document.parameters.hops >= HOPS_WITH_MIDDLE
+    has_middles = directory.hops >= HOPS_WITH_MIDDLE
     return Budget(
         bad_share=bad_share,
         largest_relay=max((relay.weight for relay in relays.values()), default=0) / total,
@@ -98,7 +98,7 @@ def _exposed(bad_share: float, days: int, *, has_middles: bool) -> Exposed:
     return Exposed(days, guard, middle if has_middles else None)
 
 
-def _family_weight(relay: Relay, relays: Mapping[RelayId, Relay]) -> int:
+def _family_weight(relay: ListedRelay, relays: Mapping[RelayId, ListedRelay]) -> int:
     """Of a relay and all those that it names; whom others name beside counts where those are asked."""
     named = {relay.relay_id, *relay.descriptor.family}
     return sum(relays[each].weight for each in named if each in relays)

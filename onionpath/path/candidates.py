@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from onionpath.crypto.identity import RelayId
-from onionpath.directory.directory import Directory, Relay
 from onionpath.injected import UnixTime
 from onionpath.path.constraints import Constraints, Taken
+from onionpath.path.relays import ListedRelay, RelayList
 from onionpath.path.roles import Purpose
 
 
@@ -23,30 +23,29 @@ class Candidates:
         distinct_subnets: whether relays of one network are related.
     """
 
-    listed: Mapping[RelayId, Relay]
+    listed: Mapping[RelayId, ListedRelay]
     excluded: frozenset[RelayId]
     usable: frozenset[RelayId]
     distinct_subnets: bool
 
     @classmethod
     def of(
-        cls, directory: Directory, *, position: int, constraints: Constraints, now: UnixTime
+        cls, directory: RelayList, *, position: int, constraints: Constraints, now: UnixTime
     ) -> Candidates:
         """What this directory offers an application with these constraints for a position, 0 for guards."""
-        parameters = directory.document.parameters
         purpose = Purpose(constraints=constraints)
         relays = directory.relays.values()
         excluded = frozenset(
             relay.relay_id
             for relay in relays
-            if purpose.refusal(relay, position, hops=parameters.hops) is not None
+            if purpose.refusal(relay, position, hops=directory.hops) is not None
         )
         usable = frozenset(
             relay.relay_id
             for relay in relays
             if relay.weight > 0 and relay.descriptor.packet_key(now) is not None
         )
-        return cls(directory.relays, excluded, usable - excluded, parameters.distinct_subnets)
+        return cls(directory.relays, excluded, usable - excluded, directory.distinct_subnets)
 
     def taken_by(self, relays: Iterable[RelayId]) -> Taken:
         """What these relays rule out for others; one that is not listed rules out nothing."""

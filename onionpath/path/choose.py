@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from onionpath.crypto.identity import RelayId
-from onionpath.directory.directory import Directory, Relay
 from onionpath.errors import NoPathError
 from onionpath.injected import UnixTime
 from onionpath.path.avoidance import bearable
 from onionpath.path.blame import NOTHING_AVOIDED, Avoided
+from onionpath.path.relays import ListedRelay, RelayList
 from onionpath.path.roles import Purpose
 from onionpath.path.rules import Refusal, Rules, drawing_order
 
@@ -37,10 +37,10 @@ MAX_TABLES = 64
 class Path:
     """The relays of a path, from the first hop to the last."""
 
-    relays: tuple[Relay, ...]
+    relays: tuple[ListedRelay, ...]
 
     @classmethod
-    def drawn(cls, relays: Sequence[Relay]) -> Path:
+    def drawn(cls, relays: Sequence[ListedRelay]) -> Path:
         """The path of relays that are given in the order of drawing."""
         last, *others = relays
         return cls((*others, last))
@@ -65,21 +65,21 @@ class Refusals:
 class WeightTable:
     """Relays of positive weight with the sums of their weights, so that a draw costs one number and a bisection."""
 
-    relays: tuple[Relay, ...]
+    relays: tuple[ListedRelay, ...]
     sums: tuple[int, ...]
 
     @classmethod
-    def of(cls, relays: Sequence[Relay]) -> WeightTable:
+    def of(cls, relays: Sequence[ListedRelay]) -> WeightTable:
         """The table of these relays, in this order."""
         return cls(tuple(relays), tuple(accumulate(relay.weight for relay in relays)))
 
-    def draw(self, choice: random.Random) -> Relay:
+    def draw(self, choice: random.Random) -> ListedRelay:
         """One of them, with the probability of its weight; there is at least one."""
         # randrange draws again instead of taking a remainder, so that no relay is favoured.
         return self.relays[bisect_right(self.sums, choice.randrange(self.sums[-1]))]
 
 
-def weighted_choice(relays: Sequence[Relay], choice: random.Random) -> Relay:
+def weighted_choice(relays: Sequence[ListedRelay], choice: random.Random) -> ListedRelay:
     """One of them, with the probability of its weight; the weights are positive."""
     return WeightTable.of(relays).draw(choice)
 
@@ -91,10 +91,9 @@ class Chooser:
         directory: verified, and checked by the caller to be usable.
     """
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: RelayList) -> None:
         self._directory = directory
         self._tables: OrderedDict[Purpose, tuple[WeightTable, ...]] = OrderedDict()
-        self._hops = directory.document.parameters.hops
 
     def choose(
         self,
@@ -106,7 +105,7 @@ class Chooser:
         avoided: Avoided = NOTHING_AVOIDED,
         guards: Sequence[RelayId] | None = None,
     ) -> Path:
-        """Draw a path of the network's length, each relay with the probability of its weight.
+        """Draw a path, each relay with the probability of its weight.
 
         Args:
             choice: ``random.SystemRandom()`` in the world, seeded in simulations.
@@ -154,7 +153,7 @@ class Chooser:
         avoided: Avoided,
         purpose: Purpose,
         tables: tuple[WeightTable, ...],
-        first: tuple[Relay, ...] | None,
+        first: tuple[ListedRelay, ...] | None,
     ) -> Avoided:
         last, *others = (table.relays for table in tables)
         is_guarded = first is not None or purpose.guards is not None
@@ -170,26 +169,31 @@ class Chooser:
     def _tables_for(self, purpose: Purpose) -> tuple[WeightTable, ...]:
         """What may stand at each position, in the order of drawing, as far as that never changes."""
         tables = self._tables.pop(purpose, None) or tuple(
-            self._table(purpose, position) for position in drawing_order(self._hops)
+            self._table(purpose, position) for position in drawing_order(self._hops(purpose))
         )
         self._tables[purpose] = tables
         while len(self._tables) > MAX_TABLES:
             self._tables.popitem(last=False)
         return tables
 
-    def _first_table(self, purpose: Purpose, guards: Sequence[RelayId]) -> tuple[Relay, ...]:
+    def _first_table(self, purpose: Purpose, guards: Sequence[RelayId]) -> tuple[ListedRelay, ...]:
         """The guards that this directory lists and this purpose allows, in their order."""
         listed = [self._directory.relays[each] for each in guards if each in self._directory.relays]
-        return tuple(each for each in listed if purpose.refusal(each, 0, hops=self._hops) is None)
+        hops = self._hops(purpose)
+        return tuple(each for each in listed if purpose.refusal(each, 0, hops=hops) is None)
 
     def _table(self, purpose: Purpose, position: int) -> WeightTable:
+        hops = self._hops(purpose)
         return WeightTable.of(
             [
                 relay
                 for relay in self._directory.relays.values()
-                if relay.weight > 0 and purpose.refusal(relay, position, hops=self._hops) is None
+                if relay.weight > 0 and purpose.refusal(relay, position, hops=hops) is None
             ]
         )
+
+    def _hops(self, purpose: Purpose) -> int:
+        return purpose.hops or self._directory.hops
 
 
 class _Search:
@@ -200,15 +204,15 @@ class _Search:
         tables: tuple[WeightTable, ...],
         rules: Rules,
         choice: random.Random,
-        first: tuple[Relay, ...] | None,
+        first: tuple[ListedRelay, ...] | None,
         most_dead_ends: int,
     ) -> None:
         self._tables, self._rules, self._choice = tables, rules, choice
         self._first, self._most_dead_ends = first, most_dead_ends
-        self._dead_end: tuple[Relay, ...] = ()
+        self._dead_end: tuple[ListedRelay, ...] = ()
         self._dead_ends = 0
 
-    def extend(self, drawn: tuple[Relay, ...]) -> tuple[Relay, ...] | None:
+    def extend(self, drawn: tuple[ListedRelay, ...]) -> tuple[ListedRelay, ...] | None:
         """Complete the relays drawn so far, in the order of drawing, or None."""
         if len(drawn) == len(self._tables):
             return drawn
@@ -222,7 +226,7 @@ class _Search:
         """Why how many relays were refused at the last dead end."""
         return self._rules.count(self._dead_end)
 
-    def _draws(self, drawn: tuple[Relay, ...]) -> Iterator[Relay]:
+    def _draws(self, drawn: tuple[ListedRelay, ...]) -> Iterator[ListedRelay]:
         """The relays that may stand next, each once, drawn by weight among those not given yet."""
         if self._first is not None and self._rules.positions[len(drawn)] == 0:
             yield from self._in_order(self._first, drawn)
@@ -240,7 +244,9 @@ class _Search:
             rest.remove(relay)
             yield relay
 
-    def _in_order(self, relays: tuple[Relay, ...], drawn: tuple[Relay, ...]) -> Iterator[Relay]:
+    def _in_order(
+        self, relays: tuple[ListedRelay, ...], drawn: tuple[ListedRelay, ...]
+    ) -> Iterator[ListedRelay]:
         refusal = self._rules.beside(drawn, may_avoid=False)
         fitting = [relay for relay in relays if refusal(relay) is None]
         if not fitting:
@@ -248,7 +254,7 @@ class _Search:
             self._dead_end = drawn
         yield from fitting
 
-    def _quick_draw(self, table: WeightTable, refusal: Refusal) -> Relay | None:
+    def _quick_draw(self, table: WeightTable, refusal: Refusal) -> ListedRelay | None:
         """Draw from the whole table until somebody fits: the same probabilities as among those who fit."""
         # Where the constraints once left nobody they are tight, and draws would mostly be in vain.
         for _ in range(QUICK_DRAWS if table.relays and not self._dead_ends else 0):

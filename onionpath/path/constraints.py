@@ -13,10 +13,9 @@ from functools import lru_cache
 
 from onionpath.crypto.identity import RelayId
 from onionpath.directory.address import Address
-from onionpath.directory.descriptor import Descriptor
-from onionpath.directory.directory import Relay
 from onionpath.path.countries import Countries
 from onionpath.path.embedded import embedded_ipv4, translated_ipv4
+from onionpath.path.relays import Described, ListedRelay
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -64,7 +63,7 @@ class Taken:
     networks: frozenset[str]
 
     @classmethod
-    def by(cls, relays: Iterable[Relay], *, distinct_subnets: bool) -> Taken:
+    def by(cls, relays: Iterable[ListedRelay], *, distinct_subnets: bool) -> Taken:
         """What these relays rule out together."""
         descriptors = [relay.descriptor for relay in relays]
         return cls(
@@ -75,7 +74,7 @@ class Taken:
             ),
         )
 
-    def refusal(self, candidate: Descriptor) -> str | None:
+    def refusal(self, candidate: Described) -> str | None:
         """The name of the constraint that this relay would break, if there is one."""
         if candidate.relay_id in self.relays:
             return "already-on-path"
@@ -107,7 +106,7 @@ class Constraints:
     exit_countries: frozenset[str] | None = None
     countries: Countries = NO_COUNTRIES
 
-    def refusal(self, relay: Relay) -> str | None:
+    def refusal(self, relay: ListedRelay) -> str | None:
         """The name of the wish that this relay would break at any position, if there is one."""
         hosts = [address.host for address in relay.descriptor.addresses]
         if relay.relay_id in self.excluded_relays:
@@ -118,7 +117,7 @@ class Constraints:
             return "excluded-country"
         return None
 
-    def exit_refusal(self, relay: Relay) -> str | None:
+    def exit_refusal(self, relay: ListedRelay) -> str | None:
         """The same for what is asked of the last hop only."""
         if self.exits is not None and relay.relay_id not in self.exits:
             return "exit-not-wanted"
@@ -128,7 +127,7 @@ class Constraints:
                 return "exit-country-not-wanted"
         return None
 
-    def _countries_of(self, relay: Relay) -> set[str]:
+    def _countries_of(self, relay: ListedRelay) -> set[str]:
         found = {self.countries.country(address.host) for address in relay.descriptor.addresses}
         return {country for country in found if country is not None}
 

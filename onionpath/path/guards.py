@@ -21,13 +21,13 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from onionpath.crypto.identity import RelayId
-from onionpath.directory.directory import Relay
 from onionpath.errors import FIRST_EDGE, Edge
 from onionpath.injected import UnixTime
 from onionpath.path.bias import Outcome
 from onionpath.path.candidates import Candidates
 from onionpath.path.constraints import Taken
 from onionpath.path.guard_numbers import GUARD_NUMBERS, GuardNumbers
+from onionpath.path.relays import ListedRelay
 from onionpath.path.sample import Sample, confirm, count, is_usable, renew
 
 
@@ -124,7 +124,7 @@ def in_use(guards: Guards, candidates: Candidates) -> tuple[RelayId, ...]:
 
 def guard_for(
     guards: Guards, candidates: Candidates, *, taken: Taken, now: UnixTime
-) -> Relay | NoneReachable | NoneAllowed:
+) -> ListedRelay | NoneReachable | NoneAllowed:
     """The guard for a path whose other relays rule out some: the first in order that is allowed and not down."""
     reasons: Counter[str] = Counter()
     marks: list[Mark] = []

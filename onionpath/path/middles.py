@@ -13,11 +13,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from onionpath.crypto.identity import RelayId
-from onionpath.directory.directory import Relay
 from onionpath.injected import UnixTime
 from onionpath.path.candidates import Candidates
 from onionpath.path.choose import weighted_choice
 from onionpath.path.guard_numbers import MIDDLE_NUMBERS, MiddleNumbers
+from onionpath.path.relays import ListedRelay
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def usable_middles(middles: Middles, candidates: Candidates, *, now: UnixTime) -
 
 def _drawn(
     kept: list[Middle], candidates: Candidates, guards: Iterable[RelayId], choice: random.Random
-) -> Relay | None:
+) -> ListedRelay | None:
     """A relay unrelated to the guards and the other middles; where there is none, any that is not yet a middle."""
     chosen = {middle.relay_id for middle in kept}
     pool = [candidates.listed[relay_id] for relay_id in sorted(candidates.usable - chosen)]

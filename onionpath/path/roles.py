@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from onionpath.crypto.identity import RelayId
-from onionpath.directory.directory import Relay
 from onionpath.errors import OnionPathError
 from onionpath.path.constraints import Constraints
+from onionpath.path.relays import ListedRelay
 from onionpath.service.exit_policy import ExitPolicy
 
 NO_CONSTRAINTS = Constraints()
@@ -25,6 +25,7 @@ class Purpose:
         guards: the only relays that may be first.
         middles: the only relays that may be second, where that isn't the last.
         constraints: the application's.
+        hops: relays on the path; None for as many as the network says.
     """
 
     serves: int | None = None
@@ -33,8 +34,9 @@ class Purpose:
     guards: frozenset[RelayId] | None = None
     middles: frozenset[RelayId] | None = None
     constraints: Constraints = NO_CONSTRAINTS
+    hops: int | None = None
 
-    def refusal(self, relay: Relay, position: int, *, hops: int) -> str | None:
+    def refusal(self, relay: ListedRelay, position: int, *, hops: int) -> str | None:
         """The name of what this relay lacks for a position from 0, if there is something."""
         if reason := self.constraints.refusal(relay):
             return reason
@@ -44,7 +46,7 @@ class Purpose:
             return self._first_refusal(relay)
         return self._middle_refusal(relay, position)
 
-    def _last_refusal(self, relay: Relay) -> str | None:
+    def _last_refusal(self, relay: ListedRelay) -> str | None:
         if self.required_exit is not None and relay.relay_id != self.required_exit:
             return "not-the-required-exit"
         if self.serves is not None and self.serves not in relay.descriptor.services:
@@ -53,13 +55,13 @@ class Purpose:
             return "port-not-allowed"
         return self.constraints.exit_refusal(relay)
 
-    def _first_refusal(self, relay: Relay) -> str | None:
+    def _first_refusal(self, relay: ListedRelay) -> str | None:
         if self.guards is not None and relay.relay_id not in self.guards:
             return "not-a-guard"
         wanted = self.constraints.guards
         return "guard-not-wanted" if wanted is not None and relay.relay_id not in wanted else None
 
-    def _middle_refusal(self, relay: Relay, position: int) -> str | None:
+    def _middle_refusal(self, relay: ListedRelay, position: int) -> str | None:
         if position == 1 and self.middles is not None and relay.relay_id not in self.middles:
             return "not-a-chosen-middle"
         wanted = self.constraints.middles

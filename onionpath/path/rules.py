@@ -9,13 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Collection
 
 from onionpath.crypto.identity import RelayId
-from onionpath.directory.directory import Directory, Relay
 from onionpath.injected import UnixTime
 from onionpath.path.blame import Avoided
 from onionpath.path.constraints import Taken
+from onionpath.path.relays import ListedRelay, RelayList
 from onionpath.path.roles import Purpose
 
-Refusal = Callable[[Relay], str | None]
+Refusal = Callable[[ListedRelay], str | None]
 """Says by name why a relay may not stand at one position, or None."""
 
 
@@ -24,19 +24,18 @@ class Rules:
 
     def __init__(
         self,
-        directory: Directory,
+        directory: RelayList,
         purpose: Purpose,
         excluded: Collection[RelayId],
         avoided: Avoided,
         now: UnixTime,
     ) -> None:
-        parameters = directory.document.parameters
-        self.positions = drawing_order(parameters.hops)
-        self._distinct_subnets = parameters.distinct_subnets
+        self.positions = drawing_order(purpose.hops or directory.hops)
+        self._distinct_subnets = directory.distinct_subnets
         self._relays, self._purpose, self._now = directory.relays, purpose, now
         self._excluded, self._avoided = excluded, avoided
 
-    def beside(self, drawn: tuple[Relay, ...], *, may_avoid: bool = True) -> Refusal:
+    def beside(self, drawn: tuple[ListedRelay, ...], *, may_avoid: bool = True) -> Refusal:
         """What the table of the next position doesn't tell: the hour, the calls and the relays already drawn.
 
         Args:
@@ -49,7 +48,7 @@ class Rules:
         shunned = self._avoided.relays if may_avoid else frozenset()
         partners = self._avoided_beside(drawn, position)
 
-        def refusal(relay: Relay) -> str | None:
+        def refusal(relay: ListedRelay) -> str | None:
             """The named reason why this relay may not stand there, or None."""
             relay_id = relay.relay_id
             if relay_id in self._excluded:
@@ -64,7 +63,7 @@ class Rules:
 
         return refusal
 
-    def _avoided_beside(self, drawn: tuple[Relay, ...], position: int) -> frozenset[RelayId]:
+    def _avoided_beside(self, drawn: tuple[ListedRelay, ...], position: int) -> frozenset[RelayId]:
         """Who may not be a neighbour of those that stand next to this position already."""
         if not self._avoided.edges:
             return frozenset()
@@ -76,12 +75,12 @@ class Rules:
             if about == after or speaker == before
         )
 
-    def count(self, drawn: tuple[Relay, ...]) -> Counter[str]:
+    def count(self, drawn: tuple[ListedRelay, ...]) -> Counter[str]:
         """How many relays are refused for what at the position after these."""
         position = self.positions[len(drawn)]
         beside = self.beside(drawn)
 
-        def reason(relay: Relay) -> str | None:
+        def reason(relay: ListedRelay) -> str | None:
             # What makes a relay useless anywhere is told before what this position asks of it.
             told = beside(relay)
             if told in ("excluded", "no-valid-key"):

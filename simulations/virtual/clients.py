@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from onionpath.client.asking import Asking
 from onionpath.client.attempts import Attempts
+from onionpath.client.native_format import NativeFormat
 from onionpath.client.onion_exchange import onion_call
 from onionpath.client.path_pool import PathPool
-from onionpath.client.paths import Paths
+from onionpath.client.paths import NativePaths, Paths
 from onionpath.client.ready_path import Need, ReadyPath
 from onionpath.directory.directory import Directory
 from onionpath.errors import (
@@ -20,6 +21,7 @@ from onionpath.errors import (
     UnreachableError,
 )
 from onionpath.injected import UnixTime
+from onionpath.onion.packets import Answer, OnionCall
 from onionpath.onion.replay import slot_at
 from onionpath.onion.statuses import ReplyStatus
 from onionpath.path.constraints import Constraints
@@ -77,13 +79,17 @@ class VirtualClient:
             through_path=self._ask_for_directory,
             clock=self.now,
         )
-        self.paths = Paths(
-            world.root,
+        self.paths: NativePaths = Paths(
             self.pool,
-            directory=self._known_directory,
-            connect=self._connections.to,
+            NativeFormat(
+                world.root,
+                directory=self._known_directory,
+                connect=self._connections.to,
+                clock=self.now,
+                entropy=self._entropy,
+            ),
+            relays=self._known_directory,
             clock=self.now,
-            entropy=self._entropy,
             pace=VirtualPace(world.heap),
             report=lambda error: None,
         )
@@ -159,7 +165,7 @@ class VirtualClient:
             why,
         )
 
-    def _asking(self, ask: Ask) -> Asking:
+    def _asking(self, ask: Ask) -> Asking[OnionCall, Answer]:
         parameters = self._world.root.parameters
         geometry, key = (
             parameters.geometry,
@@ -182,7 +188,7 @@ class VirtualClient:
         return self.directory
 
     def _names(self, ready: ReadyPath | None) -> tuple[str, ...]:
-        return () if ready is None else tuple(self._world.name_of(hop.relay_id) for hop in ready.hops)
+        return () if ready is None else tuple(self._world.name_of(each) for each in ready.relays)
 
 
 def _ending(error: OnionPathError) -> Ending:

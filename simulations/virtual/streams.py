@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from onionpath.client.attempts import MAX_ATTEMPTS
-from onionpath.client.paths import ExitPaths, Paths
+from onionpath.client.paths import ExitPaths, NativePaths
 from onionpath.client.stream_path import StreamPath
 from onionpath.crypto.identity import RelayId
 from onionpath.errors import OnionPathError, UnreachableError
@@ -31,7 +31,7 @@ class StreamOpener:
     """
 
     heap: EventHeap
-    paths: Paths
+    paths: NativePaths
     geometry: Geometry
     entropy: Entropy
     name_of: Callable[[RelayId], str]

@@ -42,7 +42,7 @@ def streams_at_exits(world: World) -> int:  # noqa: F811
 
 def in_flight(client: Client) -> int:
     assert client._running is not None
-    return client._running.connections.in_flight
+    return client._network.connections.in_flight
 
 
 async def test_a_call_leaves_nothing_under_way(world: World) -> None:  # noqa: F811
@@ -62,7 +62,7 @@ async def test_a_call_leaves_nothing_under_way(world: World) -> None:  # noqa: F
 async def test_a_call_that_makes_the_connection_leaves_nothing_open(world: World) -> None:  # noqa: F811
     async with Client(world.root) as client:
         assert client._running is not None
-        connections = client._running.connections
+        connections = client._network.connections
 
         async def then() -> None:
             # Whoever closes a connection while a packet is being written to it makes the client blame its guard.
@@ -96,10 +96,10 @@ async def test_a_stream_whose_opening_was_cancelled_is_forgotten_by_its_exit(wor
             await stream.aclose()
 
         async def then() -> None:
-            await until(lambda: not client._streams and not in_flight(client))
+            await until(lambda: not client._network.streams and not in_flight(client))
             # The next takes the same way, so once it is open the exit has seen the one before.
             await (await client.open_stream("127.0.0.1", world.shout_port)).aclose()
-            await until(lambda: not client._streams and streams_at_exits(world) <= before)
+            await until(lambda: not client._network.streams and streams_at_exits(world) <= before)
 
         assert 2 <= await cancelled_at_each_step(open_stream, then=then)
 
@@ -117,7 +117,7 @@ async def test_a_stream_whose_send_was_cancelled_is_closed(world: World) -> None
                 await stream.send(b"more")
             with pytest.raises(anyio.ClosedResourceError):
                 await stream.receive()
-        await until(lambda: not client._streams)
+        await until(lambda: not client._network.streams)
 
 
 async def read_exactly(stream: OnionStream, size: int) -> bytes:

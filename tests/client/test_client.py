@@ -110,7 +110,7 @@ async def test_a_cancelled_call_leaves_nothing_behind(world: World) -> None:
         with anyio.move_on_after(0.0005):
             while True:
                 await client.call(ServiceId.ECHO, b"x")
-        connections = client._running.connections if client._running else None
+        connections = client._network.connections if client._running else None
         assert connections is not None
         with anyio.fail_after(1):
             while connections.in_flight:
@@ -211,7 +211,7 @@ async def test_a_document_that_a_stranger_signed_is_refused(world: World) -> Non
 @pytest.mark.parametrize("hours", [-2, 5])
 async def test_a_clock_that_is_hours_off_is_named_as_the_likely_cause(world: World, hours: int) -> None:
     client = Client(world.root)
-    client._clock = client._keeper._clock = lambda: UnixTime(time.time() + 3600 * hours)
+    client._clock = client._network.keeper._clock = lambda: UnixTime(time.time() + 3600 * hours)
     with pytest.raises(StaleDirectoryError, match="clock"):
         async with client:
             raise AssertionError("entered")
@@ -226,7 +226,7 @@ async def test_a_disk_that_cannot_be_written_does_not_end_a_running_client(
         assert client._running is not None
         client._running.background.cancel()
         file = snapshot_in(tmp_path)
-        keeper = client._keeper
+        keeper = client._network.keeper
 
         tried = 0
 
@@ -238,9 +238,9 @@ async def test_a_disk_that_cannot_be_written_does_not_end_a_running_client(
         monkeypatch.setattr(keeper, "fetch", fetch)
         monkeypatch.setattr(type(keeper.directory), "is_fresh", lambda self, now: False)
         monkeypatch.setattr(keeper, "_clock", lambda: UnixTime(keeper.directory.document.fresh_until + 1))
-        assert client._running.connections is not None
+        assert client._network.connections is not None
         with anyio.move_on_after(0.1) as scope:
-            await keeper.refresh_forever(client._running.connections, [])
+            await keeper.refresh_forever(client._network.connections, [])
         assert scope.cancelled_caught
         assert tried
 

@@ -205,7 +205,7 @@ async def test_the_client_is_told_whose_connections_belong_together(world: World
                 await program.send_eof()
                 await all_of(program)
         with anyio.fail_after(5):
-            while client._streams:  # noqa: ASYNC110  # there is nothing to wait on inside of code under test
+            while client._network.streams:  # noqa: ASYNC110  # there is nothing to wait on inside of code under test
                 await anyio.sleep(0.01)
         tasks.cancel_scope.cancel()
 

@@ -1,0 +1,87 @@
+"""What a client needs of the network that it is for; one for each packet format.
+
+``native_network`` fetches a signed directory and carries calls and streams over links; ``session_network`` is given a
+list of Session nodes and posts to them over HTTPS. ``client`` knows their life, and none of their packets.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from anyio.abc import TaskGroup
+
+from onionpath.client.dial import Dial
+from onionpath.client.pace import LoopPace
+from onionpath.client.path_pool import PathPool
+from onionpath.client.status import Status
+from onionpath.errors import OnionPathError
+from onionpath.injected import Entropy, UnixTime
+from onionpath.path.relays import RelayList
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a client gives its network for good.
+
+    Args:
+        pool: from which paths are taken.
+        dial: how connections are made.
+        hedges: see ``Client``.
+        report: is told how each exchange ended: None, or what went wrong.
+        changed: is told when the status has to be shown anew.
+        choice, entropy: the system's.
+    """
+
+    pool: PathPool
+    dial: Dial
+    hedges: bool
+    clock: Callable[[], UnixTime]
+    report: Callable[[OnionPathError | None], None]
+    changed: Callable[[], None]
+    choice: random.Random
+    entropy: Entropy = os.urandom
+
+
+class Network(Protocol):
+    """One network's side of a client."""
+
+    @property
+    def relays(self) -> RelayList:
+        """From which paths are drawn now.
+
+        Raises:
+            MissingDirectoryError: there is nothing yet.
+        """
+        ...
+
+    def open(self, tasks: TaskGroup, pace: LoopPace) -> None:
+        """The client is entered: connections may be made, by tasks of this group."""
+        ...
+
+    async def start(self) -> None:
+        """Make sure that there are relays.
+
+        Raises:
+            DirectoryError, UnreachableError: there are none.
+        """
+        ...
+
+    async def keep(self) -> None:
+        """Keep them up to date, until cancelled."""
+        ...
+
+    def describe(self, status: Status) -> Status:
+        """The same with what there is to say of the network."""
+        ...
+
+    async def end_streams(self) -> None:
+        """Close what programs hold open; takes a second at most."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close all connections; what is under way fails."""
+        ...
