@@ -65,10 +65,10 @@ class ClientConnection:
         source: where it came from, for counts and budgets.
     """
 
-    def __init__(self, stream: trio.abc.Stream, source: str, house: DoorParts) -> None:
+    def __init__(self, stream: trio.abc.Stream, source: str, parts: DoorParts) -> None:
         self._stream = stream
         self._source = source
-        self._parts = house
+        self._parts = parts
         self._http = Conversation()
 
     async def run(self) -> None:

@@ -16,9 +16,9 @@ import trio
 
 from onionpath.injected import UnixTime
 from relay.listener import Gate, accept_forever, source_of
+from relay.session.connection import ClientConnection, DoorParts, Patience
 from relay.session.requests import Requests
 from relay.session.room import Room
-from relay.session.connection import DoorParts, Patience, ClientConnection
 
 GOODBYE_S = 1.0
 

@@ -27,6 +27,9 @@ from onionpath.swarm.node_list import STORAGE_VERSION
 
 MAX_HEAD_SIZE = 16 * 1024  # bytes
 MAX_BODY_SIZE = MAX_FRAMING_SIZE
+# Chunks of a few bytes would cost us a thousand times what they cost whoever sends them.
+MIN_CHUNK_SIZE = 64  # bytes, on average beyond the first chunks
+FREE_CHUNKS = 256
 # What the original calls itself, at its exits as well.
 PRODUCT = b"Oxen Storage Server/%d.%d.%d" % STORAGE_VERSION
 
@@ -87,7 +90,8 @@ class Conversation:
     def __init__(self) -> None:
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_SIZE)
         self._size = 0  # bytes of body, as declared or as counted so far
-        self._counts = False
+        self._chunks = 0
+        self._is_chunked = False
 
     def receive(self, data: bytes) -> None:
         """Take bytes of the client; none for its end."""
@@ -153,12 +157,16 @@ class Conversation:
             # Of two lengths each reader believes another one.
             return Refused(NO_HTTP)
         self._size = int(lengths[0]) if lengths else 0
-        self._counts = not lengths
+        self._chunks, self._is_chunked = 0, not lengths
         return Head(request.method, request.target)
 
     def _take(self, data: h11.Data) -> Part | Refused:
-        if self._counts:
-            self._size += len(data.data)
+        if not self._is_chunked:
+            return Part(bytes(data.data))
+        self._size += len(data.data)
+        self._chunks += 1
+        if (self._chunks - FREE_CHUNKS) * MIN_CHUNK_SIZE > self._size:
+            return Refused(NO_HTTP)
         return Refused(TOO_LARGE) if self._size > MAX_BODY_SIZE else Part(bytes(data.data))
 
 

@@ -92,11 +92,11 @@ def _request(server: LsrpcServer, size: int) -> h11.Request:
     is_default = server.port == _DEFAULT_PORTS[server.protocol]
     host = server.host if is_default else f"{server.host}:{server.port}"
     headers = [
-        ("Host", host),
-        ("Accept", "*/*"),
-        ("Content-Type", "application/octet-stream"),
-        ("User-Agent", PRODUCT),
-        ("Content-Length", str(size)),
+        (b"Host", host.encode("ascii")),
+        (b"Accept", b"*/*"),
+        (b"Content-Type", b"application/octet-stream"),
+        (b"User-Agent", PRODUCT),
+        (b"Content-Length", b"%d" % size),
     ]
     return h11.Request(method="POST", target=server.target, headers=headers)
 
