@@ -33,7 +33,6 @@ from onionpath.ohttp.asgi import (
 )
 from onionpath.ohttp.messages import HttpRequest, HttpResponse, Limits
 from onionpath.ohttp.problems import inner_problem
-from onionpath.onion.replay import DEFAULT_SLOT_S
 from onionpath.onion.session import SessionOnion
 from onionpath.onion.session_framing import MAX_FRAMING_SIZE
 from onionpath.onion.session_packets import SessionReplyKey
@@ -57,7 +56,7 @@ class SessionLimits:
         posted_bytes: of a posted body.
         read_s: for a posted body to arrive.
         answer_s: for the app to answer; exits of the original wait for 25 s in all.
-        replay_entries, replay_s: of the memory of what was answered, see ``opening.Opening``.
+        replay_entries: of the memory of what was answered, see ``opening.Opening``.
     """
 
     response: Limits = RESPONSE_LIMITS
@@ -66,7 +65,6 @@ class SessionLimits:
     read_s: float = 20.0
     answer_s: float = 20.0
     replay_entries: int = REPLAY_ENTRIES
-    replay_s: float = DEFAULT_SLOT_S
 
 
 class SessionGateway:
@@ -94,9 +92,7 @@ class SessionGateway:
         self._opening = Opening(
             key,
             entropy=entropy,
-            max_size=self._limits.posted_bytes,
             replay_entries=self._limits.replay_entries,
-            slot_s=self._limits.replay_s,
         )
         self._in_flight: set[object] = set()
 

@@ -13,8 +13,6 @@ from onionpath.disk.private_files import create_private, read_private
 from onionpath.errors import KeyFileError, MalformedError
 from onionpath.injected import Entropy
 
-KEY_SIZE = 32  # bytes
-
 
 def create_key(file: Path, *, entropy: Entropy) -> SessionPrivateKey:
     """Make a key, and a new file of mode 0600 with it.
@@ -33,7 +31,7 @@ def read_key(file: Path) -> SessionPrivateKey:
     Raises:
         KeyFileError: missing, not 32 bytes, or others can reach it.
     """
-    secret = read_private(file, max_size=KEY_SIZE)
+    secret = read_private(file)
     try:
         return SessionPrivateKey(secret)
     except MalformedError as error:

@@ -11,8 +11,7 @@ from onionpath.crypto.session_channels import SessionPrivateKey
 from onionpath.crypto.tags import TagKey
 from onionpath.errors import PeerError
 from onionpath.injected import Entropy, UnixTime
-from onionpath.onion.replay import DEFAULT_SLOT_S, MemoryTables, Remembered, ReplayMemory
-from onionpath.onion.session_framing import MAX_FRAMING_SIZE
+from onionpath.onion.replay import MemoryTables, Remembered, ReplayMemory
 from onionpath.onion.session_refusals import Refusal, Refuse, refuse
 from onionpath.onion.session_replay import remember_layer
 from onionpath.onion.session_server import ServerLayer, open_posted
@@ -27,9 +26,7 @@ class Opening:
 
     Args:
         key: the server's.
-        max_size: of a posted body, in bytes.
         replay_entries: of each of three tables, a power of two, 8 bytes each; a quarter stays empty.
-        slot_s: a replay is refused for at least this time, and at most twice as long.
     """
 
     def __init__(
@@ -37,23 +34,19 @@ class Opening:
         key: SessionPrivateKey,
         *,
         entropy: Entropy,
-        max_size: int = MAX_FRAMING_SIZE,
         replay_entries: int = REPLAY_ENTRIES,
-        slot_s: float = DEFAULT_SLOT_S,
     ) -> None:
         self._key = key
-        self._max_size = max_size
-        self._slot_s = slot_s
         tables = MemoryTables(capacity=replay_entries)
-        self._replays = ReplayMemory(tables, TagKey(entropy(32)), slot_s=slot_s)
+        self._replays = ReplayMemory(tables, TagKey(entropy(32)))
 
     def open(self, posted: bytes, *, now: UnixTime) -> ServerLayer | Refuse:
         """The layer, which nobody has seen before; or what the exit is answered."""
         try:
-            layer = open_posted(posted, self._key, max_size=self._max_size)
+            layer = open_posted(posted, self._key)
         except PeerError:
             return refuse(Refusal.UNREADABLE)
-        match remember_layer(self._replays, layer.seed, now=now, slot_s=self._slot_s):
+        match remember_layer(self._replays, layer.seed, now=now):
             case Remembered.FRESH:
                 return layer
             case Remembered.FULL:

@@ -99,8 +99,6 @@ class _Exchange:
         }
 
     async def _receive(self) -> Event:
-        if self._http.they_are_waiting_for_100_continue:
-            await self._write(h11.InformationalResponse(status_code=100, headers=[]))
         if self._http.their_state is not h11.SEND_BODY:
             # The request is complete, so that nothing but the end can come before the answer.
             await self._stream.receive()

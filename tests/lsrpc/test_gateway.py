@@ -215,6 +215,25 @@ async def test_more_requests_at_once_than_it_holds_are_refused_and_places_become
     assert 200 == (await post(gateway, asked(seed=1).posted)).status_code
 
 
+async def test_a_refused_request_is_counted_no_more() -> None:
+    gateway, sent = gateway_for(EchoApp(), limits=SMALL), list[Any]()
+
+    for body in (b"?", bytes(999), b"?"):
+        await gateway(outer_scope(), receiving(body), sending(sent))
+
+    assert [400, 413, 400] == [event["status"] for event in sent if "status" in event]
+
+
+async def test_the_servers_own_settings_reach_the_app() -> None:
+    app, scope, sent = EchoApp(), outer_scope(), list[Any]()
+    scope |= {"root_path": "/prefix", "path": "/prefix" + TARGET, "state": {"pool": 1}}
+
+    await gateway_for(app)(scope, receiving(asked().posted), sending(sent))
+
+    told = tuple(app.scopes[0][name] for name in ("path", "root_path", "state"))
+    assert ("/", "/prefix", {"pool": 1}) == told
+
+
 async def test_a_full_memory_refuses_what_is_new_and_what_is_old() -> None:
     gateway = gateway_for(EchoApp(), limits=SessionLimits(replay_entries=8))
 
