@@ -34,8 +34,8 @@ from relay.keys import encode_seed
 from relay.replay_files import _encode, _State
 from relay.settings import AuthoritySettings, RelaySettings
 from relay.settings_text import example_settings
-from tests.directory.networks import NOW, authority_keys, bytes_of, descriptor, network
-from tests.fuzz import ohttp, proxy, session, stories
+from tests.directory.networks import NOW, authority_keys, bytes_of, descriptor, door, network
+from tests.fuzz import ohttp, proxy, session, session_network, stories
 from tests.fuzz.files import SEED_HEADER
 from tests.fuzz.targets import (
     DEPTH,
@@ -148,6 +148,7 @@ def _directory() -> dict[str, dict[str, bytes]]:
     envelope, root = small.descriptors[0], small.root.encode()
     ours = descriptor(0, relay_id=IDENTITY.relay_id, packet_keys=relay.packet_keys[:1])
     signed = sign_descriptor(ours, IDENTITY)
+    with_door = _payload(sign_descriptor(replace(ours, session=door(0)), IDENTITY))
     changed = network([descriptor(0), descriptor(1), descriptor(3)], weights=[1, 9, 1]).verified()
     led = difference(known_document(), changed)
     step = sign_succession(small.root, replace(small.root, version=2), authority_keys(1))
@@ -155,6 +156,8 @@ def _directory() -> dict[str, dict[str, bytes]]:
         "descriptor": {"good": envelope, "bad-signature": envelope.replace(b'"sig":"', b'"sig":"AAAA', 1)},
         "descriptor-payload": {
             "good": _payload(signed),
+            "good-session": with_door,
+            "bad-session-port": with_door.replace(b'"port":22021', b'"port":0'),
             "bad-other-relay": _payload(envelope),
             "bad-empty": b"{}",
         },
@@ -299,6 +302,7 @@ def corpus() -> dict[str, dict[str, bytes]]:
         **_streams(),
         **ohttp.inputs(),
         **session.inputs(),
+        **session_network.inputs(),
         **proxy.inputs(),
         **_files(),
     }

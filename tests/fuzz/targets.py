@@ -64,7 +64,7 @@ from onionpath.service import directory_wire
 from onionpath.service.exit_policy import ExitPolicy
 from onionpath.service.stream import StreamReply, StreamRequest
 from tests.directory.networks import NOW, descriptor, network, root
-from tests.fuzz import files, ohttp, proxy, session, stories
+from tests.fuzz import files, ohttp, proxy, session, session_network, stories
 
 # Five hops, because the last of their layers are the shortest.
 SIZES = Geometry(5)
@@ -283,6 +283,9 @@ TARGETS: dict[str, Target] = {
     "session-v4-response": Target(session.v4_response),
     "session-bencode": Target(session.bencode),
     "session-hint": Target(session.hint),
+    "session-nodes": Target(session_network.nodes),
+    "session-seed": Target(session_network.seed),
+    "session-network-call": Target(session_network.call),
     "exit-policy": Target(_exit_policy, (UsageError,)),
     "countries": Target(_countries, (UsageError,)),
     "host": Target(files.host),
