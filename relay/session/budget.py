@@ -53,5 +53,5 @@ class Budget:
 def _draw(rate: PacketRate, size: int, now: UnixTime) -> bool:
     if not rate.take(now):
         return False
-    rate.charge(size / BYTES_PER_OPENING)
+    rate.charge(size // BYTES_PER_OPENING)
     return True

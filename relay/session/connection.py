@@ -65,7 +65,7 @@ class ClientConnection:
         source: where it came from, for counts and budgets.
     """
 
-    def __init__(self, stream: trio.abc.Stream, source: str, parts: DoorParts) -> None:
+    def __init__(self, stream: trio.SSLStream[trio.SocketStream], source: str, parts: DoorParts) -> None:
         self._stream = stream
         self._source = source
         self._parts = parts
@@ -133,11 +133,15 @@ class ClientConnection:
     async def _refuse(self, response: Response) -> bool:
         """Answer a request that may not have come whole, and be done with its connection."""
         if await self._respond(response, is_last=True):
-            left = LINGER_BYTES
+            await self._stream.transport_stream.send_eof()
             with trio.move_on_after(LINGER_S):
-                while left > 0 and (data := await self._stream.receive_some(PIECE_SIZE)):
-                    left -= len(data)
+                await self._read_in_vain()
         return False
+
+    async def _read_in_vain(self) -> None:
+        left = LINGER_BYTES
+        while left > 0 and (data := await self._stream.transport_stream.receive_some(PIECE_SIZE)):
+            left -= len(data)
 
     async def _respond(self, response: Response, *, is_last: bool) -> bool:
         """Write a response; False if the client takes too long for it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -153,3 +153,10 @@ async def ask(port: int, target: str, body: bytes = b"", method: str = "POST") -
     """One request on a connection of its own."""
     async with talking(port) as talk:
         return await talk.ask(target, body, method)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Let the others run until it holds."""
+    with trio.fail_after(10):
+        while not holds():
+            await trio.lowlevel.checkpoint()
