@@ -19,8 +19,7 @@ from onionpath.lsrpc.gateway import SessionGateway
 from onionpath.onion.session_v4 import V4Request, V4Response, decode_v4_response
 from simulations.local.file_server import FileServer
 from simulations.local.file_shelf import Kept, Shelf
-from simulations.local.http_server import HttpServer
-from tests.lsrpc.worlds import KEY, TARGET, EchoApp, asked
+from tests.lsrpc.worlds import KEY, TARGET, EchoApp, asked, listening
 
 pytestmark = pytest.mark.anyio
 ID = "0" * 32
@@ -48,13 +47,8 @@ class Exit:
 
 @asynccontextmanager
 async def serving(app: Any) -> AsyncIterator[Exit]:
-    server = HttpServer(app, request_s=5)
-    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    port = listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610 - anyio's, not Django's
-    async with listener, anyio.create_task_group() as tasks, httpx.AsyncClient(trust_env=False) as http:
-        tasks.start_soon(listener.serve, server.serve)
+    async with listening(app) as port, httpx.AsyncClient(trust_env=False) as http:
         yield Exit(http, port)
-        tasks.cancel_scope.cancel()
 
 
 @asynccontextmanager

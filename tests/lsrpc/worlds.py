@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from random import Random
 from typing import Any, NamedTuple
 
+import anyio
 import httpx
+from anyio.abc import SocketAttribute
 
 from onionpath.crypto.session_channels import Cipher, LayerSecret, SessionPrivateKey
 from onionpath.injected import SteadyClock
@@ -16,7 +19,7 @@ from onionpath.ohttp.asgi import App
 from onionpath.onion.session_framing import encode_framing
 from onionpath.onion.session_instructions import ServerInstruction, fields_of_instruction
 from onionpath.onion.session_lsrpc import LsrpcServer
-from onionpath.onion.session_v4 import V4Request, V4Response, decode_v4_response, encode_v4_request
+from onionpath.onion.session_v4 import V4Request, V4Response, decode_v4_response, encode_v4_requestfrom simulations.local.http_server import HttpServer
 
 TARGET = "/oxen/v4/lsrpc"
 KEY = SessionPrivateKey(hashlib.sha256(b"a server's key").digest())
@@ -84,3 +87,15 @@ async def ask(app: App, each: Asked) -> V4Response:
     response = await post(app, each.posted)
     assert 200 == response.status_code
     return decode_v4_response(each.secret.open(response.content))
+
+
+@asynccontextmanager
+async def listening(app: App) -> AsyncIterator[int]:
+    """The app over a real socket; gives its port on 127.0.0.1."""
+    server = HttpServer(app, request_s=5)
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    port = listener.extra(SocketAttribute.local_port)  # noqa: S610 - anyio's, not Django's
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, server.serve)
+        yield port
+        tasks.cancel_scope.cancel()
