@@ -19,7 +19,8 @@ from onionpath.ohttp.asgi import App
 from onionpath.onion.session_framing import encode_framing
 from onionpath.onion.session_instructions import ServerInstruction, fields_of_instruction
 from onionpath.onion.session_lsrpc import LsrpcServer
-from onionpath.onion.session_v4 import V4Request, V4Response, decode_v4_response, encode_v4_requestfrom simulations.local.http_server import HttpServer
+from onionpath.onion.session_v4 import V4Request, V4Response, decode_v4_response, encode_v4_request
+from simulations.local.http_server import HttpServer
 
 TARGET = "/oxen/v4/lsrpc"
 KEY = SessionPrivateKey(hashlib.sha256(b"a server's key").digest())
