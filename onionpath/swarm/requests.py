@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from onionpath.swarm.hashes import message_hash
 from onionpath.swarm.namespaces import signed_namespace
 from onionpath.swarm.operations import AccountId, ExpiryRule
 
@@ -52,6 +53,11 @@ class StoreRequest:
     proof: Proof | None
 
     method = "store"
+
+    @property
+    def hash(self) -> str:
+        """The message's name."""
+        return message_hash(self.account, self.namespace, self.data)
 
     @property
     def signed(self) -> bytes:
