@@ -1,0 +1,143 @@
+"""Posting to servers: what they see, what comes back, and what is never reached."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Awaitable, Callable
+
+import pytest
+import trio
+
+from onionpath.onion.session_answers import HopAnswer
+from onionpath.onion.session_lsrpc import LsrpcServer
+from onionpath.service.exit_policy import ExitPolicy
+from relay.exit.dial import Dialer, connect
+from relay.session.server_exit import MAX_RESPONSE_SIZE, ServerExit
+from tests.exit.servers import local_dialer, no_names, server
+from tests.session.doors import CertificateFiles
+
+UNREACHABLE = HopAnswer(502, b"Server unreachable")
+TIMED_OUT = HopAnswer(504, b"Server time out")
+Handler = Callable[[trio.SocketStream], Awaitable[None]]
+
+
+def unverified() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+async def heard(stream: trio.abc.ReceiveStream) -> bytes:
+    """A request whose body is the word ``posted``."""
+    data = bytearray()
+    while not data.endswith(b"posted"):
+        part = await stream.receive_some(65_536)
+        assert part
+        data += part
+    return bytes(data)
+
+
+def answering(response: bytes, *, requests: list[bytes] | None = None) -> Handler:
+    async def handle(stream: trio.SocketStream) -> None:
+        request = await heard(stream)
+        if requests is not None:
+            requests.append(request)
+        await stream.send_all(response)
+        await stream.send_eof()
+
+    return handle
+
+
+async def post(
+    port: int, *, protocol: str = "http", dialer: Dialer | None = None, timeout_s: float = 10
+) -> HopAnswer:
+    exit_ = ServerExit(dialer or local_dialer(), unverified(), timeout_s=timeout_s)
+    return await exit_.post(LsrpcServer("127.0.0.1", port, "/oxen/v4/lsrpc", protocol), b"posted")
+
+
+async def test_a_server_sees_the_request_of_the_original_and_nothing_of_the_client() -> None:
+    requests: list[bytes] = []
+    async with server(
+        answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", requests=requests)
+    ) as port:
+        assert HopAnswer(200, b"hi") == await post(port)
+
+    lines = [
+        "POST /oxen/v4/lsrpc HTTP/1.1",
+        f"Host: 127.0.0.1:{port}",
+        "Accept: */*",
+        "Content-Type: application/octet-stream",
+        "User-Agent: Oxen Storage Server/2.8.0",
+        "Content-Length: 6",
+    ]
+    assert ["\r\n".join(lines).encode() + b"\r\n\r\nposted"] == requests
+
+
+@pytest.mark.parametrize("status", [204, 207, 302, 404, 500])
+async def test_status_and_body_come_back_as_they_are_and_no_redirect_is_followed(status: int) -> None:
+    body = b"" if status == 204 else b"as it is"
+    response = b"HTTP/1.1 %d X\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: %d\r\n\r\n%b"
+    async with server(answering(response % (status, len(body), body))) as port:
+        assert HopAnswer(status, body) == await post(port)
+
+
+BAD_RESPONSES = {
+    "nothing": b"",
+    "no HTTP": b"SSH-2.0-OpenSSH\r\n",
+    "half a head": b"HTTP/1.1 200 OK\r\nContent-",
+    "half a body": b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+    "a head without end": b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000,
+    "a body above the limit": b"HTTP/1.1 200 OK\r\n\r\n" + bytes(MAX_RESPONSE_SIZE + 1),
+}
+
+
+@pytest.mark.parametrize("response", BAD_RESPONSES.values(), ids=BAD_RESPONSES.keys())
+async def test_a_response_that_cannot_be_used_looks_like_a_server_that_is_not_there(response: bytes) -> None:
+    async with server(answering(response)) as port:
+        assert UNREACHABLE == await post(port)
+
+
+async def test_a_server_that_refuses_and_one_that_the_policy_forbids_look_alike() -> None:
+    """Otherwise an exit would scan ports, and networks of its operator, for whoever asks."""
+    async with server(answering(b"")) as port:
+        closed_port = port
+        own = Dialer(ExitPolicy.parse(["accept *:*"]), own=tuple, resolver=no_names, connect=connect)
+        shut = Dialer(ExitPolicy.parse(["reject *:*"]), own=tuple, resolver=no_names, connect=connect)
+        assert UNREACHABLE == await post(port, dialer=own)
+        assert UNREACHABLE == await post(port, dialer=shut)
+
+    assert UNREACHABLE == await post(closed_port)
+
+
+async def test_a_name_without_address_is_unreachable() -> None:
+    exit_ = ServerExit(local_dialer(), unverified())
+
+    assert UNREACHABLE == await exit_.post(LsrpcServer("nobody.example"), b"posted")
+
+
+async def test_a_silent_server_is_waited_for_so_long_and_no_longer() -> None:
+    async def silent(stream: trio.SocketStream) -> None:
+        await heard(stream)
+        await stream.receive_some(1)
+
+    async with server(silent) as port:
+        assert TIMED_OUT == await post(port, timeout_s=0.1)
+
+
+async def test_a_certificate_that_no_authority_signed_is_as_good_as_no_server(
+    certificate: CertificateFiles,
+) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificate)
+    requests: list[bytes] = []
+    async with server(over_tls(context, requests)) as port:
+        assert UNREACHABLE == await post(port, protocol="https")
+
+    assert [] == requests
+
+
+def over_tls(context: ssl.SSLContext, requests: list[bytes]) -> Handler:
+    async def handle(stream: trio.SocketStream) -> None:
+        secured = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
+        requests.append(await heard(secured))
+        await secured.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    return handle
