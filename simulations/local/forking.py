@@ -212,7 +212,12 @@ def _serve(order: Start, ready: Callable[[object], None]) -> int:
 
 def _preload() -> None:
     """Import all that children need, and keep the collector from touching, and so copying, what they share."""
-    for module in ("relay.daemon", "relay.settings_files", "simulations.local.website"):
+    for module in (
+        "relay.daemon",
+        "relay.settings_files",
+        "simulations.local.website",
+        "simulations.local.file_server",
+    ):
         import_module(module)
     gc.collect()
     gc.freeze()

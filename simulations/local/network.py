@@ -1,4 +1,4 @@
-"""``LocalNetwork``: authorities, relays and perhaps a website, each a process of its own, on loopback.
+"""``LocalNetwork``: authorities, relays, perhaps a website and a file server, each a process of its own, on loopback.
 
 Authority *i* listens on 127.1.0.*i*, relay *i* on 127.(*i*+1).0.1, so that the rule of paths, no two relays in one
 /16, holds without an exception.
@@ -23,13 +23,14 @@ from onionpath.errors import UsageError
 from relay.cards import read_card
 from relay.founding import CARD_FILE, found_authority, found_network, found_relay
 from relay.settings import Endpoint
+from simulations.local.file_server import FoundFileServer, found_file_server
 from simulations.local.nodes import RECORDS, START_S, LocalAuthority, LocalRelay, Website
 from simulations.local.processes import Processes
 from simulations.local.protocol import Program
 from simulations.local.website_settings import ADDRESS, HOST_NAME, WebsiteSettings, make_certificates
 
 MIN_RELAYS, MAX_RELAYS, MAX_AUTHORITIES = 3, 200, 9
-WEBSITE = "the website"
+WEBSITE, FILE_SERVER = "the website", "the file server"
 # Packets remembered per slot: more than one machine can send itself in five minutes' experiments, in 0.5 MB of disk
 # per slot and relay instead of 16 MB.
 REPLAY_ENTRIES = 65_536
@@ -52,6 +53,7 @@ class LocalNetwork:
         authorities: how many; two thirds of them, rounded up, must sign.
         authority_period_s: seconds between directory documents.
         website: whether there is one.
+        session: whether the relays take Session's onions too, and there is a file server for Session's clients.
         record: write down every link and the sizes of its frames, and what the website saw.
         parameters: of the network.
         relay_settings, authority_settings: ``section.key`` to value, for every relay or authority.
@@ -70,6 +72,7 @@ class LocalNetwork:
         authorities: int = 1,
         authority_period_s: int = 60,
         website: bool = True,
+        session: bool = False,
         record: bool = False,
         parameters: Parameters | None = None,
         relay_settings: Mapping[str, Any] | None = None,
@@ -84,6 +87,7 @@ class LocalNetwork:
         self._authority_count = authorities
         self._count = relays
         self._with_website = website
+        self._with_session = session
         self._record = record
         self._parameters = replace(parameters or Parameters(), period_s=authority_period_s)
         self._relay_settings = dict(relay_settings or {})
@@ -91,6 +95,7 @@ class LocalNetwork:
         self._tell = tell
         self._stack = ExitStack()
         self._website: Website | None = None
+        self._file_server: FoundFileServer | None = None
         self.relays: Sequence[LocalRelay] = ()
         self.authorities: Sequence[LocalAuthority] = ()
 
@@ -133,6 +138,17 @@ class LocalNetwork:
     def has_website(self) -> bool:
         """Whether there is one."""
         return self._website is not None
+
+    @property
+    def file_server(self) -> FoundFileServer:
+        """Where the file server for Session's clients is.
+
+        Raises:
+            UsageError: this network has none.
+        """
+        if self._file_server is None:
+            raise UsageError("this local network was started without a file server for Session's clients")
+        return self._file_server
 
     @property
     def threshold(self) -> int:
@@ -180,6 +196,10 @@ class LocalNetwork:
         self.relays = [self._found_relay(number) for number in range(1, self._count + 1)]
         if self._with_website:
             self._website = self._found_website()
+        if self._with_session:
+            (endpoint,) = _free(ADDRESS)
+            folder = _private(self.folder / "file-server")
+            self._file_server = found_file_server(folder, host=ADDRESS, port=endpoint.port)
 
     def _found_authority(self, number: int) -> LocalAuthority:
         folder = _private(self.folder / f"authority-{number}")
@@ -197,7 +217,8 @@ class LocalNetwork:
 
     def _found_relay(self, number: int) -> LocalRelay:
         folder = _private(self.folder / f"relay-{number}")
-        (endpoint,) = _free(f"127.{number + 1}.0.1")
+        host = f"127.{number + 1}.0.1"
+        endpoint, session_endpoint = _free(host, host)
         values: dict[str, Any] = (
             {
                 "relay.listen": (str(endpoint),),
@@ -207,6 +228,8 @@ class LocalNetwork:
             | _EXIT
             | self._relay_settings
         )
+        if self._with_session:
+            values |= {"session.enabled": True, "session.listen": (str(session_endpoint),)}
         if self._record:
             values["simulation.record_frames"] = RECORDS
         founded = found_relay(folder, values, trust_root=self.trust_root_file, entropy=os.urandom)
@@ -234,12 +257,16 @@ class LocalNetwork:
         if self._website is not None:
             folder = self.folder / "website"
             self.processes.start(WEBSITE, Program.WEBSITE, folder / "website.json", folder / "log")
+        if self._file_server is not None:
+            settings = self._file_server.settings
+            self.processes.start(FILE_SERVER, Program.FILE_SERVER, settings, settings.with_name("log"))
         # A relay whose authority doesn't answer tries again later and later, so authorities go first.
         self.processes.wait_ready(*(one.name for one in self.authorities), timeout_s=START_S)
         for relay in self.relays:
             relay.start()
-        serving = [relay.name for relay in self.relays] + ([WEBSITE] if self._website else [])
-        self.processes.wait_ready(*serving, timeout_s=START_S)
+        servers = {WEBSITE: self._website, FILE_SERVER: self._file_server}
+        serving = [name for name, server in servers.items() if server is not None]
+        self.processes.wait_ready(*serving, *(relay.name for relay in self.relays), timeout_s=START_S)
         self._tell("all processes serve; waiting until every relay has the directory")
         for relay in self.relays:
             self.processes.wait_for(
