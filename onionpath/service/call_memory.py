@@ -52,7 +52,7 @@ class CallMemory:
         self._clock, self._slot_s = clock, slot_s
         self._since_slot = slot_at(clock(), slot_s)
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
-        self._shares = CallShares()
+        self._shares: CallShares[int] = CallShares()
 
     def __len__(self) -> int:
         return len(self._known)

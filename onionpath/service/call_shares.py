@@ -1,4 +1,4 @@
-"""How the memory of calls is shared among those who call.
+"""How memory that callers fill is shared among them.
 
 A caller finds room as long as it would hold no more than is left for all the others. So whoever holds most is refused
 first: one alone gets half, the second to come half of what is left, and N that call alike get 1/(N + 1) each. What a
@@ -7,37 +7,45 @@ caller holds is never taken from it, since what was carried out must be remember
 
 from __future__ import annotations
 
-# Replies of 128 KiB: 256 of them; small ones are bounded by number.
+from typing import Generic, TypeVar
+
+from onionpath.crypto.identity import RelayId
+
+# Of the memory of calls with effects: replies of 128 KiB: 256 of them; small ones are bounded by number.
 MAX_BYTES = 32 * 1024 * 1024
 MAX_CALLS = 16_384
 
 
-class CallShares:
-    """Calls and bytes that are held, by caller: the number of a link (``Call.caller``)."""
+Caller = TypeVar("Caller", int, RelayId)
+"""The number of a link (``Call.caller``), or a relay."""
 
-    def __init__(self) -> None:
-        self._calls: dict[int, int] = {}
-        self._bytes: dict[int, int] = {}
-        self._free_calls, self._free_bytes = MAX_CALLS, MAX_BYTES
 
-    def has_room(self, caller: int, size: int) -> bool:
+class CallShares(Generic[Caller]):
+    """Calls and bytes that are held, by caller."""
+
+    def __init__(self, *, max_calls: int = MAX_CALLS, max_bytes: int = MAX_BYTES) -> None:
+        self._calls: dict[Caller, int] = {}
+        self._bytes: dict[Caller, int] = {}
+        self._free_calls, self._free_bytes = max_calls, max_bytes
+
+    def has_room(self, caller: Caller, size: int) -> bool:
         """Whether one more call of this caller, of so many bytes, leaves the others as much as it then holds."""
         calls, held = self._calls.get(caller, 0) + 1, self._bytes.get(caller, 0) + size
         return calls <= self._free_calls - 1 and held <= self._free_bytes - size
 
-    def take(self, caller: int, size: int) -> None:
+    def take(self, caller: Caller, size: int) -> None:
         """A call is held from now on."""
         self._add(caller, 1, size)
 
-    def shrink(self, caller: int, size: int) -> None:
+    def shrink(self, caller: Caller, size: int) -> None:
         """A call of this caller takes so many bytes less."""
         self._add(caller, 0, -size)
 
-    def give_back(self, caller: int, size: int) -> None:
+    def give_back(self, caller: Caller, size: int) -> None:
         """A call is forgotten, which held so many bytes."""
         self._add(caller, -1, -size)
 
-    def _add(self, caller: int, calls: int, size: int) -> None:
+    def _add(self, caller: Caller, calls: int, size: int) -> None:
         self._free_calls -= calls
         self._free_bytes -= size
         self._calls[caller] = self._calls.get(caller, 0) + calls
