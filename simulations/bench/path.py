@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import anyio
@@ -14,6 +15,7 @@ import anyio
 from onionpath.client.client import Client
 from onionpath.onion.geometry import SizeClass
 from onionpath.service.calls import ServiceId
+from simulations.bench.asking import ask_many
 from simulations.bench.bare import bare_crypto
 from simulations.bench.processes import cpu_ns, own_cpu_ns
 from simulations.local.network import LocalNetwork
@@ -69,15 +71,18 @@ async def _measure_all(
 ) -> list[PathRow]:
     rows = []
     async with Client(network.trust_root_file) as client:
-        await _ask(client, WARM_UP, 8)
+        ask = partial(client.call, ServiceId.ECHO, b"measured", deadline_s=30)
+        await ask_many(ask, WARM_UP, 8)
         for in_flight in plan.in_flight:
             count = plan.requests // (4 if in_flight == 1 else 1)
-            rows.append(await _measure(client, network, count, in_flight))
+            rows.append(await _measure(client, ask, network, count, in_flight))
             progress(_line(rows[-1]))
     return rows
 
 
-async def _measure(client: Client, network: LocalNetwork, count: int, in_flight: int) -> PathRow:
+async def _measure(
+    client: Client, ask: Callable[[], Awaitable[Any]], network: LocalNetwork, count: int, in_flight: int
+) -> PathRow:
     geometry = client.directory.document.parameters.geometry
     # What no three-hop exchange can do without: three packets opened, three replies sealed; the client's share,
     # as much again and the encapsulations, is left out because it depends on the machine's library alone.
@@ -85,7 +90,7 @@ async def _measure(client: Client, network: LocalNetwork, count: int, in_flight:
     pids = [relay.pid for relay in network.relays]
     gc.collect()
     relays_before, client_before, start = sum(map(cpu_ns, pids)), own_cpu_ns(), time.perf_counter()
-    times = await _ask(client, count, in_flight)
+    times = await ask_many(ask, count, in_flight)
     elapsed = time.perf_counter() - start
     relays_ms = (sum(map(cpu_ns, pids)) - relays_before) / count / 1e6
     client_ms = (own_cpu_ns() - client_before) / count / 1e6
@@ -102,22 +107,6 @@ async def _measure(client: Client, network: LocalNetwork, count: int, in_flight:
         bare_crypto_ms=round(bare, 3),
         cpu_over_bare=round((relays_ms + client_ms) / bare, 2),
     )
-
-
-async def _ask(client: Client, count: int, in_flight: int) -> list[float]:
-    times: list[float] = []
-    left = iter(range(count))
-
-    async def ask_on() -> None:
-        for _ in left:
-            start = time.perf_counter()
-            await client.call(ServiceId.ECHO, b"measured", deadline_s=30)
-            times.append(time.perf_counter() - start)
-
-    async with anyio.create_task_group() as tasks:
-        for _ in range(in_flight):
-            tasks.start_soon(ask_on)
-    return times
 
 
 def _line(row: PathRow) -> str:

@@ -32,6 +32,7 @@ import onionpath.httpx2
 from onionpath.client.client import Client
 from onionpath.errors import UnreachableError
 from onionpath.service.calls import ServiceId
+from simulations.bench.asking import ask_many
 from simulations.local.network import LocalNetwork, Website
 
 HOST, ADDRESS = "localhost", "127.0.0.1"
@@ -111,7 +112,7 @@ async def _call(stage: Stage) -> Figures:
         async def download() -> None:
             count = stage.plan.megabytes * 1_000_000 // len(ECHO_BODY)
             ask = partial(client.call, ServiceId.ECHO, ECHO_BODY, large_reply=True)
-            await _all(ask, count, stage.plan.in_flight)
+            await ask_many(ask, count, stage.plan.in_flight)
 
         return await _measure(ask, download, stage.plan)
 
@@ -144,28 +145,12 @@ async def _measure_browser(browser: Any, stage: Stage) -> Figures:
 async def _measure(
     ask: Callable[[], Awaitable[Any]], download: Callable[[], Awaitable[None]], plan: SurfacesPlan
 ) -> Figures:
-    await _all(ask, WARM_UP, plan.in_flight)
+    await ask_many(ask, WARM_UP, plan.in_flight)
     start = time.perf_counter()
-    times = await _all(ask, plan.requests, plan.in_flight)
+    times = await ask_many(ask, plan.requests, plan.in_flight)
     asked = time.perf_counter()
     await download()
     return Figures.of(times, asked - start, plan.megabytes, time.perf_counter() - asked)
-
-
-async def _all(ask: Callable[[], Awaitable[Any]], count: int, in_flight: int) -> list[float]:
-    times: list[float] = []
-    left = iter(range(count))
-
-    async def ask_on() -> None:
-        for _ in left:
-            start = time.perf_counter()
-            await ask()
-            times.append(time.perf_counter() - start)
-
-    async with anyio.create_task_group() as tasks:
-        for _ in range(in_flight):
-            tasks.start_soon(ask_on)
-    return times
 
 
 # Programs of threads.
