@@ -65,7 +65,7 @@ def make_part(request: WriteRequest, result: Result, key: IdentityKey, *, judged
         key: the member's identity.
         judged_at_ms: as for ``change_of``.
     """
-    said = _said(request, result, judged_at_ms=judged_at_ms)
+    said = statement(request, result, judged_at_ms=judged_at_ms)
     if said is None:
         return Failed.STORE
     fields, signed = said
@@ -96,11 +96,11 @@ def as_entry(part: Part | Failed) -> object:
     return msgspec.Raw(part.json) if isinstance(part, Part) else {"failed": True, part.value: True}
 
 
-_Said = tuple[Mapping[str, object], bytes]
+Statement = tuple[Mapping[str, object], bytes]
 
 
-def _said(request: WriteRequest, result: Result, *, judged_at_ms: int) -> _Said | None:
-    """The fields, and what is signed; None if the store didn't do it."""
+def statement(request: WriteRequest, result: Result, *, judged_at_ms: int) -> Statement | None:
+    """What is said of a result, and the text that is signed; None if the store didn't do it."""
     account = request.account.hex()
     match request, result:
         case StoreRequest(), Stored():
@@ -122,7 +122,7 @@ def _said(request: WriteRequest, result: Result, *, judged_at_ms: int) -> _Said 
     return None
 
 
-def _said_of_store(request: StoreRequest, result: Stored) -> _Said:
+def _said_of_store(request: StoreRequest, result: Stored) -> Statement:
     already = {"already": True} if result.was_there else {}
     fields = {"hash": request.hash, "expiry": result.expiry_ms, **already}
     return fields, request.hash.encode()
@@ -133,14 +133,14 @@ def _said_of_all(
     what: str,
     time_ms: int,
     result: Deleted | Shortened,
-) -> _Said:
+) -> Statement:
     hashes = sorted(each for some in result.by_namespace.values() for each in some)
     by_namespace = {str(name): some for name, some in result.by_namespace.items() if some}
     fields = {what: by_namespace if request.namespace is None else hashes}
     return fields, f"{request.account.hex()}{time_ms}{''.join(hashes)}".encode()
 
 
-def _said_of_expire(request: ExpireRequest, result: Expiring, judged_at_ms: int) -> _Said:
+def _said_of_expire(request: ExpireRequest, result: Expiring, judged_at_ms: int) -> Statement:
     updated = sorted(result.updated)
     asked = applied_expiries_ms(request, judged_at_ms=judged_at_ms)
     expiries = [result.updated[name] for name in updated] if len(asked) > 1 else list(asked)

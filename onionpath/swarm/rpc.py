@@ -79,17 +79,23 @@ def _read(method: str, params: Mapping[str, object], *, depth: int) -> Request:
 
 
 def _parts(params: Mapping[str, object]) -> tuple[Leaf, ...]:
+    return tuple(map(_part, _requests(params)))
+
+
+def _requests(params: Mapping[str, object]) -> list[object]:
     requests = params.get("requests")
     if not isinstance(requests, list) or not requests:
         raise refuse_request('Invalid batch request: no valid "requests" field')
     if len(requests) > MAX_PARTS:
         raise refuse_request("Invalid batch request: subrequest limit exceeded")
-    return tuple(map(_part, requests))
+    return requests
 
 
 def _part(request: object) -> Leaf:
     method, params = _method_and_params(request, "Invalid batch request: subrequests")
     if method in _META_METHODS:
+        if method != "ifelse":
+            _requests(params)
         raise refuse_request("Invalid batch subrequest: subrequests may not contain meta-requests")
     _check_method(method)
     return read_leaf(method, params)
