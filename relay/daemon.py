@@ -5,41 +5,46 @@ Life of a relay: keys, replay memory, switch, listeners, ready, and the end that
 
 from __future__ import annotations
 
-import errno
 import os
 import random
 import socket
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import trio
 
 from onionpath.crypto.tags import TagKey
 from onionpath.directory.trust import TrustRoot
-from onionpath.errors import SettingsError
 from onionpath.link.tls import client_context, server_context
 from onionpath.onion.native import NativeOnion
 from onionpath.onion.replay import MemoryTables, ReplayMemory
 from onionpath.service.call_memory import CallMemory
-from onionpath.service.calls import Service
+from onionpath.service.calls import Service, ServiceId
+from onionpath.service.directory import DirectoryService
 from onionpath.service.registry import Registry
 from relay.authority.making import make_authority
 from relay.description import Description
 from relay.folder_lock import FolderLock
 from relay.foundation import Base, open_packet_keys, open_replay
 from relay.key_keeper import KeyKeeper
+from relay.keys import PacketKeyFiles
 from relay.limits import OPENINGS_PART, SwitchLimits
 from relay.lineage_files import read_roots
 from relay.links import Links, Timeouts
-from relay.listener import Gate, GateLimits, bind
+from relay.listener import Gate, GateLimits, listening
 from relay.network_keeper import NetworkKeeper
 from relay.open_files import Shares, file_limit, share
 from relay.opening_speed import openings_per_second
+from relay.peers import PeerCalls, Peers
 from relay.recorder import FrameRecorder
 from relay.services import any_depth, build_dialer, build_services, with_deadline
 from relay.serving import Announce, Node, serve
-from relay.settings import AuthoritySettings, Endpoint, RelaySettings
+from relay.session.building import OpenedSession, Surroundings, build_session, open_session
+from relay.session.network_destination import NetworkDestination
+from relay.session.newest_roster import NewestRoster
+from relay.settings import AuthoritySettings, RelaySettings
 from relay.state_folder import CERTIFICATE_NAME, DIRECTORY_NAME, LINK_KEY_NAME
 from relay.switch import Switch
 
@@ -51,47 +56,36 @@ async def run_relay(settings: RelaySettings, *, ready: Announce) -> None:
         SettingsError, KeyFileError: it cannot start; nothing was changed but what a start always writes.
     """
     base = Base.load(settings)
-    shares = share(file_limit(), is_exit=settings.exit.enabled)
+    shares = share(file_limit(), is_exit=settings.exit.enabled, serves_session=settings.session.enabled)
     with ExitStack() as stack:
         stack.enter_context(FolderLock(base.state))
-        replay_files = open_replay(base)
-        stack.callback(replay_files.close)
-        packet_keys = open_packet_keys(base)
-        replay = ReplayMemory(replay_files, replay_files.tag_key, slot_s=base.root.parameters.slot_s)
-        replay.advance(base.clock())
-        recorder = _recorder(settings, base)
-        if recorder is not None:
-            stack.callback(recorder.close)
-        listeners = stack.enter_context(_listening(settings.listen, "relay.listen"))
+        opened = _open(settings, base, stack)
         async with trio.open_nursery() as nursery:
-            dialer = build_dialer(settings, listeners=listeners)
+            dialer = build_dialer(settings, listeners=opened.all_listeners)
             services, directory = build_services(settings, nursery, dialer, streams=shares.streams)
             switch_limits = base.limits.switch_limits(openings_per_second=_openings_per_second(base.root))
             node = _node(
-                base, replay, services, listeners, nursery,
-                shares=shares, switch_limits=switch_limits, recorder=recorder,
+                base, opened.replay, services, opened.listeners, nursery,
+                shares=shares, switch_limits=switch_limits, recorder=opened.recorder,
             )  # fmt: skip
-            description = Description(settings, base, packet_keys, listeners, services)
-            keeper = NetworkKeeper(
-                base.root,
-                base.keys.identity,
-                describe=description.now,
-                file=base.state / DIRECTORY_NAME,
-                links=node.links,
-                service=directory,
-                client_tls=client_context(),
-                clock=base.clock,
-                choice=random.SystemRandom(),
-            )
+            keeper = _network_keeper(settings, base, opened, node.links, services, directory)
             keeper.load()
             key_keeper = KeyKeeper(
                 node.switch,
-                packet_keys,
-                replay,
+                opened.packet_keys,
+                opened.replay,
                 relay_id=node.relay_id,
                 changed=keeper.publish_soon,
                 clock=base.clock,
             )
+            if opened.session is not None:
+                peers = Peers(node.links, base.root.parameters.geometry, entropy=os.urandom)
+                roster = NewestRoster(lambda: keeper.directory)
+                destination = NetworkDestination(roster, clock=base.clock)
+                around = Surroundings(base, shares, peers, dialer, destination, roster)
+                side = build_session(settings.session, opened.session, around)
+                services[ServiceId.SESSION] = PeerCalls(side.hop_messages, nursery)
+                node = replace(node, door=side.door)
             nursery.start_soon(keeper.run)
             nursery.start_soon(key_keeper.run)
             await serve(node, nursery, ready=ready)
@@ -108,7 +102,7 @@ async def run_authority(settings: AuthoritySettings, *, ready: Announce) -> None
     with ExitStack() as stack:
         stack.enter_context(FolderLock(base.state))
         roots = read_roots(settings.trust_root)
-        listeners = stack.enter_context(_listening(settings.listen, "authority.listen"))
+        listeners = stack.enter_context(listening(settings.listen, "authority.listen"))
         made = make_authority(
             settings,
             base.keys.identity,
@@ -129,6 +123,60 @@ async def run_authority(settings: AuthoritySettings, *, ready: Announce) -> None
 
 
 # Building.
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A relay's files and sockets, before anything runs."""
+
+    replay: ReplayMemory
+    packet_keys: PacketKeyFiles
+    recorder: FrameRecorder | None
+    listeners: Sequence[socket.socket]
+    session: OpenedSession | None
+
+    @property
+    def all_listeners(self) -> list[socket.socket]:
+        """Wherever this relay listens."""
+        return [*self.listeners, *(self.session.listeners if self.session else ())]
+
+
+def _open(settings: RelaySettings, base: Base, stack: ExitStack) -> _Opened:
+    """Open them all, and have ``stack`` close them."""
+    replay_files = open_replay(base)
+    stack.callback(replay_files.close)
+    packet_keys = open_packet_keys(base)
+    replay = ReplayMemory(replay_files, replay_files.tag_key, slot_s=base.root.parameters.slot_s)
+    replay.advance(base.clock())
+    recorder = _recorder(settings, base)
+    if recorder is not None:
+        stack.callback(recorder.close)
+    listeners = stack.enter_context(listening(settings.listen, "relay.listen"))
+    session = open_session(settings, base, stack) if settings.session.enabled else None
+    return _Opened(replay, packet_keys, recorder, listeners, session)
+
+
+def _network_keeper(
+    settings: RelaySettings,
+    base: Base,
+    opened: _Opened,
+    links: Links,
+    services: Mapping[int, Service],
+    directory: DirectoryService,
+) -> NetworkKeeper:
+    door = None if opened.session is None else opened.session.door(settings.session)
+    description = Description(settings, base, opened.packet_keys, opened.listeners, services, door)
+    return NetworkKeeper(
+        base.root,
+        base.keys.identity,
+        describe=description.now,
+        file=base.state / DIRECTORY_NAME,
+        links=links,
+        service=directory,
+        client_tls=client_context(),
+        clock=base.clock,
+        choice=random.SystemRandom(),
+    )
 
 
 def _recorder(settings: RelaySettings, base: Base) -> FrameRecorder | None:
@@ -177,17 +225,3 @@ def _node(
     )
     gate = Gate(GateLimits(connections=shares.accepted))
     return Node(base.keys.identity.relay_id, listeners, gate, links, switch, registry, base.clock)
-
-
-@contextmanager
-def _listening(endpoints: Sequence[Endpoint], key: str) -> Iterator[list[socket.socket]]:
-    with ExitStack() as stack:
-        listeners = []
-        for endpoint in endpoints:
-            try:
-                listeners.append(stack.enter_context(bind(endpoint.host, endpoint.port)))
-            except OSError as error:
-                hint = "; is it running already?" if error.errno == errno.EADDRINUSE else ""
-                message = f"cannot listen on {endpoint}: {error.strerror}{hint}"
-                raise SettingsError(message, key=key) from error
-        yield listeners

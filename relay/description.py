@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from onionpath.crypto.identity import RelayId
 from onionpath.directory.address import Address
 from onionpath.directory.descriptor import Descriptor
+from onionpath.directory.session_door import SessionDoor
 from onionpath.injected import UnixTime
 from onionpath.service.calls import Service
 from onionpath.service.exit_policy import ExitPolicy
@@ -21,13 +22,18 @@ from relay.settings import RelaySettings
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a relay says of itself."""
+    """What a relay says of itself.
+
+    Args:
+        door: where it takes Session's onions, if it does.
+    """
 
     settings: RelaySettings
     base: Base
     packet_keys: PacketKeyFiles
     listeners: Sequence[socket.socket]
     services: Mapping[int, Service]
+    door: SessionDoor | None = None
 
     def now(self) -> Descriptor:
         """The relay as it is at this moment: its keys, addresses and services."""
@@ -39,9 +45,16 @@ class Description:
             link_key_hash=keys.link.key_hash,
             packet_keys=self.packet_keys.keys.published(now),
             family=tuple(sorted(RelayId(bytes.fromhex(member)) for member in settings.relay.family)),
-            services=tuple(sorted(self.services)),
+            services=self._services(),
             exit_policy=ExitPolicy.parse(settings.exit.policy).rules if settings.exit.enabled else (),
             version=f"onionpath {VERSION}",
             published_at=UnixTime(int(now)),
             network_id=self.base.root.network_id,
+            session=self.door,
+        )
+
+    def _services(self) -> tuple[int, ...]:
+        """Those that clients can call."""
+        return tuple(
+            sorted(number for number, service in self.services.items() if not service.limits.relays_only)
         )

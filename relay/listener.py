@@ -9,14 +9,17 @@ import errno
 import ipaddress
 import socket
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import trio
 
+from onionpath.errors import SettingsError
 from onionpath.injected import UnixTime
 from relay.links import prepare
 from relay.packet_rate import PacketRate
+from relay.settings import Endpoint
 
 RETRY_S = 0.1
 
@@ -119,6 +122,25 @@ def bind(host: str, port: int) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+@contextmanager
+def listening(endpoints: Sequence[Endpoint], key: str) -> Iterator[list[socket.socket]]:
+    """Listen at all of these, and close them at the end.
+
+    Raises:
+        SettingsError: one of them isn't ours to take; ``key`` says where the settings name it.
+    """
+    with ExitStack() as stack:
+        listeners = []
+        for endpoint in endpoints:
+            try:
+                listeners.append(stack.enter_context(bind(endpoint.host, endpoint.port)))
+            except OSError as error:
+                hint = "; is it running already?" if error.errno == errno.EADDRINUSE else ""
+                message = f"cannot listen on {endpoint}: {error.strerror}{hint}"
+                raise SettingsError(message, key=key) from error
+        yield listeners
 
 
 async def accept_forever(

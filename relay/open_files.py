@@ -23,14 +23,16 @@ class Shares:
     accepted: connections that others made to us.
     dialled: links that we make to other relays.
     streams: connections of an exit.
+    session: connections of Session's clients, and as many to servers for them.
     """
 
     accepted: int
     dialled: int
     streams: int
+    session: int = 0
 
 
-def share(limit: int, *, is_exit: bool) -> Shares:
+def share(limit: int, *, is_exit: bool, serves_session: bool = False) -> Shares:
     """Divide what the system lets one process open; a fifth of it stays for resolvers and libraries.
 
     Raises:
@@ -43,7 +45,8 @@ def share(limit: int, *, is_exit: bool) -> Shares:
     total = min(MOST, limit * 8 // 10) - RESERVE
     dialled = total // 4
     streams = total * 3 // 8 if is_exit else 0
-    return Shares(total - dialled - streams, dialled, streams)
+    session = total // 8 if serves_session else 0
+    return Shares(total - dialled - streams - 2 * session, dialled, streams, session)
 
 
 def file_limit() -> int:

@@ -20,6 +20,7 @@ from onionpath.injected import UnixTime
 from onionpath.service.registry import Registry
 from relay.links import Links
 from relay.listener import Gate, accept_forever
+from relay.session.door import HttpsDoor
 from relay.settings import Endpoint
 from relay.switch import Switch
 
@@ -51,6 +52,7 @@ class Node:
         relay_id: its name.
         listeners: sockets that listen already.
         clock: Unix time that never goes back.
+        door: where Session's clients come in, if they do.
     """
 
     relay_id: RelayId
@@ -60,6 +62,12 @@ class Node:
     switch: Switch
     registry: Registry
     clock: Callable[[], UnixTime]
+    door: HttpsDoor | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody waits for anything of it."""
+        return self.switch.is_idle and (self.door is None or self.door.is_idle)
 
 
 def bound(listeners: Sequence[socket.socket]) -> list[Endpoint]:
@@ -83,6 +91,8 @@ async def serve(node: Node, nursery: trio.Nursery, *, ready: Announce) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGUSR1) as signals:
         for sock in node.listeners:
             nursery.start_soon(accept, sock)
+        if node.door is not None:
+            nursery.start_soon(node.door.run)
         addresses = tuple(str(endpoint) for endpoint in bound(node.listeners))
         log.info("ready", addresses=addresses)
         ready(Ready(node.relay_id.hex(), addresses, os.getpid()))
@@ -108,10 +118,12 @@ async def _drain(node: Node, signals: AsyncIterator[int]) -> None:
     async with trio.open_nursery() as impatience:
         impatience.start_soon(_cancel_at_signal, signals, impatience.cancel_scope)
         node.links.drain()
+        if node.door is not None:
+            node.door.drain()
         with trio.move_on_after(DRAIN_S):
             await trio.sleep(HEARD_S)
-            # The switch has nothing to wait on, and this looks at most two hundred times.
-            while not node.switch.is_idle:  # noqa: ASYNC110
+            # They have nothing to wait on, and this looks at most two hundred times.
+            while not node.is_idle:  # noqa: ASYNC110
                 await trio.sleep(LOOK_EVERY_S)
         impatience.cancel_scope.cancel()
 
@@ -135,4 +147,5 @@ def _log_statistics(node: Node) -> None:
         services_refused={reason.name.lower(): count for reason, count in services.refused.items()},
         services_failed=dict(services.failed),
         connections_refused=node.gate.counts() | node.links.counts(),
+        session_refused=node.door.counts() if node.door is not None else {},
     )

@@ -9,6 +9,7 @@
 | ``session.pem``, ``session-tls.key`` | the certificate for Session's clients, and its key | ``session/keys`` |
 | ``packet-keys/`` | a relay's X-Wing seeds, by epoch | ``keys`` |
 | ``replay/`` | a relay's replay memory, with a lock of its own | ``replay_files`` |
+| ``session-replay/`` | its memory of Session's layers, likewise | ``session/memory_files`` |
 | ``directory`` | the last verified directory | ``network_keeper``, ``authority_files`` |
 | ``diary`` | an authority's votes and signatures; an old copy of it must never be restored | ``authority_files`` |
 | ``evidence/`` | what authorities signed twice; nothing in it is secret | ``network_keeper``, ``authority_files`` |
@@ -26,6 +27,7 @@ SESSION_CERTIFICATE_NAME = "session.pem"
 SESSION_TLS_KEY_NAME = "session-tls.key"
 PACKET_KEYS_NAME = "packet-keys"
 REPLAY_NAME = "replay"
+SESSION_REPLAY_NAME = "session-replay"
 DIRECTORY_NAME = "directory"
 DIARY_NAME = "diary"
 STATUS_NAME = "status"

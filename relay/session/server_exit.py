@@ -39,15 +39,30 @@ class ServerExit:
     Args:
         dialer: judges every address.
         tls: the calling side's context, which verifies servers.
+        at_once: requests under way, each of which has a socket; more are answered as busy.
     """
 
-    def __init__(self, dialer: Dialer, tls: ssl.SSLContext, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self, dialer: Dialer, tls: ssl.SSLContext, *, at_once: int, timeout_s: float = TIMEOUT_S
+    ) -> None:
         self._dialer = dialer
         self._tls = tls
+        self._places = trio.CapacityLimiter(at_once)
         self._timeout_s = timeout_s
 
     async def post(self, server: LsrpcServer, posted: bytes) -> HopAnswer:
         """The server's status and body as they are, or a refusal."""
+        place = object()
+        try:
+            self._places.acquire_on_behalf_of_nowait(place)
+        except trio.WouldBlock:
+            return _refused(Refusal.BUSY)
+        try:
+            return await self._post_in_time(server, posted)
+        finally:
+            self._places.release_on_behalf_of(place)
+
+    async def _post_in_time(self, server: LsrpcServer, posted: bytes) -> HopAnswer:
         with trio.move_on_after(self._timeout_s):
             try:
                 return await self._post(server, posted)

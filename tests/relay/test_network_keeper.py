@@ -13,8 +13,7 @@ from onionpath.crypto.identity import RelayId
 from onionpath.directory.descriptor import parse_descriptor, sign_descriptor
 from onionpath.errors import KeyFileError, SettingsError
 from onionpath.injected import UnixTime
-from relay import daemon
-from relay.listener import bind
+from relay.listener import bind, listening
 from relay.network_keeper import _Known
 from relay.network_schedule import sources
 from relay.publishing import Failure
@@ -143,7 +142,7 @@ def test_a_port_that_is_taken_says_so_and_leaves_nothing_open() -> None:
         endpoint = Endpoint("127.0.0.1", taken.getsockname()[1])
         with (
             pytest.raises(SettingsError, match="is it running already") as caught,
-            daemon._listening([endpoint], "relay.listen"),
+            listening([endpoint], "relay.listen"),
         ):
             raise AssertionError("listens")
     assert "relay.listen" == caught.value.key

@@ -36,14 +36,17 @@ def no_file_left() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-@given(st.integers(LEAST, 2**20), st.booleans())
-def test_all_shares_together_leave_files_for_the_relay_itself(limit: int, is_exit: bool) -> None:
-    shares = share(limit, is_exit=is_exit)
-    total = shares.accepted + shares.dialled + shares.streams
+@given(st.integers(LEAST, 2**20), st.booleans(), st.booleans())
+def test_all_shares_together_leave_files_for_the_relay_itself(
+    limit: int, is_exit: bool, serves_session: bool
+) -> None:
+    shares = share(limit, is_exit=is_exit, serves_session=serves_session)
+    total = shares.accepted + shares.dialled + shares.streams + 2 * shares.session
 
     assert total == min(MOST, limit * 8 // 10) - RESERVE
     assert min(shares.accepted, shares.dialled) > 10
     assert is_exit == (shares.streams > 0)
+    assert serves_session == (shares.session > 0)
 
 
 def test_too_few_files_are_an_error_that_says_how_many_there_should_be() -> None:

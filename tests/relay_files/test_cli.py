@@ -25,9 +25,10 @@ from onionpath.errors import (
     WebsiteError,
 )
 from onionpath.exit_codes import EXIT_CODES, INTERRUPTED, OTHER, TERMINATED, code_of
-from relay import cli, daemon
+from relay import cli
 from relay.cli_options import announcer
 from relay.keys import load_relay_keys
+from relay.listener import listening
 from relay.serving import Ready
 from relay.session.keys import ensure_session_keys
 from relay.settings import AuthoritySettings, Endpoint, RelaySettings
@@ -230,7 +231,7 @@ def test_only_a_port_in_use_asks_whether_the_relay_runs_already() -> None:
         for endpoint, asks in ((Endpoint(*taken.getsockname()), True), (elsewhere, False)):
             with (
                 pytest.raises(SettingsError, match=f"cannot listen on {endpoint}: ") as caught,
-                daemon._listening([endpoint], "relay.listen"),
+                listening([endpoint], "relay.listen"),
             ):
                 pass
             assert asks == str(caught.value).endswith("; is it running already?")

@@ -21,7 +21,7 @@ TIMED_OUT = HopAnswer(504, b"Server time out")
 Handler = Callable[[trio.SocketStream], Awaitable[None]]
 
 
-def unverified() -> ssl.SSLContext:
+def verifying() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
@@ -47,9 +47,14 @@ def answering(response: bytes, *, requests: list[bytes] | None = None) -> Handle
 
 
 async def post(
-    port: int, *, protocol: str = "http", dialer: Dialer | None = None, timeout_s: float = 10
+    port: int,
+    *,
+    protocol: str = "http",
+    dialer: Dialer | None = None,
+    timeout_s: float = 10,
+    at_once: int = 1,
 ) -> HopAnswer:
-    exit_ = ServerExit(dialer or local_dialer(), unverified(), timeout_s=timeout_s)
+    exit_ = ServerExit(dialer or local_dialer(), verifying(), at_once=at_once, timeout_s=timeout_s)
     return await exit_.post(LsrpcServer("127.0.0.1", port, "/oxen/v4/lsrpc", protocol), b"posted")
 
 
@@ -108,7 +113,7 @@ async def test_a_server_that_refuses_and_one_that_the_policy_forbids_look_alike(
 
 
 async def test_a_name_without_address_is_unreachable() -> None:
-    exit_ = ServerExit(local_dialer(), unverified())
+    exit_ = ServerExit(local_dialer(), verifying(), at_once=1)
 
     assert UNREACHABLE == await exit_.post(LsrpcServer("nobody.example"), b"posted")
 
@@ -141,3 +146,20 @@ def over_tls(context: ssl.SSLContext, requests: list[bytes]) -> Handler:
         await secured.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
     return handle
+
+
+async def test_more_requests_at_once_than_there_are_sockets_for_are_answered_as_busy() -> None:
+    async with server(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as port:
+        exit_ = ServerExit(local_dialer(), verifying(), at_once=2)
+        answers: list[int] = []
+
+        async def one() -> None:
+            answers.append(
+                (await exit_.post(LsrpcServer("127.0.0.1", port, protocol="http"), b"posted")).status
+            )
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(one)
+
+    assert [200, 200, 503] == sorted(answers)
