@@ -47,6 +47,7 @@ class Onions:
                 connect=connect,
             ),
             tls=None,  # type: ignore[arg-type] - the server speaks plain HTTP
+            at_once=8,
         )
 
     async def post(self, request: V4Request, key: SessionPublicKey = KEY.public) -> V4Response | bytes:
