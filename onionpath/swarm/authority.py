@@ -34,31 +34,31 @@ class Rights(IntFlag):
 
 def is_authorised(request: StorageRequest) -> bool:
     """Whether the account, or a subaccount with the rights for it, has signed this; revocation is not looked at."""
-    proof = request.proof
-    if proof is None:
+    credentials = request.credentials
+    if credentials is None:
         return False
-    key = _account_key(request.account, proof.signing_key)
+    key = _account_key(request.account, credentials.signing_key)
     if key is None:
         return False
-    if proof.subaccount is not None:
-        if not _is_granted(proof.subaccount, request.account, key, _rights_for(request)):
+    if credentials.subaccount is not None:
+        if not _is_granted(credentials.subaccount, request.account, key, _rights_for(request)):
             return False
-        key = proof.subaccount.token[4:]
-    return is_signed_by(key, proof.signature, request.signed)
+        key = credentials.subaccount.token[4:]
+    return is_signed_by(key, credentials.signature, request.signed)
 
 
 def revocation_question(request: StorageRequest) -> IsRevoked | None:
     """What the store is asked before it is asked or told anything else; None where no token could be revoked."""
-    if request.proof is None or request.proof.subaccount is None:
+    if request.credentials is None or request.credentials.subaccount is None:
         return None
     if isinstance(request, RetrieveRequest) and is_for_revoked(request.namespace):
         return None
-    return IsRevoked(request.account, request.proof.subaccount.token)
+    return IsRevoked(request.account, request.credentials.subaccount.token)
 
 
 def may_delete(request: ExpireRequest) -> bool:
     """Whether it may shorten as well: to let a message expire soon is almost to delete it."""
-    subaccount = request.proof.subaccount
+    subaccount = request.credentials.subaccount
     return subaccount is None or bool(subaccount.token[1] & Rights.DELETE)
 
 

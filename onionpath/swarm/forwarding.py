@@ -1,6 +1,6 @@
 """How a member passes a change on to the others of its swarm, and how they read and judge it again.
 
-Spec: docs/specs/storage.md §6.5.
+Spec: docs/specs/storage.md §5.5.
 """
 
 from __future__ import annotations

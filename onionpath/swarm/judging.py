@@ -52,7 +52,7 @@ FROM_MEMBER = Tolerance(signed_ms=70_000, message_ms=20_000)
 def judge(request: StorageRequest, *, now_ms: int, tolerance: Tolerance) -> SessionReply | None:
     """The refusal, or None if the request is to be carried out unless its subaccount was revoked."""
     refusal = _judge_time(request, now_ms=now_ms, tolerance=tolerance)
-    if refusal is not None or not _needs_proof(request):
+    if refusal is not None or not _needs_credentials(request):
         return refusal
     if not is_authorised(request):
         return signature_refusal(request)
@@ -71,11 +71,11 @@ def signature_refusal(request: StorageRequest) -> SessionReply:
     return text_reply(401, f"{spelled.get(request.method, request.method)} signature verification failed")
 
 
-def _needs_proof(request: StorageRequest) -> bool:
+def _needs_credentials(request: StorageRequest) -> bool:
     """Whether there must be a signature; where there need not be one, it counts if it is there and not in an inbox."""
     if isinstance(request, StoreRequest):
         return not is_public_inbox(request.namespace)
-    return request.proof is not None
+    return request.credentials is not None
 
 
 def _judge_time(request: StorageRequest, *, now_ms: int, tolerance: Tolerance) -> SessionReply | None:
@@ -108,7 +108,7 @@ def _judge_store(request: StoreRequest, now_ms: int, tolerance: Tolerance) -> Se
         return text_reply(406, "Timestamp error: check your clock")
     if is_open:
         return None
-    if request.proof is None:
+    if request.credentials is None:
         return text_reply(401, f"store: signature required to store to namespace {request.namespace}")
     if abs(request.signed_at_ms - now_ms) > tolerance.signed_ms:
         return text_reply(406, "store signature timestamp too far from current time")

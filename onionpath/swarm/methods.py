@@ -8,13 +8,13 @@ from onionpath.swarm.fields import MAX_INTEGER, Fields, decode_base64, refuse_re
 from onionpath.swarm.namespaces import is_open_to_all
 from onionpath.swarm.operations import AccountId, ExpiryRule
 from onionpath.swarm.requests import (
+    Credentials,
     DeleteAllRequest,
     DeleteBeforeRequest,
     DeleteRequest,
     ExpireAllRequest,
     ExpireRequest,
     ExpiriesRequest,
-    Proof,
     RetrieveRequest,
     RevokeRequest,
     StorageRequest,
@@ -31,10 +31,10 @@ _MIN_BEFORE_MS = 10**12
 
 def _store(fields: Fields) -> StoreRequest:
     timestamp_ms = required(fields.integer_or_decimal("timestamp"), "timestamp")
-    proof = None
+    credentials = None
     account = fields.account("pubkey", "pubKey")
     if fields.text("signature") is not None:
-        proof = _proof(fields, account)
+        credentials = _credentials(fields, account)
     signed_at_ms = fields.signed_time_ms("sig_timestamp")
     return StoreRequest(
         account,
@@ -43,7 +43,7 @@ def _store(fields: Fields) -> StoreRequest:
         _expiry_ms(fields, timestamp_ms),
         _data(fields),
         timestamp_ms if signed_at_ms is None else signed_at_ms,
-        proof,
+        credentials,
     )
 
 
@@ -77,30 +77,32 @@ def _retrieve(fields: Fields) -> RetrieveRequest:
         fields.integer("max_count", 0, _MAX_INT32) or None,
         fields.integer("max_size", -_MAX_INT32 - 1, _MAX_INT32) or None,
         _time_ms(fields, "timestamp") if is_signed else None,
-        _proof(fields, account) if is_signed else None,
+        _credentials(fields, account) if is_signed else None,
     )
 
 
 def _get_expiries(fields: Fields) -> ExpiriesRequest:
     account = fields.account("pubkey")
-    return ExpiriesRequest(account, fields.hashes(), _time_ms(fields, "timestamp"), _proof(fields, account))
+    return ExpiriesRequest(
+        account, fields.hashes(), _time_ms(fields, "timestamp"), _credentials(fields, account)
+    )
 
 
 def _delete(fields: Fields) -> DeleteRequest:
     account = fields.account("pubkey")
-    return DeleteRequest(account, fields.hashes(), fields.flag("required"), _proof(fields, account))
+    return DeleteRequest(account, fields.hashes(), fields.flag("required"), _credentials(fields, account))
 
 
 def _delete_all(fields: Fields) -> DeleteAllRequest:
     account = fields.account("pubkey")
     namespace = fields.namespace_or_all()
-    return DeleteAllRequest(account, namespace, _time_ms(fields, "timestamp"), _proof(fields, account))
+    return DeleteAllRequest(account, namespace, _time_ms(fields, "timestamp"), _credentials(fields, account))
 
 
 def _delete_before(fields: Fields) -> DeleteBeforeRequest:
     account = fields.account("pubkey")
     before_ms = required(fields.signed_time_ms("before", low=_MIN_BEFORE_MS), "before")
-    return DeleteBeforeRequest(account, fields.namespace_or_all(), before_ms, _proof(fields, account))
+    return DeleteBeforeRequest(account, fields.namespace_or_all(), before_ms, _credentials(fields, account))
 
 
 def _expire(fields: Fields) -> ExpireRequest:
@@ -111,7 +113,7 @@ def _expire(fields: Fields) -> ExpireRequest:
     # Two expiries for one message would leave open which of them counts.
     if len(expiries_ms) > 1 and len(set(zip(hashes, expiries_ms, strict=True))) != len(set(hashes)):
         raise refuse_request("one message has two expiries")
-    return ExpireRequest(account, hashes, expiries_ms, _rule(fields), _proof(fields, account))
+    return ExpireRequest(account, hashes, expiries_ms, _rule(fields), _credentials(fields, account))
 
 
 def _rule(fields: Fields) -> ExpiryRule:
@@ -124,7 +126,7 @@ def _rule(fields: Fields) -> ExpiryRule:
 def _expire_all(fields: Fields) -> ExpireAllRequest:
     account = fields.account("pubkey")
     namespace = fields.namespace_or_all()
-    return ExpireAllRequest(account, namespace, _time_ms(fields, "expiry"), _proof(fields, account))
+    return ExpireAllRequest(account, namespace, _time_ms(fields, "expiry"), _credentials(fields, account))
 
 
 def _revoke(fields: Fields) -> RevokeRequest:
@@ -138,21 +140,23 @@ def _unrevoke(fields: Fields) -> RevokeRequest:
 def _revocation(fields: Fields, name: str, *, is_revoked: bool) -> RevokeRequest:
     account = fields.account("pubkey")
     # No subaccount may do this, so that none is read.
-    proof = Proof(required(fields.signature("signature"), "signature"), fields.signing_key(account))
-    return RevokeRequest(account, fields.tokens(name), is_revoked, _time_ms(fields, "timestamp"), proof)
+    credentials = Credentials(
+        required(fields.signature("signature"), "signature"), fields.signing_key(account)
+    )
+    return RevokeRequest(account, fields.tokens(name), is_revoked, _time_ms(fields, "timestamp"), credentials)
 
 
 def _time_ms(fields: Fields, name: str) -> int:
     return required(fields.signed_time_ms(name), name)
 
 
-def _proof(fields: Fields, account: AccountId) -> Proof:
+def _credentials(fields: Fields, account: AccountId) -> Credentials:
     signature = required(fields.signature("signature"), "signature")
     token = fields.token("subaccount")
     subaccount = None
     if token is not None:
         subaccount = Subaccount(token, required(fields.signature("subaccount_sig"), "subaccount_sig"))
-    return Proof(signature, fields.signing_key(account), subaccount)
+    return Credentials(signature, fields.signing_key(account), subaccount)
 
 
 METHODS: dict[str, Callable[[Fields], StorageRequest]] = {

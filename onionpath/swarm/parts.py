@@ -1,6 +1,6 @@
 """What one member of a swarm says in the reply to a change: that it was made, with its signature, or why not.
 
-Spec: docs/specs/storage.md §6.2, §6.3.
+Spec: docs/specs/storage.md §5.2, §5.3.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ A plan only says; whoever replicates carries it out (``relay/store``):
     steps = run.send(replies)         # one SessionReply for each of them; StopIteration carries the request's reply
 
 A ``Read`` or ``Write`` that was signed by a subaccount has a ``gate``, a question to the store that comes before its
-own: if the token is revoked, its refusal is the reply. Spec: docs/specs/storage.md §6.
+own: if the token is revoked, its refusal is the reply. Spec: docs/specs/storage.md §5.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How replies of the storage RPC are written. Spec: docs/specs/storage.md §6.1."""
+"""How replies of the storage RPC are written. Spec: docs/specs/storage.md §5.1."""
 
 from __future__ import annotations
 

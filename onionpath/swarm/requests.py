@@ -27,7 +27,7 @@ class Subaccount:
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class Credentials:
     """What a request says about who made it; unchecked.
 
     Args:
@@ -50,7 +50,7 @@ class StoreRequest:
     expiry_ms: int
     data: bytes = field(repr=False)
     signed_at_ms: int
-    proof: Proof | None
+    credentials: Credentials | None
 
     method = "store"
 
@@ -73,7 +73,7 @@ class RetrieveRequest:
         after: the hash of the last one that is known.
         most: of messages; None for any number.
         max_size: as §4.5 counts; negative for a fraction of the most that is possible, None if nothing was said.
-        signed_at_ms: None without a proof.
+        signed_at_ms: None without credentials.
     """
 
     account: AccountId = field(repr=False)
@@ -82,7 +82,7 @@ class RetrieveRequest:
     most: int | None
     max_size: int | None
     signed_at_ms: int | None
-    proof: Proof | None
+    credentials: Credentials | None
 
     method = "retrieve"
 
@@ -99,7 +99,7 @@ class ExpiriesRequest:
     account: AccountId = field(repr=False)
     hashes: tuple[str, ...] = field(repr=False)
     signed_at_ms: int
-    proof: Proof
+    credentials: Credentials
 
     method = "get_expiries"
 
@@ -120,7 +120,7 @@ class DeleteRequest:
     account: AccountId = field(repr=False)
     hashes: tuple[str, ...] = field(repr=False)
     is_required: bool
-    proof: Proof
+    credentials: Credentials
 
     method = "delete"
 
@@ -137,7 +137,7 @@ class DeleteAllRequest:
     account: AccountId = field(repr=False)
     namespace: int | None
     signed_at_ms: int
-    proof: Proof
+    credentials: Credentials
 
     method = "delete_all"
 
@@ -154,7 +154,7 @@ class DeleteBeforeRequest:
     account: AccountId = field(repr=False)
     namespace: int | None
     before_ms: int
-    proof: Proof
+    credentials: Credentials
 
     method = "delete_before"
 
@@ -172,7 +172,7 @@ class ExpireRequest:
     hashes: tuple[str, ...] = field(repr=False)
     expiries_ms: tuple[int, ...]
     rule: ExpiryRule
-    proof: Proof
+    credentials: Credentials
 
     method = "expire"
 
@@ -190,7 +190,7 @@ class ExpireAllRequest:
     account: AccountId = field(repr=False)
     namespace: int | None
     expiry_ms: int
-    proof: Proof
+    credentials: Credentials
 
     method = "expire_all"
 
@@ -208,7 +208,7 @@ class RevokeRequest:
     tokens: tuple[bytes, ...] = field(repr=False)
     is_revoked: bool
     signed_at_ms: int
-    proof: Proof
+    credentials: Credentials
 
     @property
     def method(self) -> str:
