@@ -64,7 +64,7 @@ from onionpath.service import directory_wire
 from onionpath.service.exit_policy import ExitPolicy
 from onionpath.service.stream import StreamReply, StreamRequest
 from tests.directory.networks import NOW, descriptor, network, root
-from tests.fuzz import files, ohttp, proxy, session, session_network, stories
+from tests.fuzz import files, long_calls, ohttp, proxy, session, session_network, stories
 
 # Five hops, because the last of their layers are the shortest.
 SIZES = Geometry(5)
@@ -267,6 +267,9 @@ TARGETS: dict[str, Target] = {
     "directory-reply": Target(lambda data: directory_wire.decode_reply(data).encode()),
     "stream-request": Target(lambda data: StreamRequest.decode(data).encode()),
     "stream-reply": Target(lambda data: StreamReply.decode(data).encode()),
+    "long-call-part": Target(long_calls.asked),
+    "long-call-answer": Target(long_calls.told),
+    "long-call-parts": Target(long_calls.parts),
     "ohttp-binary-request": Target(ohttp.binary_request),
     "ohttp-binary-response": Target(ohttp.binary_response),
     "ohttp-keys": Target(ohttp.key_configurations),
