@@ -1,0 +1,130 @@
+"""Relays that serve Session's clients beside their own: a native client and a plain one on the same network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from onionpath.client.client import Client
+from onionpath.directory.directory import Directory
+from onionpath.service.calls import ServiceId
+from onionpath.swarm.nodes import session_nodes
+from simulations.local.network import LocalNetwork
+from tests.processes.plain_session import (
+    Answer,
+    Node,
+    Sealed,
+    Server,
+    call,
+    call_server,
+    framing,
+    nodes_of_seed,
+    request,
+    seal,
+    wrap,
+)
+
+pytestmark = pytest.mark.processes
+
+UNREADABLE = Answer(400, "text/plain", b"Invalid ciphertext")
+INFO: dict[str, object] = {"method": "info", "params": {}}
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[LocalNetwork]:
+    settings = {"session.seed": True}
+    with LocalNetwork(relays=5, website=False, session=True, relay_settings=settings) as network:
+        yield network
+
+
+@pytest.fixture(scope="module")
+def directory(network: LocalNetwork) -> Directory:
+    async def fetch() -> Directory:
+        async with Client(network.trust_root_file) as client:
+            return client.directory
+
+    return anyio.run(fetch, backend="trio")
+
+
+@pytest.fixture(scope="module")
+def nodes(directory: Directory) -> list[Node]:
+    seed = session_nodes(directory)[0]
+    return nodes_of_seed(seed.host, seed.https_port)
+
+
+def test_a_seed_lists_all_relays(network: LocalNetwork, nodes: list[Node]) -> None:
+    assert {relay.relay_id.hex() for relay in network.relays} == {node.ed25519 for node in nodes}
+
+
+@pytest.mark.parametrize("cipher", ["aes-gcm", "xchacha20"])
+def test_a_plain_client_reaches_a_node_over_three_others(nodes: list[Node], cipher: str) -> None:
+    status, info = call(nodes[:3], nodes[3], INFO, cipher)
+
+    assert 200 == status
+    assert [2, 8, 0] == info["version"]
+    assert [19, 4] == info["hf"]
+
+
+def test_what_a_node_does_not_know_it_says_inside_of_the_seal(nodes: list[Node]) -> None:
+    assert (400, "no method nope") == call(nodes[:3], nodes[3], {"method": "nope", "params": {}}, "xchacha20")
+
+
+@pytest.mark.parametrize("cipher", ["aes-gcm", "xchacha20"])
+def test_a_plain_client_puts_a_file_over_three_nodes_and_gets_it_again(
+    network: LocalNetwork, nodes: list[Node], cipher: str
+) -> None:
+    """200 kB go over the links in parts."""
+    settings, content = network.file_server.settings, bytes(range(256)) * 800
+    server = Server(settings.host, settings.port, network.file_server.key.encoded)
+
+    code, kept = call_server(nodes[:3], server, "POST", "/file", content, cipher)
+    assert 200 == code
+    url = f"/file/{json.loads(kept)['id']}"
+    assert (200, content) == call_server(nodes[1:4], server, "GET", url, None, cipher)
+
+
+async def test_a_native_client_goes_the_same_relays_at_the_same_time(
+    network: LocalNetwork, nodes: list[Node]
+) -> None:
+    async with Client(network.trust_root_file) as client, anyio.create_task_group() as tasks:
+        for _ in range(4):
+            tasks.start_soon(anyio.to_thread.run_sync, call, nodes[:3], nodes[3], INFO, "aes-gcm")
+        answer = await client.call(ServiceId.ECHO, b"hello")
+
+    assert b"hello" == answer.body
+
+
+def test_a_relay_that_was_killed_still_refuses_what_it_saw(network: LocalNetwork, nodes: list[Node]) -> None:
+    guard, relay = nodes[0], network.relay(bytes.fromhex(nodes[0].ed25519))
+    packet = onion_to(guard)
+    assert 200 == post(guard, packet).status
+    assert UNREADABLE == post(guard, packet)
+
+    relay.kill()
+    relay.restart()
+
+    assert UNREADABLE == post(guard, packet)
+    assert 200 == post(guard, onion_to(guard)).status
+
+
+def test_a_node_behind_the_guard_that_nobody_knows_is_named(nodes: list[Node]) -> None:
+    stranger = Node("127.0.0.1", 1, "11" * 32, nodes[0].x25519)
+    answer = post(nodes[0], wrap(layer_for(stranger), stranger, nodes[:1]))
+
+    assert (502, b"Next node not found: " + b"11" * 32) == (answer.status, answer.body)
+
+
+def onion_to(node: Node) -> bytes:
+    return wrap(layer_for(node), node, [])
+
+
+def layer_for(node: Node) -> Sealed:
+    return seal(framing(json.dumps(INFO).encode(), {"headers": ""}), node.x25519, "xchacha20")
+
+
+def post(node: Node, packet: bytes) -> Answer:
+    return request(node.host, node.port, "/onion_req/v2", packet)
