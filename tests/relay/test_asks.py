@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from onionpath.link.frames import AnswerBody, CallBody, Frame, FrameReader, Kind, encode_answer, encode_frame
+from onionpath.link.frames import (
+    AnswerBody,
+    CallBody,
+    Frame,
+    FrameReader,
+    Kind,
+    decode_answer,
+    encode_answer,
+    encode_call,
+    encode_frame,
+)
 from onionpath.onion.geometry import Geometry, SizeClass
-from onionpath.onion.statuses import Reason
+from onionpath.onion.packets import OnionCall
+from onionpath.onion.statuses import Reason, ReplyStatus
+from onionpath.service.calls import Call, Limits, Reply
+from onionpath.service.registry import Registry
 from relay.limits import SwitchLimits
 from relay.step import Actions
 from tests.network.memory import MemoryNetwork, MemoryRelay, Tamper, memory_network
@@ -282,3 +295,30 @@ def _replacing(geometry: Geometry, answer: AnswerBody, size_class: SizeClass = S
         return [encode_frame(geometry, Kind.ANSWER, body, size_class=size_class, exchange_id=exchange_id)]
 
     return change
+
+
+class NamesWhoAsks:
+    """Service 8: the relay that asks."""
+
+    limits = Limits(relays_only=True)
+
+    async def answer(self, call: Call) -> Reply:
+        return Reply(b"nobody" if call.peer is None else call.peer)
+
+
+def test_a_service_for_relays_only_knows_the_relay_and_is_closed_to_clients_and_onions() -> None:
+    network = memory_network(relays=3)
+    for relay in network.relays:
+        relay.registry = Registry({8: NamesWhoAsks()}, lambda answer, timeout_s: answer())  # type: ignore[arg-type,return-value]
+    asker, client = Asker(network), network.client()
+    body = encode_call(CallBody(8, SizeClass.SMALL, b""))
+
+    asker.ask(1, 1, CallBody(8, SizeClass.SMALL, b""))
+    client.send_frame(Kind.CALL, body, exchange_id=9)
+    for path in ([0, 1, 2], [0, 1], [0]):
+        answer = client.request(OnionCall(8, b"", bytes(16), SizeClass.SMALL, SizeClass.SMALL), path=path)
+        assert (ReplyStatus.REFUSED, Reason.WRONG_DEPTH) == (answer.head.status, answer.head.reason)
+
+    assert [(1, network.relays[0].relay_id)] == asker.answers()
+    (refused,) = [frame for frame in client.received if frame.kind is Kind.ANSWER]
+    assert Reason.WRONG_DEPTH == decode_answer(refused.body).reason

@@ -8,6 +8,7 @@ from dataclasses import replace
 import trio
 import trio.testing
 
+from onionpath.crypto.identity import RelayId
 from onionpath.injected import UnixTime
 from onionpath.onion.statuses import Reason
 from onionpath.service.calls import Call, Limits, Reply
@@ -107,3 +108,23 @@ def test_a_call_that_takes_too_long_is_cancelled() -> None:
     clock = trio.testing.MockClock(autojump_threshold=0)
     began = clock.current_time()
     trio.run(main, clock=clock)
+
+
+async def test_a_service_for_relays_only_answers_those_that_ask_for_themselves_and_nobody_else() -> None:
+    registry = Registry({1: Told(fine, Limits(relays_only=True))}, with_deadline)
+    of_a_relay = replace(CALL, peer=RelayId(bytes(32)))
+
+    assert Reply(b"fine") == await ask(registry, of_a_relay, last_depth=False)
+    # A client, by itself or through a relay that is the first or the last of an onion.
+    for from_client in (True, False):
+        for last_depth in (True, False):
+            refused = await ask(registry, from_client=from_client, last_depth=last_depth)
+            assert Reply.refused(Reason.WRONG_DEPTH) == refused
+
+
+async def test_a_service_for_the_end_of_onions_is_refused_to_relays_that_ask_for_themselves() -> None:
+    registry = Registry({1: Told(fine)}, with_deadline)
+
+    refused = await ask(registry, replace(CALL, peer=RelayId(bytes(32))), last_depth=False)
+
+    assert Reply.refused(Reason.WRONG_DEPTH) == refused
