@@ -104,9 +104,11 @@ class Fields:
             raise _wrong(names[0], "expected string")
         return value
 
-    def account(self, *names: str) -> AccountId:
-        """Whose storage the request is about."""
-        text = required(self.text(*names), names[0])
+    def account(self, *, or_alias: bool = False) -> AccountId:
+        """Whose storage the request is about; ``pubKey`` says it too where an alias is allowed."""
+        if not or_alias and self._params.get("pubKey") is not None:
+            raise refuse_request("pubKey is no field of this method")
+        text = required(self.text("pubkey", *(("pubKey",) if or_alias else ())), "pubkey")
         if not _ACCOUNT.match(text):
             raise refuse_request("Pubkey must be 66 hex digits (33 bytes) long")
         return AccountId(bytes.fromhex(text))

@@ -32,7 +32,7 @@ _MIN_BEFORE_MS = 10**12
 def _store(fields: Fields) -> StoreRequest:
     timestamp_ms = required(fields.integer_or_decimal("timestamp"), "timestamp")
     credentials = None
-    account = fields.account("pubkey", "pubKey")
+    account = fields.account(or_alias=True)
     if fields.text("signature") is not None:
         credentials = _credentials(fields, account)
     signed_at_ms = fields.signed_time_ms("sig_timestamp")
@@ -65,7 +65,7 @@ def _data(fields: Fields) -> bytes:
 
 
 def _retrieve(fields: Fields) -> RetrieveRequest:
-    account = fields.account("pubkey", "pubKey")
+    account = fields.account(or_alias=True)
     named = fields.get("namespace") is not None
     namespace = fields.namespace()
     says_who = any(fields.get(name) is not None for name in ("pubkey_ed25519", "signature", "timestamp"))
@@ -82,31 +82,31 @@ def _retrieve(fields: Fields) -> RetrieveRequest:
 
 
 def _get_expiries(fields: Fields) -> ExpiriesRequest:
-    account = fields.account("pubkey")
+    account = fields.account()
     return ExpiriesRequest(
         account, fields.hashes(), _time_ms(fields, "timestamp"), _credentials(fields, account)
     )
 
 
 def _delete(fields: Fields) -> DeleteRequest:
-    account = fields.account("pubkey")
+    account = fields.account()
     return DeleteRequest(account, fields.hashes(), fields.flag("required"), _credentials(fields, account))
 
 
 def _delete_all(fields: Fields) -> DeleteAllRequest:
-    account = fields.account("pubkey")
+    account = fields.account()
     namespace = fields.namespace_or_all()
     return DeleteAllRequest(account, namespace, _time_ms(fields, "timestamp"), _credentials(fields, account))
 
 
 def _delete_before(fields: Fields) -> DeleteBeforeRequest:
-    account = fields.account("pubkey")
+    account = fields.account()
     before_ms = required(fields.signed_time_ms("before", low=_MIN_BEFORE_MS), "before")
     return DeleteBeforeRequest(account, fields.namespace_or_all(), before_ms, _credentials(fields, account))
 
 
 def _expire(fields: Fields) -> ExpireRequest:
-    account = fields.account("pubkey")
+    account = fields.account()
     hashes, expiries_ms = fields.hashes(), fields.signed_times_ms("expiry")
     if len(expiries_ms) not in (1, len(hashes)):
         raise refuse_request("'expiry' must be a single expiry, or the same length as 'messages'")
@@ -124,7 +124,7 @@ def _rule(fields: Fields) -> ExpiryRule:
 
 
 def _expire_all(fields: Fields) -> ExpireAllRequest:
-    account = fields.account("pubkey")
+    account = fields.account()
     namespace = fields.namespace_or_all()
     return ExpireAllRequest(account, namespace, _time_ms(fields, "expiry"), _credentials(fields, account))
 
@@ -138,7 +138,7 @@ def _unrevoke(fields: Fields) -> RevokeRequest:
 
 
 def _revocation(fields: Fields, name: str, *, is_revoked: bool) -> RevokeRequest:
-    account = fields.account("pubkey")
+    account = fields.account()
     # No subaccount may do this, so that none is read.
     credentials = Credentials(
         required(fields.signature("signature"), "signature"), fields.signing_key(account)

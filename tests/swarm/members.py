@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import sha256
 from typing import Any
 
@@ -20,6 +21,11 @@ from tests.swarm.model_store import ModelStore
 from tests.swarm.rosters import roster_of
 
 MAX_REPLY = 10 * 1024 * 1024  # bytes
+
+
+@cache
+def _roster() -> Roster:
+    return roster_of({1: 0})
 
 
 @dataclass
@@ -39,7 +45,7 @@ class Members:
     """The first one is asked; the others are passed its changes."""
 
     all: tuple[Member, ...] = tuple(Member(f"member {number}") for number in range(5))
-    roster: Roster = field(default_factory=lambda: roster_of({1: 0}))
+    roster: Roster = field(default_factory=_roster)
     is_ours: bool = True
 
     @classmethod
