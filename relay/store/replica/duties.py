@@ -39,6 +39,11 @@ class Debt:
     heard: frozenset[RelayId] = frozenset()
     new: frozenset[RelayId] = frozenset()
 
+    def heard_from(self, relay: RelayId, *, is_new: bool) -> Debt:
+        """The same, after a relay has told what it knows; nothing, if its store is new."""
+        heard = self.heard if is_new else self.heard | {relay}
+        return replace(self, heard=heard, new=self.new | {relay} if is_new else self.new - {relay})
+
     def is_paid(self, listed: frozenset[RelayId]) -> bool:
         """Whether enough were heard, or all that can be: nobody can ask relays that are listed no more."""
         can_know = (self.relays & listed | self.heard) - self.new
@@ -84,19 +89,24 @@ class Holding:
             past = (*past, debt)[-MAX_DEBTS:]
         return replace(self, debts=(*past, *present))._settled(listed)
 
-    def heard(self, relay: RelayId, listed: frozenset[RelayId], *, is_new: bool = False) -> Holding:
-        """The same, after we have compared with a relay for the oldest debt."""
-        first, *others = self.debts
-        if is_new:
-            first = replace(first, new=first.new | {relay})
-        else:
-            first = replace(first, heard=first.heard | {relay})
-        return replace(self, debts=(first, *others))._settled(listed)
+    def heard(
+        self, relay: RelayId, listed: frozenset[RelayId], *, owes_since: int | None, is_new: bool
+    ) -> Holding:
+        """The same, after we have taken all that another relay has.
+
+        Args:
+            owes_since, is_new: what it has told of its own standing.
+        """
+        debts = (
+            debt.heard_from(relay, is_new=is_new)
+            if relay in debt.relays and (owes_since is None or owes_since >= debt.number)
+            else debt
+            for debt in self.debts
+        )
+        return replace(self, debts=tuple(debts))._settled(listed)
 
     def _settled(self, listed: frozenset[RelayId]) -> Holding:
-        debts = self.debts
-        while debts and debts[0].is_paid(listed):
-            debts = debts[1:]
+        debts = tuple(debt for debt in self.debts if not debt.is_paid(listed))
         return replace(self, debts=debts, is_new=self.is_new and bool(debts))
 
 

@@ -92,7 +92,7 @@ class Layout:
 def _cut(swarms: Mapping[int, frozenset[RelayId]]) -> Iterator[tuple[Arc, frozenset[RelayId]]]:
     """The ring, cut where an account is as near to two swarms: such a one belongs to the left."""
     ids = list(swarms)
-    if len(ids) < 2:  # noqa: PLR2004  # one swarm has everything, none has nothing
+    if len(ids) < 2:  # one swarm has everything, none has nothing
         yield WHOLE_RING, swarms[ids[0]] if ids else frozenset()
         return
     ends = [one + (two - one) // 2 + 1 for one, two in zip(ids, [*ids[1:], ids[0] + RING], strict=True)]

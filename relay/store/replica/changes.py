@@ -1,0 +1,72 @@
+"""What a change has met: which rows, and whether it counts as made."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from onionpath.swarm.operations import (
+    Change,
+    Delete,
+    Deleted,
+    Expiring,
+    NotDone,
+    Outdone,
+    Put,
+    Result,
+    Revoke,
+    Revoked,
+    Shortened,
+    Version,
+)
+from onionpath.swarm.reconciliation import Key
+
+
+def outdone_by(result: Result) -> Version | None:
+    """The version above which it has to be made again, if it has to."""
+    match result:
+        case Outdone(version):
+            return version
+        case Deleted() | Expiring() | Revoked():
+            return result.outdone_by
+    return None
+
+
+def touched_by(change: Change, result: Result) -> tuple[str, ...]:
+    """The rows that the change has met, where others may have met other ones.
+
+    Whoever makes a ``Put``, a ``Delete`` or a ``Revoke`` has the very same rows afterwards, whatever was there before.
+    """
+    match change, result:
+        case ((Put() | Delete() | Revoke()), _):
+            return ()
+        case _, Deleted():
+            return result.hashes
+        case _, Shortened(by_namespace):
+            return tuple(sorted(_all_of(by_namespace)))
+        case _, Expiring(updated, unchanged):
+            return tuple(sorted({*updated, *unchanged}))
+    return ()
+
+
+def is_made(result: Result) -> bool:
+    """Whether it is on disk."""
+    return not isinstance(result, NotDone)
+
+
+def keys_of(change: Change, touched: Collection[str]) -> tuple[Key, ...]:
+    """The rows that a member has missed that wasn't there."""
+    match change:
+        case Put(message):
+            names: tuple[str, ...] = (message.hash,)
+        case Delete(_, hashes):
+            names = hashes
+        case Revoke(_, tokens):
+            names = tuple(token.hex() for token in tokens)
+        case _:
+            names = tuple(sorted(touched))
+    account = change.message.account if isinstance(change, Put) else change.account
+    return tuple(Key(account, name) for name in names)
+
+
+def _all_of(by_namespace: Mapping[int, tuple[str, ...]]) -> set[str]:
+    return {name for names in by_namespace.values() for name in names}

@@ -1,0 +1,75 @@
+"""Rows on their way between two members: fetched from one store, taken by the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from onionpath.crypto.identity import RelayId
+from onionpath.swarm.reconciliation import Fetch, Fetched, Key, Row, Settle, Take, Taken
+from relay.store.replica.messages import (
+    MAX_ROWS_SIZE,
+    MAX_STANDINGS,
+    Bring,
+    Brought,
+    Give,
+    KeyForm,
+    RowForm,
+    Took,
+)
+from relay.store.replica.steps import Event
+from relay.store.replica.surroundings import Surroundings
+from relay.store.replica.talk import Talk, ask, store
+
+
+def take(
+    around: Surroundings, relay: RelayId, keys: Sequence[Key], *, later: list[Event] | None = None
+) -> Talk[bool]:
+    """Fetch rows from another member into our store; whether all came that it has, and all had room."""
+    for part in _parts(keys):
+        left = list(part)
+        while left:
+            heard = yield from ask(around, relay, Bring([KeyForm.of(key) for key in left]), later=later)
+            if heard is None or not isinstance(heard.answer, Brought) or len(heard.answer.left) >= len(left):
+                return False
+            rows = tuple(row.value() for row in heard.answer.rows)
+            left = [key.value() for key in heard.answer.left]
+            if rows and not (yield from _took_all(rows, later)):
+                return False
+    return True
+
+
+def _took_all(rows: tuple[Row, ...], later: list[Event] | None) -> Talk[bool]:
+    (taken,) = yield from store(Take(rows), later=later)
+    return isinstance(taken, Taken) and not taken.refused
+
+
+def give(
+    around: Surroundings, relay: RelayId, keys: Sequence[Key], *, later: list[Event] | None = None
+) -> Talk[bool]:
+    """Send rows to another member, and forget that it was owed them; whether it has taken all that we have."""
+    for part in _parts(keys):
+        left = tuple(part)
+        while left:
+            (fetched,) = yield from store(Fetch(left, MAX_ROWS_SIZE), later=later)
+            if not isinstance(fetched, Fetched) or len(fetched.left) >= len(left):
+                return False
+            if fetched.rows:
+                rows = [RowForm.of(row) for row in fetched.rows]
+                heard = yield from ask(around, relay, Give(rows), later=later)
+                if heard is None or heard.answer != Took(0):
+                    return False
+                around.counts = around.counts._replace(given=around.counts.given + len(rows))
+            left = fetched.left
+    return True
+
+
+def deliver(around: Surroundings, relay: RelayId, keys: tuple[Key, ...]) -> Talk[bool]:
+    """Give a member what it is owed."""
+    if not (yield from give(around, relay, keys)):
+        return False
+    yield from store(Settle(relay, keys))
+    return True
+
+
+def _parts(keys: Sequence[Key]) -> Iterator[tuple[Key, ...]]:
+    return (tuple(keys[start : start + MAX_STANDINGS]) for start in range(0, len(keys), MAX_STANDINGS))

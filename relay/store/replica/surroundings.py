@@ -1,0 +1,143 @@
+"""What all jobs of a member share: who it is, what it knows of the others, and what time it is."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from onionpath.crypto.identity import IdentityKey, RelayId
+from onionpath.errors import MalformedError
+from onionpath.onion.statuses import Reason
+from onionpath.swarm.arcs import WHOLE_RING
+from onionpath.swarm.operations import AccountId, Version
+from relay.store.replica.duties import Duties, Holding
+from relay.store.replica.layout import Layout, Part, position_of
+from relay.store.replica.messages import (
+    Answer,
+    Question,
+    Refused,
+    Replied,
+    Said,
+    decode_replied,
+    encode_replied,
+    encode_said,
+)
+
+# Members whose clocks differ by more cannot give versions in the order of time. Fixed by the specification (§1.2).
+MAX_SKEW_MS = 30_000
+
+
+class Heard(NamedTuple):
+    """A member's answer, and the document by which it gave it."""
+
+    number: int
+    answer: Answer
+
+
+class Counts(NamedTuple):
+    """What went wrong between members, in numbers."""
+
+    skewed: int = 0
+    malformed: int = 0
+    stale: int = 0
+    given: int = 0  # rows
+
+
+class Surroundings:
+    """State of one member. Nothing here waits.
+
+    Args:
+        identity: signs the member's part of replies; its name is ours.
+    """
+
+    def __init__(self, identity: IdentityKey) -> None:
+        self.identity = identity
+        self.ours: RelayId = identity.relay_id
+        self.now_ms = 0
+        self.layout = Layout(0, (Part(WHOLE_RING, frozenset()),), frozenset())
+        self.duties = Duties()
+        self.is_ready = False  # our duties are those of the layout, on disk
+        self.down: set[RelayId] = set()
+        self.returned: set[RelayId] = set()  # they answered again since somebody looked here
+        self.wants_document = False
+        self.counts = Counts()
+        self._version = 0
+
+    # Accounts.
+
+    def members_of(self, account: AccountId) -> frozenset[RelayId]:
+        """Who stores for an account."""
+        return self.layout.part_at(position_of(account)).members
+
+    def holding_of(self, account: AccountId) -> Holding | None:
+        """What we hold there, whether it is ours still or not."""
+        return self.duties.at(position_of(account))
+
+    def may_answer_for(self, account: AccountId) -> bool:
+        """Whether we know all that was acknowledged, as far as one member can."""
+        holding = self.holding_of(account)
+        return self.is_ready and holding is not None and not holding.is_leaving and not holding.debts
+
+    def next_version(self, known: int) -> Version:
+        """One that is above our clock, above all that we gave, and above ``known``."""
+        self._version = max(self.now_ms, self._version + 1, known + 1)
+        return Version(self._version)
+
+    # Other members.
+
+    def ask(self, question: Question) -> bytes:
+        """A question as it goes out."""
+        return encode_said(Said(self.layout.number, self.now_ms, question))  # type: ignore[arg-type]
+
+    def answer(self, answer: Answer) -> bytes:
+        """An answer as it goes out."""
+        return encode_replied(Replied(self.layout.number, self.now_ms, answer))
+
+    def hear(self, relay: RelayId, result: bytes | Reason) -> Heard | None:
+        """What a member has answered; None if that is of no use, and then it is down."""
+        replied = self._read(result)
+        if replied is None or self.is_skewed(replied.clock_ms):
+            self.down.add(relay)
+            return None
+        self.heard_of(relay, replied.number)
+        if isinstance(replied.answer, Refused):
+            self._count_refusal(replied.answer)
+        return Heard(replied.number, replied.answer)
+
+    def _count_refusal(self, refused: Refused) -> None:
+        if refused.why == "stale":
+            self.counts = self.counts._replace(stale=self.counts.stale + 1)
+
+    def heard_of(self, relay: RelayId, number: int) -> None:
+        """A member lives, and has the document of this number."""
+        if relay in self.down:
+            self.down.discard(relay)
+            self.returned.add(relay)
+        if number > self.layout.number:
+            self.wants_document = True
+
+    def is_skewed(self, clock_ms: int) -> bool:
+        """Whether a member's clock and ours differ by too much; counted."""
+        is_skewed = abs(clock_ms - self.now_ms) > MAX_SKEW_MS
+        if is_skewed:
+            self.counts = self.counts._replace(skewed=self.counts.skewed + 1)
+        return is_skewed
+
+    def _read(self, result: bytes | Reason) -> Replied | None:
+        if isinstance(result, Reason):
+            return None
+        try:
+            return decode_replied(result)
+        except MalformedError:
+            self.counts = self.counts._replace(malformed=self.counts.malformed + 1)
+            return None
+
+    # Duties.
+
+    def change_holding(self, old: Holding, new: Holding | None) -> None:
+        """Hold something else from now on; it is written down a moment later, which loses nothing but work."""
+        self.duties = self.duties.with_change(old, new)
+
+    def current(self, holding: Holding) -> Holding | None:
+        """What has become of a holding while a job was waiting."""
+        found = self.duties.at(holding.arc.start)
+        return found if found is not None and found.arc == holding.arc else None

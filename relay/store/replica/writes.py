@@ -1,0 +1,187 @@
+"""One change, made by a majority before it is acknowledged. Spec: docs/specs/replication.md §2.
+
+    made here and asked of all others ─┬─ outdone by something later ──> again, above that
+                                       ├─ W have it ── of the same rows? ──no──> bring them together
+                                       │                     yes, or done ──> reply once nobody is worth waiting for
+                                       └─ nobody is left to answer ──> reply: 503
+
+The job goes on after its reply, until each member has answered or failed, and notes what those are owed that failed.
+"""
+
+from __future__ import annotations
+
+from onionpath.crypto.identity import RelayId
+from onionpath.onion.session_packets import SessionReply
+from onionpath.onion.statuses import Reason
+from onionpath.swarm.forwarding import forward
+from onionpath.swarm.operations import Change, NewestVersion, Result, Version, VersionFound
+from onionpath.swarm.parts import Failed, Part, decode_part
+from onionpath.swarm.plans import Write
+from onionpath.swarm.reconciliation import Owe
+from onionpath.swarm.replies import NOT_READY
+from relay.store.replica import messages
+from relay.store.replica.changes import is_made, keys_of, outdone_by, touched_by
+from relay.store.replica.layout import majority, name_of
+from relay.store.replica.rows import give, take
+from relay.store.replica.steps import Apply, Ask, Event, Job, Pause, Start
+from relay.store.replica.surroundings import Surroundings
+from relay.store.replica.talk import ASK_TIMEOUT_S, Talk, store
+
+# Healthy members answer in milliseconds; who takes longer has died a moment ago, and is not waited for again.
+GRACE_S = 0.25
+# Whoever is outdone again has met clients that change the same message as fast as it does.
+MAX_TURNS = 4
+
+_GRACE = "grace"
+
+
+def write(around: Surroundings, plan: Write) -> Job:
+    """Make a change; gives its ``SessionReply``."""
+    known = yield from _look(plan)
+    if isinstance(known, SessionReply):
+        return known
+    for _ in range(MAX_TURNS):
+        if not around.is_ready or around.ours not in around.members_of(plan.account):
+            return NOT_READY
+        turn = _Turn(around, plan, around.next_version(known))
+        outdone = yield from turn.run()
+        if outdone is None:
+            return None  # it has replied itself
+        known = outdone
+    return NOT_READY
+
+
+def _look(plan: Write) -> Talk[int | SessionReply]:
+    """The newest version that our store knows, unless the subaccount was revoked."""
+    newest = NewestVersion(plan.account)
+    if plan.gate is None:
+        (found,) = yield from store(newest)
+    else:
+        answer, found = yield from store(plan.gate.question, newest)
+        if plan.gate.refuses(answer):
+            return plan.gate.refusal
+    return found.version if isinstance(found, VersionFound) else 0
+
+
+class _Turn:
+    """The change under one version."""
+
+    def __init__(self, around: Surroundings, plan: Write, version: Version) -> None:
+        self._around = around
+        self._plan = plan
+        self._change: Change = plan.change(version)
+        self._members = around.members_of(plan.account)
+        self._forwarded = messages.Change(name_of(self._members), forward(plan, version))
+        self._parts: dict[RelayId, Part | Failed] = {}
+        self._touched: dict[RelayId, frozenset[str]] = {}  # of those who have made it
+        self._waiting = set(self._members)
+        self._outdone: Version | None = None
+        self._later: list[Event] = []
+
+    def run(self) -> Talk[Version | None]:
+        """Make it; gives the version by which it was outdone, or None once the client has its reply."""
+        yield from self._begin()
+        while self._outdone is None and self._waiting and not self._is_made_by_enough():
+            yield from self._go_on()
+        if self._outdone is not None:
+            return self._outdone
+        is_durable = self._is_made_by_enough() and (yield from self._bring_together())
+        yield from self._wait_for_the_rest()
+        yield from self._reply(is_durable)
+        while self._waiting:
+            yield from self._go_on()
+        yield from self._note_missed()
+        return None
+
+    def _begin(self) -> Talk[None]:
+        around, body = self._around, self._around.ask(self._forwarded)
+        asks = ((relay, Ask(relay, body, ASK_TIMEOUT_S)) for relay in self._members - {around.ours})
+        self._later.append((yield Start(((around.ours, Apply((self._change,))), *asks))))
+
+    def _go_on(self) -> Talk[object]:
+        """Take the next event; gives its tag."""
+        tag, result = self._later.pop(0) if self._later else (yield Start())
+        if tag == self._around.ours:
+            self._made_here(result[0])
+        elif tag in self._waiting:
+            self._answered(tag, result)
+        self._waiting.discard(tag)
+        return tag
+
+    def _made_here(self, result: Result) -> None:
+        ours = self._around.ours
+        self._outdone = max(self._outdone or Version(0), outdone_by(result) or Version(0)) or None
+        self._parts[ours] = self._plan.part(result, self._around.identity)
+        if is_made(result):
+            self._touched[ours] = frozenset(touched_by(self._change, result))
+
+    def _answered(self, relay: RelayId, result: bytes | Reason) -> None:
+        heard = self._around.hear(relay, result)
+        if heard is None:
+            self._parts[relay] = Failed.TIMEOUT
+            return
+        match heard.answer:
+            case messages.Made(body, touched):
+                part = decode_part(body, self._plan.request)
+                self._parts[relay] = part
+                if isinstance(part, Part):
+                    self._touched[relay] = frozenset(touched)
+            case messages.Outdone(version):
+                self._outdone = Version(max(self._outdone or 0, version))
+            case messages.NotMade(why):
+                self._parts[relay] = why
+            case messages.Refused():
+                self._parts[relay] = Failed.REFUSED
+            case _:
+                self._parts[relay] = Failed.BAD_REPLY
+
+    def _is_made_by_enough(self) -> bool:
+        return len(self._touched) >= majority(len(self._members))
+
+    def _bring_together(self) -> Talk[bool]:
+        """Let all who have made it have the same rows; whether a majority has them then."""
+        union = frozenset().union(*self._touched.values())
+        if all(touched == union for touched in self._touched.values()):
+            return True
+        if not (yield from self._gather(union)):
+            return False
+        for relay, touched in list(self._touched.items()):
+            if relay != self._around.ours and touched != union:
+                keys = keys_of(self._change, union - touched)
+                if not (yield from give(self._around, relay, keys, later=self._later)):
+                    del self._touched[relay]
+        return self._is_made_by_enough()
+
+    def _gather(self, union: frozenset[str]) -> Talk[bool]:
+        """Fetch what others have met and we have not."""
+        missing = set(union - self._touched.get(self._around.ours, frozenset()))
+        for relay, touched in self._touched.items():
+            found = missing & touched
+            if found:
+                keys = keys_of(self._change, found)
+                if (yield from take(self._around, relay, keys, later=self._later)):
+                    missing -= found
+        return not missing and self._around.ours in self._touched
+
+    def _wait_for_the_rest(self) -> Talk[None]:
+        """As long as somebody may answer who has answered lately, but not long."""
+        has_begun = False
+        while self._waiting - self._around.down:
+            if not has_begun:
+                self._later.append((yield Start(((_GRACE, Pause(GRACE_S)),))))
+                has_begun = True
+            if (yield from self._go_on()) == _GRACE:
+                return
+
+    def _reply(self, is_durable: bool) -> Talk[None]:
+        missing = dict.fromkeys(self._members - self._parts.keys(), Failed.TIMEOUT)
+        parts = {relay: (self._parts | missing)[relay] for relay in sorted(self._members)}
+        reply = self._plan.reply(parts, is_durable=is_durable, now_ms=self._around.now_ms)
+        self._later.append((yield Start(((None, Pause(0)),), reply)))
+
+    def _note_missed(self) -> Talk[None]:
+        touched = set().union(*self._touched.values())
+        keys = keys_of(self._change, touched)
+        missed = sorted(self._members - self._touched.keys() - {self._around.ours})
+        if keys and missed:
+            yield from store(*(Owe(relay, keys) for relay in missed))
