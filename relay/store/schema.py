@@ -65,6 +65,7 @@ CREATE INDEX debts_member ON debts (member, sequence);
 
 MIGRATIONS: tuple[str, ...] = (_FIRST,)
 
+# SQLite answers some of these, and goes on to the next one only when the answer was read.
 _SETTINGS = """
 PRAGMA locking_mode = {locking};
 PRAGMA journal_mode = WAL;
@@ -95,7 +96,7 @@ def connect(path: str, *, vfs: str | None = None, is_exclusive: bool = False) ->
     """
     connection = apsw.Connection(path, vfs=vfs)
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-    connection.execute(_SETTINGS.format(locking="EXCLUSIVE" if is_exclusive else "NORMAL"))
+    connection.execute(_SETTINGS.format(locking="EXCLUSIVE" if is_exclusive else "NORMAL")).fetchall()
     return connection
 
 
@@ -103,7 +104,9 @@ def connect_reader(path: str) -> apsw.Connection:
     """A connection that only reads, beside the one that writes."""
     connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-    connection.execute("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")
+    connection.execute(
+        "PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
+    ).fetchall()
     return connection
 
 
@@ -119,6 +122,6 @@ def migrate(connection: apsw.Connection, steps: Sequence[str] = MIGRATIONS) -> i
     if found < len(steps):
         with connection:
             for step in steps[found:]:
-                connection.execute(step)
+                connection.execute(step).fetchall()
             connection.pragma("user_version", len(steps))
     return found
