@@ -63,6 +63,16 @@ def steps(quick: bool, relays: int) -> None:
 
 @bench.command()
 @quick_option
+def session(quick: bool) -> None:
+    """Requests in Session's format beside native ones, over the same relays: rate, times and CPU, as ratios."""
+    from simulations.bench.session import SessionPlan, bench_session
+
+    plan = SessionPlan(small=64, large=16) if quick else SessionPlan()
+    _print(bench_session(plan, progress=_tell))
+
+
+@bench.command()
+@quick_option
 def surfaces(quick: bool) -> None:
     """What programs get by each way into the onion (calls, transports, proxies), beside the same without it."""
     from simulations.bench.surface_programs import SurfacesPlan
