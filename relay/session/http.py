@@ -92,6 +92,7 @@ class Conversation:
         self._size = 0  # bytes of body, as declared or as counted so far
         self._chunks = 0
         self._is_chunked = False
+        self._wants_body = True
 
     def receive(self, data: bytes) -> None:
         """Take bytes of the client; none for its end."""
@@ -138,7 +139,7 @@ class Conversation:
         head = h11.Response(status_code=response.status, headers=headers, reason=_reason(response.status))
         sent = (
             self._http.send(head),
-            self._http.send(h11.Data(response.body)),
+            self._http.send(h11.Data(response.body if self._wants_body else b"")),
             self._http.send(h11.EndOfMessage()),
         )
         return b"".join(part or b"" for part in sent)
@@ -158,13 +159,14 @@ class Conversation:
             return Refused(NO_HTTP)
         self._size = int(lengths[0]) if lengths else 0
         self._chunks, self._is_chunked = 0, not lengths
+        self._wants_body = request.method != b"HEAD"
         return Head(request.method, request.target)
 
     def _take(self, data: h11.Data) -> Part | Refused:
         if not self._is_chunked:
             return Part(bytes(data.data))
         self._size += len(data.data)
-        self._chunks += 1
+        self._chunks += data.chunk_start
         if (self._chunks - FREE_CHUNKS) * MIN_CHUNK_SIZE > self._size:
             return Refused(NO_HTTP)
         return Refused(TOO_LARGE) if self._size > MAX_BODY_SIZE else Part(bytes(data.data))

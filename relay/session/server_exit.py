@@ -25,6 +25,7 @@ from relay.session.http import PRODUCT
 TIMEOUT_S = 25.0  # as the original waits
 MAX_HEAD_SIZE = 16 * 1024  # bytes
 MAX_RESPONSE_SIZE = MAX_FRAMING_SIZE
+MAX_STATUS = 599  # no relay passes others on
 READ_SIZE = 64 * 1024
 # All of Session counts as one caller of the resolver: no lookups of its clients take more than a link's share.
 CALLER = -1
@@ -97,8 +98,10 @@ async def _exchange(stream: trio.abc.Stream, server: LsrpcServer, posted: bytes)
                 body += event.data
                 if len(body) > MAX_RESPONSE_SIZE:
                     return _refused(Refusal.SERVER_UNREACHABLE)
-            case h11.EndOfMessage():
+            case h11.EndOfMessage() if status <= MAX_STATUS:
                 return HopAnswer(status, bytes(body))
+            case h11.EndOfMessage():
+                return _refused(Refusal.SERVER_UNREACHABLE)
             case h11.NEED_DATA:
                 http.receive_data(bytes(await stream.receive_some(READ_SIZE)))
 

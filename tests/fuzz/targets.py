@@ -64,7 +64,7 @@ from onionpath.service import directory_wire
 from onionpath.service.exit_policy import ExitPolicy
 from onionpath.service.stream import StreamReply, StreamRequest
 from tests.directory.networks import NOW, descriptor, network, root
-from tests.fuzz import files, long_calls, ohttp, proxy, session, session_network, stories
+from tests.fuzz import files, long_calls, ohttp, proxy, session, session_door, session_network, stories
 
 # Five hops, because the last of their layers are the shortest.
 SIZES = Geometry(5)
@@ -286,6 +286,8 @@ TARGETS: dict[str, Target] = {
     "session-v4-response": Target(session.v4_response),
     "session-bencode": Target(session.bencode),
     "session-hint": Target(session.hint),
+    "session-door": Target(session_door.door),
+    "session-hop-answer": Target(session_door.hop_answer),
     "session-nodes": Target(session_network.nodes),
     "session-seed": Target(session_network.seed),
     "session-network-call": Target(session_network.call),

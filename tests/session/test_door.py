@@ -151,6 +151,13 @@ async def test_what_is_not_there_is_not_found(
     assert captured_error("wrong url")["body"] == "post /foo Not Found"
 
 
+async def test_a_question_for_a_head_alone_gets_no_body(certificate: CertificateFiles) -> None:
+    async with open_door(World(), certificate) as door:
+        answer = await ask(door.port, "/foo", method="HEAD")
+
+    assert (404, b"") == (answer.status, answer.body)
+
+
 def captured_error(description: str) -> dict[str, str]:
     captured = json.loads((VECTORS / "live_capture.json").read_text(encoding="utf-8"))["onion"]
     return next(each for each in captured if each.get("description") == description)

@@ -89,6 +89,7 @@ BAD_RESPONSES = {
     "no HTTP": b"SSH-2.0-OpenSSH\r\n",
     "half a head": b"HTTP/1.1 200 OK\r\nContent-",
     "half a body": b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+    "no status of HTTP": b"HTTP/1.1 600 X\r\nContent-Length: 0\r\n\r\n",
     "a head without end": b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000,
     "a body above the limit": b"HTTP/1.1 200 OK\r\n\r\n" + bytes(MAX_RESPONSE_SIZE + 1),
 }
