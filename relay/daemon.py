@@ -84,7 +84,7 @@ async def run_relay(settings: RelaySettings, *, ready: Announce) -> None:
                 destination = NetworkDestination(roster, clock=base.clock)
                 around = Surroundings(base, shares, peers, dialer, destination, roster)
                 side = build_session(settings.session, opened.session, around)
-                services[ServiceId.SESSION] = PeerCalls(side.hop_messages, nursery)
+                node.registry.offer(ServiceId.SESSION, PeerCalls(side.hop_messages, nursery))
                 node = replace(node, door=side.door)
             nursery.start_soon(keeper.run)
             nursery.start_soon(key_keeper.run)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from onionpath.errors import UsageError
 from onionpath.onion.statuses import Reason, ReplyStatus
 from onionpath.service.call_keys import CallKey
 from onionpath.service.call_memory import CallMemory
@@ -60,6 +61,24 @@ class Registry:
         self._answered: Counter[int] = Counter()
         self._refused: Counter[Reason] = Counter()
         self._failed: Counter[str] = Counter()
+
+    def offer(self, number: int, service: Service) -> None:
+        """Answer calls of one more service from now on: of one that could only be built once the relay stood."""
+        self._services[number] = service
+        self._running[number] = 0
+
+    def add(self, number: int, service: Service) -> None:
+        """Serve one more, under a number that is still free.
+
+        For what asks other relays: it needs the links, and they need this registry.
+
+        Raises:
+            UsageError: the number is taken.
+        """
+        if number in self._services:
+            raise UsageError(f"there is a service {number} already")
+        self._services[number] = service
+        self._running[number] = 0
 
     async def answer(self, call: Call, *, from_client: bool, last_depth: bool) -> Reply:
         """Have the call answered; every refusal is a value, only cancellation is raised.
