@@ -129,6 +129,7 @@ class RelaySettings(Section, frozen=True):
         _check_identities(self.relay.family, "relay.family")
         _check_exit(self.exit)
         _check_session(self)
+        _check_storage(self.storage)
         _check_limits(self.limits)
         if self.simulation.record_frames is not None and not all(each.is_loopback for each in self.listen):
             raise SettingsError(
@@ -252,6 +253,11 @@ def _check_session(settings: RelaySettings) -> None:
     for index, endpoint in enumerate(settings.session_listen):
         if endpoint.port and endpoint in settings.listen:
             raise SettingsError(f"{endpoint} is in relay.listen too", key=f"session.listen[{index}]")
+
+
+def _check_storage(storage: StorageSection) -> None:
+    if storage.account_bytes > storage.max_bytes:
+        raise SettingsError("expected at most storage.max_bytes", key="storage.account_bytes")
 
 
 def _check_limits(limits: LimitsSection) -> None:

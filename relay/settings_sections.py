@@ -12,6 +12,7 @@ from onionpath.service.exit_policy import DEFAULT_RULES
 from relay.exit.destinations import DestinationLimits
 from relay.exit.limits import StreamLimits
 from relay.limits import CLIENT, RELAY, PeerLimits, SwitchLimits
+from relay.store.room import Limits as StoreLimits
 
 DEFAULT_PORT = 7740  # unassigned by IANA, and above what only root may take
 
@@ -22,6 +23,7 @@ DEFAULT_SESSION_PORT = (
 _SWITCH = SwitchLimits()
 _DESTINATION = DestinationLimits()
 _STREAMS = StreamLimits()
+_STORE = StoreLimits()
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Count = Annotated[int, Meta(ge=1, le=2**40)]
@@ -102,9 +104,13 @@ class StorageSection(Section, frozen=True):
     """Whether it stores messages for accounts, together with the other relays of its swarm."""
 
     enabled: bool = False
-    max_bytes: Count = 3_758_096_384  # 3.5 GiB, as the original's nodes have
-    account_bytes: Count = 64 * 1024 * 1024
-    reserve_bytes: Count = 64 * 1024 * 1024
+    max_bytes: Count = _STORE.total_size
+    account_bytes: Count = _STORE.account_size
+    account_messages: Count = _STORE.account_messages
+
+    def store_limits(self) -> StoreLimits:
+        """What the store takes."""
+        return StoreLimits(self.max_bytes, self.account_bytes, self.account_messages)
 
 
 class LimitsSection(Section, frozen=True):

@@ -35,11 +35,9 @@ ABOUT = {
     "session.seed": "Hand out the list of nodes to whoever asks at /json_rpc, as Session's seeds do.",
     "session.openings_per_second": "Onions opened for clients. One address has a quarter, relays three times of it.",
     "storage.enabled": "Store messages for accounts, as one relay of a swarm.",
-    "storage.max_bytes": "Disk that all messages may take together.",
-    "storage.account_bytes": "Disk that the messages of one account may take.",
-    "storage.reserve_bytes": (
-        "Disk that is left free, and used for deletions only; 5 % of the disk if that is more."
-    ),
+    "storage.max_bytes": "Disk for all accounts; a twentieth, at least 64 MiB, is kept for deletions.",
+    "storage.account_bytes": "Disk for the messages of one account.",
+    "storage.account_messages": "Messages of one account.",
     "limits.client_packets_per_second": "Requests from one client; beyond it we read more slowly.",
     "limits.client_burst": "Requests that one client may send at once.",
     "limits.client_in_flight": "Requests of one client that are under way; beyond it they're refused.",

@@ -19,6 +19,7 @@ from relay.limits import SwitchLimits
 from relay.settings import AuthoritySettings, RelaySettings, parse_endpoint
 from relay.settings_files import load_settings
 from relay.settings_text import ABOUT, example_settings
+from relay.store.room import Limits as StoreLimits
 
 FAMILY = IdentityKey(b"f" * 32).public.hex()
 
@@ -44,6 +45,7 @@ def test_an_empty_file_means_safe_defaults(tmp_path: Path) -> None:
     assert () == settings.session_listen
     assert all(each.is_loopback for each in settings.listen)
     assert SwitchLimits() == settings.limits.switch_limits()
+    assert StoreLimits() == settings.storage.store_limits()
     assert tmp_path / "state" == settings.state
     assert tmp_path / "network.json" == settings.trust_root
 
@@ -108,6 +110,7 @@ BAD = {
     ),
     "session nowhere": ("[session]\nlisten = []", "session.listen", "at least one"),
     "session port too high": ("[session]\nadvertise_port = 65536", "session.advertise_port", "<= 65535"),
+    "account above all": ("[storage]\nmax_bytes = 1", "storage.account_bytes", "at most storage.max_bytes"),
     "storage of nothing": ("[storage]\nmax_bytes = 0", "storage.max_bytes", ">= 1"),
     "recording in public": (
         "[relay]\nlisten = ['192.0.2.1:77']\n[simulation]\nrecord_frames = 'x'",
