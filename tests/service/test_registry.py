@@ -66,6 +66,13 @@ async def test_an_unknown_service_and_a_wrong_depth_are_refused() -> None:
     assert Reply(b"fine") == await ask(registry)
 
 
+async def test_a_service_that_was_made_later_is_answered_as_the_others_are() -> None:
+    registry = Registry({}, with_deadline)
+    registry.offer(1, Told(fine))
+
+    assert Reply(b"fine") == await ask(registry)
+
+
 async def test_a_bug_costs_its_caller_an_answer_and_is_counted_by_name() -> None:
     registry = Registry({1: Told(broken)}, with_deadline)
 
