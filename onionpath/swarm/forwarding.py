@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from onionpath.errors import MalformedError
 from onionpath.onion.session_bencode import decode_dict, encode_dict
@@ -15,9 +15,9 @@ from onionpath.onion.session_fields import decode_fields
 from onionpath.swarm.fields import MAX_INTEGER
 from onionpath.swarm.judging import FROM_MEMBER
 from onionpath.swarm.operations import Version
-from onionpath.swarm.planning import plan_judged
+from onionpath.swarm.planning import plan_write
 from onionpath.swarm.plans import Done, Write
-from onionpath.swarm.requests import Asked
+from onionpath.swarm.requests import Asked, ReadRequest
 from onionpath.swarm.rpc import MAX_REQUEST_SIZE, read_leaf
 
 _MAX_BRACKETS = 8
@@ -80,13 +80,9 @@ def plan_forwarded(forwarded: Forwarded, *, now_ms: int) -> Write | Done:
     Raises:
         MalformedError: the fields are no request, or ask for no change.
     """
-    leaf = read_leaf(forwarded.method, forwarded.params)
-    if not isinstance(leaf, Asked):
+    asked = read_leaf(forwarded.method, forwarded.params)
+    if not isinstance(asked, Asked) or isinstance(asked.request, ReadRequest):
         raise MalformedError("a question was passed on")
-    plan = plan_judged(leaf, now_ms, FROM_MEMBER, max_retrieved=0)
-    if not isinstance(plan, Write):
-        if isinstance(plan, Done):
-            return plan
-        raise MalformedError("a question was passed on")
+    plan = plan_write(asked.request, asked.params, now_ms=now_ms, tolerance=FROM_MEMBER)
     # All members count the longest expiry from one clock.
-    return Write(plan.request, plan.params, forwarded.judged_at_ms, plan.gate)
+    return replace(plan, judged_at_ms=forwarded.judged_at_ms) if isinstance(plan, Write) else plan

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from onionpath.injected import UnixTime
@@ -19,13 +19,14 @@ from onionpath.swarm.replies import text_reply
 from onionpath.swarm.requests import (
     Asked,
     BatchRequest,
-    ExpiriesRequest,
     IfElseRequest,
     Leaf,
     NetworkRequest,
+    ReadRequest,
     Request,
     RetrieveRequest,
     StorageRequest,
+    WriteRequest,
 )
 from onionpath.swarm.rpc import read_request
 
@@ -83,7 +84,9 @@ class _Planner:
         account = leaf.request.account
         if not self.place.stores(account):
             return Done(wrong_swarm(account, self.place.roster, now=UnixTime(self.now_ms / 1000)))
-        return plan_judged(leaf, self.now_ms, FROM_CLIENT, max_retrieved=self.max_retrieved)
+        if isinstance(leaf.request, ReadRequest):
+            return _plan_read(leaf.request, now_ms=self.now_ms, max_retrieved=self.max_retrieved)
+        return plan_write(leaf.request, leaf.params, now_ms=self.now_ms, tolerance=FROM_CLIENT)
 
     def _answer(self, request: NetworkRequest) -> Done:
         now = UnixTime(self.now_ms / 1000)
@@ -98,22 +101,25 @@ class _Planner:
         return Chosen(None if branch is None else self.plan(branch), outcome)
 
 
-def plan_judged(
-    asked: Asked, now_ms: int, tolerance: Tolerance, *, max_retrieved: int
-) -> Done | Read | Write:
-    """What is to be done about a request whose account this member stores for."""
-    request = asked.request
+def plan_write(
+    request: WriteRequest, params: Mapping[str, object], *, now_ms: int, tolerance: Tolerance
+) -> Done | Write:
+    """What is to be done about a change of an account that this member stores for.
+
+    Args:
+        params: the fields that the request was read from.
+    """
     refusal = judge(request, now_ms=now_ms, tolerance=tolerance)
+    return Done(refusal) if refusal else Write(request, params, now_ms, _gate(request))
+
+
+def _plan_read(request: ReadRequest, *, now_ms: int, max_retrieved: int) -> Done | Read:
+    refusal = judge(request, now_ms=now_ms, tolerance=FROM_CLIENT)
     if refusal is not None:
         return Done(refusal)
-    gate = _gate(request)
-    match request:
-        case RetrieveRequest():
-            return Read(retrieve_of(request, max_size=max_retrieved), gate)
-        case ExpiriesRequest():
-            return Read(Expiries(request.account, tuple(dict.fromkeys(request.hashes))), gate)
-        case _:
-            return Write(request, asked.params, now_ms, gate)
+    if isinstance(request, RetrieveRequest):
+        return Read(retrieve_of(request, max_size=max_retrieved), _gate(request))
+    return Read(Expiries(request.account, tuple(dict.fromkeys(request.hashes))), _gate(request))
 
 
 def _gate(request: StorageRequest) -> Gate | None:
