@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import anyio
 import anyio.to_thread
 import pytest
+from nacl.signing import SigningKey
 
 from onionpath.client.client import Client
 from onionpath.directory.directory import Directory
@@ -78,8 +79,8 @@ def test_a_plain_client_puts_a_file_over_three_nodes_and_gets_it_again(
     network: LocalNetwork, nodes: list[Node], cipher: str
 ) -> None:
     """200 kB go over the links in parts."""
-    settings, content = network.file_server.settings, bytes(range(256)) * 800
-    server = Server(settings.host, settings.port, network.file_server.key.encoded)
+    found, content = network.file_server, bytes(range(256)) * 800
+    server = Server(found.host, found.port, found.key.encoded)
 
     code, kept = call_server(nodes[:3], server, "POST", "/file", content, cipher)
     assert 200 == code
@@ -112,10 +113,10 @@ def test_a_relay_that_was_killed_still_refuses_what_it_saw(network: LocalNetwork
 
 
 def test_a_node_behind_the_guard_that_nobody_knows_is_named(nodes: list[Node]) -> None:
-    stranger = Node("127.0.0.1", 1, "11" * 32, nodes[0].x25519)
+    stranger = Node("127.0.0.1", 1, SigningKey(bytes(32)).verify_key.encode().hex(), nodes[0].x25519)
     answer = post(nodes[0], wrap(layer_for(stranger), stranger, nodes[:1]))
 
-    assert (502, b"Next node not found: " + b"11" * 32) == (answer.status, answer.body)
+    assert (502, f"Next node not found: {stranger.ed25519}") == (answer.status, answer.body.decode())
 
 
 def onion_to(node: Node) -> bytes:
