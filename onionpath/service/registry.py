@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from onionpath.errors import UsageError
 from onionpath.onion.statuses import Reason, ReplyStatus
 from onionpath.service.call_keys import CallKey
 from onionpath.service.call_memory import CallMemory
@@ -64,19 +63,6 @@ class Registry:
 
     def offer(self, number: int, service: Service) -> None:
         """Answer calls of one more service from now on: of one that could only be built once the relay stood."""
-        self._services[number] = service
-        self._running[number] = 0
-
-    def add(self, number: int, service: Service) -> None:
-        """Serve one more, under a number that is still free.
-
-        For what asks other relays: it needs the links, and they need this registry.
-
-        Raises:
-            UsageError: the number is taken.
-        """
-        if number in self._services:
-            raise UsageError(f"there is a service {number} already")
         self._services[number] = service
         self._running[number] = 0
 
