@@ -85,9 +85,10 @@ def _put(put: Put, ledger: Ledger, scene: Scene) -> Result:
         return _put_again(put, held, holder, ledger)
     if held is not None and held.standing.version >= put.version:
         return Outdone(held.standing.version)
-    rivals = rivals_of(message.namespace, message.hash, holder, ledger)
+    rivals = rivals_of(message.namespace, message.hash, holder, ledger, now_ms=scene.now_ms)
     latest = max((rank_in_outbox(rival) for rival in rivals), default=None)
     if latest is not None and latest > (put.version, message.hash):
+        _bury_stranger(Key(message.account, message.hash), Version(latest[0]), held, holder, ledger, scene)
         return Outdone(Version(latest[0]))
     refusal = _refusal(put, rivals, holder, ledger, scene)
     if refusal is not None:
@@ -135,12 +136,12 @@ def _refusal(put: Put, rivals: list[Held], holder: Holder, ledger: Ledger, scene
     return refusal_of_source(size, source_size=ledger.source_size(put.source), free_size=free_size)
 
 
-def rivals_of(namespace: int, name: str, holder: Holder, ledger: Ledger) -> list[Held]:
+def rivals_of(namespace: int, name: str, holder: Holder, ledger: Ledger, *, now_ms: int) -> list[Held]:
     """The other messages of a namespace that holds one alone."""
     if not is_public_outbox(namespace):
         return []
     held = ledger.select(holder, statements.LIVE_OF_NAMESPACE, (namespace, ANY_TIME_MS))
-    return [each for each in held if each.standing.key.name != name]
+    return [each for each in held if each.standing.key.name != name and each.is_served(now_ms)]
 
 
 def rank_in_outbox(held: Held) -> tuple[int, str]:
@@ -169,17 +170,19 @@ def _delete(delete: Delete, ledger: Ledger, scene: Scene) -> Deleted:
         if held is not None:
             found.append(held)
         else:
-            _delete_unknown(name, delete, holder, ledger, scene)
+            _bury_stranger(Key(delete.account, name), delete.version, None, holder, ledger, scene)
     return _delete_found(found, delete.version, holder, ledger, scene)
 
 
-def _delete_unknown(name: str, delete: Delete, holder: Holder, ledger: Ledger, scene: Scene) -> None:
-    """The message may still be on its way, and must find its tombstone here."""
-    if holder.usage.traces >= MOST_STRANGE_TRACES or ROW_OVERHEAD > scene.free_size - ledger.grown:
-        return
-    until_ms = delete.version + LONGEST_LIFE_MS + MARGIN_MS
-    row = tombstone(Key(delete.account, name), delete.version, namespace=0, until_ms=until_ms)
-    ledger.put(holder, None, row)
+def _bury_stranger(
+    key: Key, version: Version, held: Held | None, holder: Holder, ledger: Ledger, scene: Scene
+) -> None:
+    """A message that isn't live here may be on its way from elsewhere, and must find its tombstone."""
+    if held is not None:
+        bury([held], version, holder, ledger)
+    elif holder.usage.traces < MOST_STRANGE_TRACES and ROW_OVERHEAD <= scene.free_size - ledger.grown:
+        until_ms = version + LONGEST_LIFE_MS + MARGIN_MS
+        ledger.put(holder, None, tombstone(key, version, namespace=0, until_ms=until_ms))
 
 
 def _delete_where(delete: DeleteWhere, ledger: Ledger, scene: Scene) -> Deleted:
@@ -226,31 +229,32 @@ def _expire(expire: Expire, ledger: Ledger, scene: Scene) -> Expiring:
         held = ledger.find(holder, name) if holder is not None else None
         if holder is None or held is None or not held.is_served(scene.now_ms):
             continue
-        if not _applies(expire.rule, held.standing.expiry_ms, expiry_ms):
-            unchanged[name] = held.standing.expiry_ms
-        elif _let_expire(held, expiry_ms, expire.version, holder, ledger):
-            updated[name] = expiry_ms
-        else:
+        if _is_later(held, expire.version, expiry_ms):
             later.append(held)
+        elif not _applies(expire.rule, held.standing, expire.version, expiry_ms):
+            unchanged[name] = held.standing.expiry_ms
+        else:
+            _set_expiry(held, expiry_ms, expire.version, holder, ledger)
+            updated[name] = expiry_ms
     return Expiring(updated, unchanged, _highest(later))
 
 
-def _applies(rule: ExpiryRule, old_ms: int, new_ms: int) -> bool:
+def _is_later(held: Held, version: Version, expiry_ms: int) -> bool:
+    """Whether a message has a later expiry than the one that is being set; the same change once more is not later."""
+    standing = held.standing
+    return standing.version >= version and (standing.version, standing.expiry_ms) != (version, expiry_ms)
+
+
+def _applies(rule: ExpiryRule, standing: Standing, version: Version, expiry_ms: int) -> bool:
+    if standing.version == version:
+        return True
     match rule:
         case ExpiryRule.SET:
             return True
         case ExpiryRule.SHORTEN:
-            return new_ms < old_ms
+            return expiry_ms < standing.expiry_ms
         case ExpiryRule.EXTEND:
-            return new_ms > old_ms
-
-
-def _let_expire(held: Held, expiry_ms: int, version: Version, holder: Holder, ledger: Ledger) -> bool:
-    """Set an expiry unless something later was said; the same once more changes nothing."""
-    if held.standing.version < version:
-        _set_expiry(held, expiry_ms, version, holder, ledger)
-        return True
-    return (held.standing.version, held.standing.expiry_ms) == (version, expiry_ms)
+            return expiry_ms > standing.expiry_ms
 
 
 def _set_expiry(held: Held, expiry_ms: int, version: Version, holder: Holder, ledger: Ledger) -> None:
@@ -268,11 +272,10 @@ def _expire_where(expire: ExpireWhere, ledger: Ledger, scene: Scene) -> Shortene
         for held in _live(expire.namespace, ANY_TIME_MS, holder, ledger)
         if held.is_served(scene.now_ms) and held.standing.expiry_ms > expire.expiry_ms
     ]
-    reached: list[Held] = []
-    later: list[Held] = []
-    for held in found:
-        is_reached = _let_expire(held, expire.expiry_ms, expire.version, holder, ledger)
-        (reached if is_reached else later).append(held)
+    later = [held for held in found if _is_later(held, expire.version, expire.expiry_ms)]
+    reached = [held for held in found if not _is_later(held, expire.version, expire.expiry_ms)]
+    for held in reached:
+        _set_expiry(held, expire.expiry_ms, expire.version, holder, ledger)
     return Shortened(_by_namespace(reached), _highest(later))
 
 

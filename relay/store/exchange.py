@@ -84,7 +84,7 @@ def _merge(row: Row, ledger: Ledger, scene: Scene) -> bool | None:
     if not _has_room(row, held, holder, ledger, scene):
         return None
     ledger.put(holder, held, row)
-    _settle_outbox(row, holder, ledger)
+    _settle_outbox(row, holder, ledger, now_ms=scene.now_ms)
     if standing.kind in {Kind.ACCEPTED, Kind.REVOKED}:
         keep_latest_tokens(holder, ledger)
     return True
@@ -109,11 +109,11 @@ def _has_room(row: Row, held: Held | None, holder: Holder, ledger: Ledger, scene
     )
 
 
-def _settle_outbox(row: Row, holder: Holder, ledger: Ledger) -> None:
+def _settle_outbox(row: Row, holder: Holder, ledger: Ledger, *, now_ms: int) -> None:
     """Of several messages in an outbox only the latest stays."""
     if row.standing.kind is not Kind.LIVE:
         return
-    rivals = rivals_of(row.namespace, row.standing.key.name, holder, ledger)
+    rivals = rivals_of(row.namespace, row.standing.key.name, holder, ledger, now_ms=now_ms)
     if not rivals:
         return
     here = ledger.find(holder, row.standing.key.name)
