@@ -8,6 +8,7 @@ OnionPathError
 │   └── KeyFileError        .file: fix its mode or content
 ├── UnreachableError        try again later; .edge says between whom it broke
 │   ├── DeadlineError       the caller's deadline passed
+│   ├── NotDurableError     fewer members of a swarm than a majority have it; .holders
 │   └── NoPathError         no path satisfies the constraints; .reasons counts why
 ├── PeerError               .peer broke the protocol
 │   ├── BadLayerError       a seal did not open
@@ -27,7 +28,7 @@ OnionPathError
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -93,6 +94,20 @@ class UnreachableError(OnionPathError):
 
 class DeadlineError(UnreachableError):
     """The caller's deadline passed before an answer came."""
+
+
+class NotDurableError(UnreachableError):
+    """A write that fewer members of a swarm than a majority have on disk; to send it again is harmless.
+
+    Args:
+        holders: relay ids of members that have it, by their own signature.
+        failed: the others, with what is said of them.
+    """
+
+    def __init__(self, message: str, holders: Iterable[bytes], failed: Mapping[bytes, str]) -> None:
+        super().__init__(message)
+        self.holders = frozenset(holders)
+        self.failed = dict(failed)
 
 
 class NoPathError(UnreachableError):
