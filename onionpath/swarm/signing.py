@@ -19,9 +19,9 @@ from onionpath.swarm.operations import AccountId, ExpiryRule
 from onionpath.swarm.owner import Owner
 from onionpath.swarm.replies import encode_json
 from onionpath.swarm.requests import (
+    Credentials,
     DeleteRequest,
     ExpireRequest,
-    Credentials,
     RetrieveRequest,
     StorageRequest,
     StoreRequest,
