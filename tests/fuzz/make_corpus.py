@@ -35,7 +35,7 @@ from relay.replay_files import _encode, _State
 from relay.settings import AuthoritySettings, RelaySettings
 from relay.settings_text import example_settings
 from tests.directory.networks import NOW, authority_keys, bytes_of, descriptor, door, network
-from tests.fuzz import long_calls, ohttp, proxy, session, session_door, session_network, stories
+from tests.fuzz import long_calls, ohttp, proxy, session, session_door, session_network, storage, stories
 from tests.fuzz.files import SEED_HEADER
 from tests.fuzz.targets import (
     DEPTH,
@@ -305,6 +305,7 @@ def corpus() -> dict[str, dict[str, bytes]]:
         **session.inputs(),
         **session_door.inputs(),
         **session_network.inputs(),
+        **storage.inputs(),
         **proxy.inputs(),
         **_files(),
     }

@@ -64,7 +64,17 @@ from onionpath.service import directory_wire
 from onionpath.service.exit_policy import ExitPolicy
 from onionpath.service.stream import StreamReply, StreamRequest
 from tests.directory.networks import NOW, descriptor, network, root
-from tests.fuzz import files, long_calls, ohttp, proxy, session, session_door, session_network, stories
+from tests.fuzz import (
+    files,
+    long_calls,
+    ohttp,
+    proxy,
+    session,
+    session_door,
+    session_network,
+    storage,
+    stories,
+)
 
 # Five hops, because the last of their layers are the shortest.
 SIZES = Geometry(5)
@@ -291,6 +301,9 @@ TARGETS: dict[str, Target] = {
     "session-nodes": Target(session_network.nodes),
     "session-seed": Target(session_network.seed),
     "session-network-call": Target(session_network.call),
+    "storage-request": Target(storage.request),
+    "storage-forwarded": Target(storage.forwarded),
+    "storage-part": Target(storage.part),
     "exit-policy": Target(_exit_policy, (UsageError,)),
     "countries": Target(_countries, (UsageError,)),
     "host": Target(files.host),

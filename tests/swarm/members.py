@@ -108,6 +108,14 @@ def _refusal(gate: Gate | None, store: ModelStore, now_ms: int) -> SessionReply 
     return None
 
 
+def write_of(request: object, *, now_ms: int) -> Write:
+    """The plan of a request that must be a change."""
+    place = Place(_roster(), lambda _: True)
+    write = plan(json.dumps(request).encode(), place, now_ms=now_ms, max_reply=MAX_REPLY)
+    assert isinstance(write, Write), write
+    return write
+
+
 def held(members: Members, *, now_ms: int) -> list[Mapping[str, object]]:
     """What each member holds of all accounts, to be compared."""
     return [

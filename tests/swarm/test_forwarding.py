@@ -12,10 +12,10 @@ from onionpath.errors import MalformedError
 from onionpath.onion.session_bencode import decode_dict, encode_dict
 from onionpath.swarm.forwarding import decode_forwarded, forward, plan_forwarded
 from onionpath.swarm.operations import Expire, Version
-from onionpath.swarm.planning import Place, plan
 from onionpath.swarm.plans import Done, Write
+from tests.swarm import members
 from tests.swarm.accounts import DAY_MS, GROUP, PERSON, Json, T
-from tests.swarm.members import MAX_REPLY, Members, held
+from tests.swarm.members import Members, held
 
 HASH = "a" * 42 + "A"
 WRITES: list[Json] = [
@@ -34,10 +34,7 @@ VERSION = Version(T + 7)
 
 
 def write_of(request: Json) -> Write:
-    place = Place(Members.of(1).roster, lambda _: True)
-    write = plan(json.dumps(request).encode(), place, now_ms=T, max_reply=MAX_REPLY)
-    assert isinstance(write, Write), write
-    return write
+    return members.write_of(request, now_ms=T)
 
 
 @pytest.mark.parametrize("request_", WRITES, ids=[each["method"] for each in WRITES])
@@ -135,8 +132,8 @@ def test_bytes_that_no_member_sends_are_malformed(data: bytes) -> None:
 @settings(max_examples=30)
 @given(st.lists(st.sampled_from(WRITES), max_size=4))
 def test_all_members_hold_the_same_after_the_same_changes(requests: list[Json]) -> None:
-    members = Members.of(3)
+    swarm = Members.of(3)
     for request in requests:
-        assert members.ask(request, now_ms=T).status in {200, 404}
+        assert swarm.ask(request, now_ms=T).status in {200, 404}
 
-    assert held(members, now_ms=T)[:1] * 3 == held(members, now_ms=T)
+    assert held(swarm, now_ms=T)[:1] * 3 == held(swarm, now_ms=T)

@@ -26,6 +26,7 @@ from onionpath.swarm.operations import (
 from onionpath.swarm.parts import Failed, Part, decode_part, encode_part
 from onionpath.swarm.planning import Place, plan
 from onionpath.swarm.plans import Done, Gate, Plan, Read, Write, carry_out
+from tests.swarm import members as swarm_members
 from tests.swarm.accounts import DAY_MS, GROUP, OTHER, PERSON, Json, T, several
 from tests.swarm.members import MAX_REPLY, Members
 
@@ -40,9 +41,7 @@ def planned(request: Json, *, max_reply: int = MAX_REPLY) -> Plan:
 
 
 def write_of(request: Json) -> Write:
-    write = planned(request)
-    assert isinstance(write, Write)
-    return write
+    return swarm_members.write_of(request, now_ms=T)
 
 
 def results(members: Members, request: Json) -> list[tuple[int, Any]]:
