@@ -48,6 +48,7 @@ class Pair:
     peers: Peers
     calls: PeerCalls
     transfers: Transfers
+    nursery: trio.Nursery
 
     async def ask(self, body: bytes, *, timeout_s: float = 10.0) -> bytes | Reason:
         return await self.peers.ask(self.there.relay_id, REPLICA, body, timeout_s=timeout_s)
@@ -55,7 +56,8 @@ class Pair:
     def is_forgotten(self) -> bool:
         """Whether neither side holds anything of what was asked."""
         asks = self.here.switch.statistics().asks
-        return not (asks or len(self.transfers) or self.there.switch.statistics().in_flight)
+        lives = len(self.nursery.child_tasks) - 2  # but for the nodes themselves
+        return not (asks or len(self.transfers) or lives or self.there.switch.statistics().in_flight)
 
 
 @asynccontextmanager
@@ -85,7 +87,8 @@ async def pair(
             assert node.links is not None
             node.links.use_network({each.relay_id: each.neighbour for each in (here, there)})
         assert here.links is not None
-        yield Pair(here, there, Peers(here.links, PARAMETERS.geometry, entropy=os.urandom), calls, transfers)
+        peers = Peers(here.links, PARAMETERS.geometry, entropy=os.urandom)
+        yield Pair(here, there, peers, calls, transfers, nursery)
         nursery.cancel_scope.cancel()
 
 

@@ -11,6 +11,7 @@ import trio.testing
 from onionpath.crypto.identity import RelayId
 from onionpath.injected import UnixTime
 from onionpath.onion.statuses import Reason
+from onionpath.service.call_memory import CallMemory
 from onionpath.service.calls import Call, Limits, Reply
 from onionpath.service.echo import EchoService
 from onionpath.service.registry import Registry
@@ -127,6 +128,15 @@ async def test_a_service_for_relays_only_answers_those_that_ask_for_themselves_a
         for last_depth in (True, False):
             refused = await ask(registry, from_client=from_client, last_depth=last_depth)
             assert Reply.refused(Reason.WRONG_DEPTH) == refused
+
+
+async def test_calls_of_relays_that_ask_for_themselves_have_no_key_to_tell_a_repetition_by() -> None:
+    memory = CallMemory(lambda: UnixTime(0.0), slot_s=300)
+    registry = Registry({1: EchoService(Limits(relays_only=True))}, with_deadline, memory=memory)
+    call = replace(CALL, peer=RelayId(bytes(32)))
+
+    for body in (b"one", b"two"):
+        assert Reply(body) == await ask(registry, replace(call, body=body), last_depth=False)
 
 
 async def test_a_service_for_the_end_of_onions_is_refused_to_relays_that_ask_for_themselves() -> None:
