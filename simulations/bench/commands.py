@@ -67,7 +67,7 @@ def session(quick: bool) -> None:
     """Requests in Session's format beside native ones, over the same relays: rate, times and CPU, as ratios."""
     from simulations.bench.session import SessionPlan, bench_session
 
-    plan = SessionPlan(small=64, large=16) if quick else SessionPlan()
+    plan = SessionPlan(small=64, large=16, rounds=1) if quick else SessionPlan()
     _print(bench_session(plan, progress=_tell))
 
 

@@ -34,16 +34,35 @@ LARGE_BYTES = 100_000
 
 @dataclass(frozen=True, slots=True)
 class SessionPlan:
-    """How many small requests, how many large ones, and with how many under way."""
+    """How many small requests and large ones in each round, and with how many under way.
 
-    small: int = 800
+    Args:
+        rounds: the ways take turns, so that a machine that slows down slows them all; each row is the middle one.
+    """
+
+    small: int = 400
     large: int = 160
     in_flight: tuple[int, ...] = (1, 8, 64)
+    rounds: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is asked of each way in a round."""
+
+    body_bytes: int
+    in_flight: int
+    requests: int
 
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """One measurement; ``…_ms`` of CPU are of each request, the relays' of all of them together."""
+    """One measurement; ``…_cpu_ms`` are of each request.
+
+    Args:
+        relays_cpu_ms: of all relays together.
+        relay_cpu_ms: of each relay, the busiest first.
+    """
 
     way: str
     body_bytes: int
@@ -53,8 +72,9 @@ class SessionRow:
     p50_ms: float
     p99_ms: float
     client_cpu_ms: float
-    relays_cpu_ms: float
     server_cpu_ms: float
+    relays_cpu_ms: float
+    relay_cpu_ms: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +84,9 @@ class Processes:
     relays: tuple[int, ...]
     server: int
 
-    def read(self) -> tuple[int, int, int]:
-        """Nanoseconds until now: of this process, of all relays, of the server."""
-        return own_cpu_ns(), sum(map(cpu_ns, self.relays)), cpu_ns(self.server)
+    def read(self) -> tuple[int, ...]:
+        """Nanoseconds until now: of this process, of the server, of each relay."""
+        return own_cpu_ns(), cpu_ns(self.server), *map(cpu_ns, self.relays)
 
 
 def bench_session(plan: SessionPlan, *, progress: Callable[[str], None]) -> dict[str, Any]:
@@ -80,6 +100,7 @@ def bench_session(plan: SessionPlan, *, progress: Callable[[str], None]) -> dict
     return {
         "bench": "session",
         "relays": RELAYS,
+        "rounds": plan.rounds,
         "rows": [asdict(row) for row in rows],
         "session_over_native": _ratios(rows),
     }
@@ -93,35 +114,46 @@ async def _measure_all(
     async with both_clients(network, server) as asks:
         for body_bytes, count in ((SMALL_BYTES, plan.small), (LARGE_BYTES, plan.large)):
             for in_flight in plan.in_flight:
-                for way, ask in asks(bytes(body_bytes)).items():
-                    share = count // (4 if in_flight == 1 else 1)
-                    await ask_many(ask, WARM_UP, min(in_flight, 8))
-                    rows.append(await _measure(way, ask, processes, body_bytes, share, in_flight))
-                    progress(_line(rows[-1]))
+                load = Load(body_bytes, in_flight, count // (4 if in_flight == 1 else 1))
+                for row in await _measure_ways(asks(bytes(body_bytes)), load, processes, plan.rounds):
+                    rows.append(row)
+                    progress(_line(row))
     return rows
 
 
-async def _measure(
-    way: str, ask: Ask, processes: Processes, body_bytes: int, count: int, in_flight: int
-) -> SessionRow:
+async def _measure_ways(
+    asks: Mapping[str, Ask], load: Load, processes: Processes, rounds: int
+) -> list[SessionRow]:
+    measured: dict[str, list[SessionRow]] = {way: [] for way in asks}
+    for _ in range(rounds):
+        for way, ask in asks.items():
+            await ask_many(ask, WARM_UP, min(load.in_flight, WARM_UP))
+            measured[way].append(await _measure(way, ask, load, processes))
+    return [
+        sorted(rows, key=lambda row: row.requests_per_second)[len(rows) // 2] for rows in measured.values()
+    ]
+
+
+async def _measure(way: str, ask: Ask, load: Load, processes: Processes) -> SessionRow:
     gc.collect()
     before, start = processes.read(), time.perf_counter()
-    times = await ask_many(ask, count, in_flight)
+    times = await ask_many(ask, load.requests, load.in_flight)
     elapsed = time.perf_counter() - start
     spent = (after - earlier for after, earlier in zip(processes.read(), before, strict=True))
-    client, relays, served = (round(ns / count / 1e6, 3) for ns in spent)
+    client, served, *relays = (ns / load.requests / 1e6 for ns in spent)
     cuts = statistics.quantiles(times, n=100)
     return SessionRow(
         way=way,
-        body_bytes=body_bytes,
-        in_flight=in_flight,
-        requests=count,
-        requests_per_second=round(count / elapsed, 1),
+        body_bytes=load.body_bytes,
+        in_flight=load.in_flight,
+        requests=load.requests,
+        requests_per_second=round(load.requests / elapsed, 1),
         p50_ms=round(cuts[49] * 1000, 2),
         p99_ms=round(cuts[98] * 1000, 2),
-        client_cpu_ms=client,
-        relays_cpu_ms=relays,
-        server_cpu_ms=served,
+        client_cpu_ms=round(client, 3),
+        server_cpu_ms=round(served, 3),
+        relays_cpu_ms=round(sum(relays), 3),
+        relay_cpu_ms=tuple(round(each, 3) for each in sorted(relays, reverse=True)),
     )
 
 
