@@ -17,6 +17,7 @@ import click
 
 if TYPE_CHECKING:
     from simulations.local.network import LocalNetwork
+    from simulations.local.nodes import LocalRelay
 
 relays_option = click.option(
     "--relays", type=click.IntRange(3, 200), default=9, show_default=True, help="how many"
@@ -40,9 +41,16 @@ json_option = click.option("--json", "as_json", is_flag=True, help="one JSON obj
 )  # fmt: skip
 @click.option("--folder", type=click.Path(path_type=Path), help="keep everything there; must be new or empty")
 @click.option("--website", is_flag=True, help="with an HTTPS website, and a CA of its own")
+@click.option("--session", is_flag=True, help="for clients of Session, too, with a file server")
 @json_option
 def local(
-    relays: int, authorities: int, period_s: int, folder: Path | None, website: bool, as_json: bool
+    relays: int,
+    authorities: int,
+    period_s: int,
+    folder: Path | None,
+    website: bool,
+    session: bool,
+    as_json: bool,
 ) -> None:
     """Run a whole network on this machine until Ctrl-C: authorities and relays, each a process of its own."""
     from simulations.local.network import LocalNetwork
@@ -55,6 +63,7 @@ def local(
             authorities=authorities,
             authority_period_s=period_s,
             website=website,
+            session=session,
             tell=_tell,
         )
         with network:
@@ -143,6 +152,13 @@ def _usage(network: LocalNetwork) -> str:
     lines = [f"network file   {network.trust_root_file}"]
     if network.has_website:
         lines += [f"website        {network.website.url}", f"its CA         {network.website.ca_file}"]
+    if network.has_file_server:
+        server = network.file_server
+        lines += [
+            f"Session seed   {_seed(network.relays[0])}",
+            f"file server    {server.url}",
+            f"its key        {server.key.encoded.hex()}",
+        ]
     lines += [
         "",
         f"From another shell in {Path.cwd()}, until Ctrl-C here",
@@ -150,6 +166,10 @@ def _usage(network: LocalNetwork) -> str:
     ]
     lines += [""]
     return "\n".join([*lines, f"  {_command(network)}"])
+
+
+def _seed(relay: LocalRelay) -> str:
+    return f"https://{relay.session_endpoint}/json_rpc"
 
 
 def _facts(network: LocalNetwork) -> dict[str, object]:
@@ -170,4 +190,10 @@ def _facts(network: LocalNetwork) -> dict[str, object]:
     if network.has_website:
         website = network.website
         facts["website"] = {"url": website.url, "wrong_url": website.wrong_url, "ca": str(website.ca_file)}
+    if network.has_file_server:
+        server = network.file_server
+        facts["session"] = {
+            "seeds": [_seed(relay) for relay in network.relays],
+            "file_server": {"url": server.url, "key": server.key.encoded.hex()},
+        }
     return facts

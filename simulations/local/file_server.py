@@ -87,6 +87,11 @@ class FoundFileServer(NamedTuple):
     port: int
     key: SessionPublicKey
 
+    @property
+    def url(self) -> str:
+        """As clients are told."""
+        return f"http://{self.host}:{self.port}"
+
 
 class FileServer:
     """The ASGI app over a shelf; what it is told is not sealed any more."""

@@ -43,6 +43,8 @@ _EXIT = {
     "exit.reach_private": ("127.0.0.0/8", "::1/128"),
 }
 
+_SESSION = {"session.enabled": True, "session.seed": True}
+
 
 class LocalNetwork:
     """Use it with ``with``: inside, all processes serve and every relay knows all the others.
@@ -140,6 +142,11 @@ class LocalNetwork:
         return self._website is not None
 
     @property
+    def has_file_server(self) -> bool:
+        """Whether there is one, and the relays take Session's onions."""
+        return self._file_server is not None
+
+    @property
     def file_server(self) -> FoundFileServer:
         """Where the file server for Session's clients is.
 
@@ -218,7 +225,8 @@ class LocalNetwork:
     def _found_relay(self, number: int) -> LocalRelay:
         folder = _private(self.folder / f"relay-{number}")
         host = f"127.{number + 1}.0.1"
-        endpoint, session_endpoint = _free(host, host)
+        endpoint, free = _free(host, host)
+        session_endpoint = free if self._with_session else None
         values: dict[str, Any] = (
             {
                 "relay.listen": (str(endpoint),),
@@ -228,12 +236,15 @@ class LocalNetwork:
             | _EXIT
             | self._relay_settings
         )
-        if self._with_session:
-            values |= {"session.enabled": True, "session.listen": (str(session_endpoint),)}
+        if session_endpoint is not None:
+            values |= _SESSION | {"session.listen": (str(session_endpoint),)}
         if self._record:
             values["simulation.record_frames"] = RECORDS
         founded = found_relay(folder, values, trust_root=self.trust_root_file, entropy=os.urandom)
-        return LocalRelay(number, founded.keys.identity.relay_id, endpoint, folder, self.processes)
+        relay_id = founded.keys.identity.relay_id
+        return LocalRelay(
+            number, relay_id, endpoint, folder, self.processes, session_endpoint=session_endpoint
+        )
 
     def _found_website(self) -> Website:
         folder = _private(self.folder / "website")

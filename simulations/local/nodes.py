@@ -82,15 +82,27 @@ class LocalNode:
 
 
 class LocalRelay(LocalNode):
-    """One relay of a running network; "relay 1" is the first."""
+    """One relay of a running network; "relay 1" is the first.
+
+    Args:
+        session_endpoint: where it takes Session's onions, if it does.
+    """
 
     def __init__(
-        self, number: int, relay_id: bytes, endpoint: Endpoint, folder: Path, processes: Processes
+        self,
+        number: int,
+        relay_id: bytes,
+        endpoint: Endpoint,
+        folder: Path,
+        processes: Processes,
+        *,
+        session_endpoint: Endpoint | None = None,
     ) -> None:
         super().__init__(f"relay {number}", Program.RELAY, "relay.toml", folder, processes)
         self.number = number
         self.relay_id = relay_id
         self.endpoint = endpoint
+        self.session_endpoint = session_endpoint
 
     @property
     def pid(self) -> int:
