@@ -6,18 +6,17 @@ import os
 import ssl
 from collections.abc import Iterator
 
-import anyio
 import httpx
 import msgspec
 import pytest
 
-from onionpath.client.client import Client
 from onionpath.onion.session import SessionOnion
 from onionpath.onion.session_lsrpc import LsrpcServer
 from onionpath.onion.session_messages import encode_post
 from onionpath.onion.session_packets import ServerCall, SessionHop
 from onionpath.onion.session_v4 import V4Request, V4Response
-from onionpath.swarm.nodes import SessionNode, session_nodes
+from onionpath.swarm.node_list import parse_nodes
+from onionpath.swarm.nodes import SessionNode
 from simulations.local.network import LocalNetwork
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
@@ -31,26 +30,31 @@ def network() -> Iterator[LocalNetwork]:
 
 
 @pytest.fixture(scope="module")
-def nodes(network: LocalNetwork) -> tuple[SessionNode, ...]:
-    async def fetch() -> tuple[SessionNode, ...]:
-        async with Client(network.trust_root_file) as client:
-            return session_nodes(client.directory)
+def http() -> Iterator[httpx.Client]:
+    """As Session's clients connect: only the layers' keys say who the relays are."""
+    unverified = ssl.create_default_context()
+    unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
+    with httpx.Client(verify=unverified, trust_env=False) as http:
+        yield http
 
-    return anyio.run(fetch, backend="trio")
+
+@pytest.fixture(scope="module")
+def nodes(network: LocalNetwork, http: httpx.Client) -> tuple[SessionNode, ...]:
+    seed = f"https://{network.relays[0].session_endpoint}/json_rpc"
+    question = {"jsonrpc": "2.0", "id": 0, "method": "get_n_service_nodes", "params": {}}
+    return parse_nodes(http.post(seed, json=question).content).nodes
 
 
-def ask(network: LocalNetwork, nodes: tuple[SessionNode, ...], request: V4Request) -> V4Response:
+def ask(
+    http: httpx.Client, network: LocalNetwork, nodes: tuple[SessionNode, ...], request: V4Request
+) -> V4Response:
     server = network.file_server
     call = ServerCall(LsrpcServer(server.host, server.port, protocol="http"), server.key, request)
     wrapped = ONION.wrap(
         [SessionHop(each.relay_id, each.session_key) for each in nodes], call, entropy=os.urandom
     )
-    # As Session's clients do: only the layers' keys say who the relays are.
-    unverified = ssl.create_default_context()
-    unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
-    with httpx.Client(verify=unverified, trust_env=False) as http:
-        url = f"https://{nodes[0].host}:{nodes[0].https_port}/onion_req/v2"
-        answer = http.post(url, content=encode_post(wrapped.packet))
+    url = f"https://{nodes[0].host}:{nodes[0].https_port}/onion_req/v2"
+    answer = http.post(url, content=encode_post(wrapped.packet))
     assert 200 == answer.status_code, answer.text
     response = ONION.open_reply(wrapped.opener, answer.content)
     assert isinstance(response, V4Response)
@@ -59,13 +63,13 @@ def ask(network: LocalNetwork, nodes: tuple[SessionNode, ...], request: V4Reques
 
 @pytest.mark.parametrize("size", [100, 1_000_000])
 def test_a_file_is_put_and_got_over_three_relays(
-    network: LocalNetwork, nodes: tuple[SessionNode, ...], size: int
+    http: httpx.Client, network: LocalNetwork, nodes: tuple[SessionNode, ...], size: int
 ) -> None:
     body = os.urandom(size)
 
-    put = msgspec.json.decode(ask(network, nodes, V4Request("POST", "/file", {}, body)).body)
-    got = ask(network, nodes, V4Request("GET", f"/file/{put['id']}"))
-    gone = ask(network, nodes, V4Request("GET", "/file/" + "0" * 32))
+    put = msgspec.json.decode(ask(http, network, nodes, V4Request("POST", "/file", {}, body)).body)
+    got = ask(http, network, nodes, V4Request("GET", f"/file/{put['id']}"))
+    gone = ask(http, network, nodes, V4Request("GET", "/file/" + "0" * 32))
 
     assert (200, body) == (got.status, got.body)
     assert 404 == gone.status
