@@ -17,6 +17,7 @@ from onionpath.crypto.identity import IdentityKey
 from onionpath.errors import MalformedError
 from onionpath.onion.session_fields import Form, decode_fields, to_form
 from onionpath.swarm.changes import applied_expiries_ms
+from onionpath.swarm.json_depth import check_depth
 from onionpath.swarm.operations import Deleted, Expiring, ExpiryRule, Result, Revoked, Shortened, Stored
 from onionpath.swarm.replies import encode_json
 from onionpath.swarm.requests import (
@@ -31,8 +32,9 @@ from onionpath.swarm.requests import (
 )
 
 MAX_PART_SIZE = 4 * 1024 * 1024  # bytes
-# An account may have messages in many namespaces, each of which has a list.
+# An account may have messages in every namespace, each of which has a list.
 _MAX_BRACKETS = 70_000
+_MAX_DEPTH = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ def decode_part(data: bytes, request: WriteRequest) -> Part | Failed:
         if data == failed.value.encode():
             return failed
     try:
+        check_depth(data, most=_MAX_DEPTH)
         fields = decode_fields(data, max_size=MAX_PART_SIZE, max_brackets=_MAX_BRACKETS)
         to_form(fields, _form_for(request))
     except MalformedError:
@@ -156,9 +159,10 @@ def _said_of_expire(request: ExpireRequest, result: Expiring, judged_at_ms: int)
 
 # What members may say, field by field.
 
-_Hash = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9+/]{43}$")]
+_Hash = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9+/]{43}\Z")]
 _Hashes = list[_Hash]
-_Signature = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9+/]{86}==$")]
+_Namespace = Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]{1,5}\Z")]
+_Signature = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9+/]{86}==\Z")]
 _Time = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 
 
@@ -175,7 +179,7 @@ class _Deleted(Form, frozen=True):
 
 
 class _DeletedEverywhere(Form, frozen=True):
-    deleted: dict[str, _Hashes]
+    deleted: dict[_Namespace, _Hashes]
     signature: _Signature
 
 
@@ -185,7 +189,7 @@ class _Updated(Form, frozen=True):
 
 
 class _UpdatedEverywhere(Form, frozen=True):
-    updated: dict[str, _Hashes]
+    updated: dict[_Namespace, _Hashes]
     signature: _Signature
 
 

@@ -106,6 +106,8 @@ def inputs() -> dict[str, dict[str, bytes]]:
             "bad-signature": stored.replace(b'=="', b'="'),
             "bad-list": b"[" + stored + b"]",
             "bad-failed": b"failed",
+            "bad-nested": b'{"deleted":' + b'{"":' * 3000,
+            "bad-half-a-pair": deleted.replace(b'"0":', b'"\\ud800":'),
         },
     }
 
