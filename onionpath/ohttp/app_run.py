@@ -70,7 +70,7 @@ class AppRun:
     Args:
         answer: seals a response and sends it.
         limits: of the response; above them it becomes a 502, and the app is cancelled.
-        marker: says how the request came, as the name of the scope's extension and of the logger for the app's failures.
+        marker: says how the request came: the scope's extension and the logger for the app's failures have this name.
     """
 
     def __init__(
