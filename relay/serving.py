@@ -147,5 +147,5 @@ def _log_statistics(node: Node) -> None:
         services_refused={reason.name.lower(): count for reason, count in services.refused.items()},
         services_failed=dict(services.failed),
         connections_refused=node.gate.counts() | node.links.counts(),
-        session_refused=node.door.counts() if node.door is not None else {},
+        session=node.door.counts() if node.door is not None else {},
     )

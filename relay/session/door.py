@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import structlog
 import trio
 
 from onionpath.injected import UnixTime
@@ -19,6 +20,8 @@ from relay.listener import Gate, accept_forever, source_of
 from relay.session.connection import ClientConnection, DoorParts, Patience
 from relay.session.requests import Requests
 from relay.session.room import Room
+
+log = structlog.get_logger(__name__)
 
 GOODBYE_S = 1.0
 
@@ -62,6 +65,7 @@ class HttpsDoor:
     ) -> None:
         self._listeners = listeners
         self._tls = tls
+        self._requests = requests
         self._gate = gate
         self._room = room
         self._clock = clock
@@ -90,8 +94,8 @@ class HttpsDoor:
         self._accepting.cancel()
 
     def counts(self) -> dict[str, int]:
-        """Refused and failed connections by reason, since the start."""
-        return self._gate.counts()
+        """Refused and failed connections by reason, and answers by status, since the start."""
+        return self._gate.counts() | self._requests.counts()
 
     async def _accept(self, listener: socket.socket, nursery: trio.Nursery) -> None:
         with self._accepting:
@@ -109,5 +113,9 @@ class HttpsDoor:
                 await stream.aclose()
         except (trio.BrokenResourceError, trio.TooSlowError):
             self._gate.count("broke")
+        except Exception as error:
+            # A bug of ours must end one connection, not the relay.
+            self._gate.count("bug")
+            log.error("session_connection_failed", kind=type(error).__name__)
         finally:
             await trio.aclose_forcefully(inner)

@@ -6,15 +6,11 @@ forgotten by then anyway. Spec: docs/specs/session-onion.md §9.5 to §9.8.
 
 from __future__ import annotations
 
-import structlog
-
 from onionpath.crypto.identity import RelayId
 from onionpath.injected import UnixTime
 from onionpath.onion.replay import Remembered, ReplayMemory, slot_at
 from onionpath.onion.session_refusals import Decision, Refusal, Refuse, refuse
 from onionpath.onion.session_replay import remember_layer
-
-log = structlog.get_logger(__name__)
 
 
 class LayerMemory:

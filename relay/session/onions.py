@@ -5,10 +5,10 @@ Whoever calls has drawn from a budget already. Spec: docs/specs/session-onion.md
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
-import structlog
 import trio
 
 from onionpath.injected import Entropy, UnixTime
@@ -36,8 +36,6 @@ from relay.peers import AsksPeers
 from relay.session.destination import Destination
 from relay.session.layer_memory import LayerMemory
 from relay.session.next_relay import answer_of
-
-log = structlog.get_logger(__name__)
 
 NEXT_RELAY_TIMEOUT_S = 30.0  # as the original waits
 DESTINATION_TIMEOUT_S = 25.0  # so that the relay that has most to say speaks first
@@ -81,7 +79,7 @@ class Onions:
         self._exit = exit_
         self._entropy = entropy
         self._clock = clock
-        self.failed_answers = 0
+        self.failed: Counter[str] = Counter()  # exceptions of the destination by class; each is a bug
 
     async def answer_post(self, body: bytes) -> HopAnswer:
         """Answer what a client has posted."""
@@ -98,8 +96,7 @@ class Onions:
                 return await self._destination.answer(request, max_reply=MAX_REPLY_SIZE)
         except Exception as error:
             # A bug of one method must end neither the connection nor the relay.
-            self.failed_answers += 1
-            log.error("session_call_failed", error=type(error).__name__)
+            self.failed[type(error).__name__] += 1
             return SessionReply(500, b"request failed")
         return SessionReply(504, b"Request time out")
 

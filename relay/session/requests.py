@@ -6,6 +6,7 @@ Spec: docs/specs/session-onion.md §12.2.
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from collections.abc import Callable
 from typing import assert_never
 
@@ -49,7 +50,13 @@ class Requests:
         self._budget = budget
         self._roster = roster
         self._clock = clock
+        self._answered: Counter[int] = Counter()
         self._pong = Response(200, headers=((b"X-Oxen-Snode-Pubkey", base64.b64encode(relay_id)),))
+
+    def counts(self) -> dict[str, int]:
+        """Answers by status, and failures of the destination by kind, since the start."""
+        answered = {f"answered_{status}": count for status, count in self._answered.items()}
+        return answered | {f"failed_{kind}": count for kind, count in self._onions.failed.items()}
 
     async def answer(self, route: Route, body: bytes, *, source: str) -> Response:
         """The response to one request.
@@ -57,6 +64,11 @@ class Requests:
         Args:
             source: where it came from, for the budget and nothing else.
         """
+        response = await self._answer(route, body, source)
+        self._answered[response.status] += 1
+        return response
+
+    async def _answer(self, route: Route, body: bytes, source: str) -> Response:
         if route is Route.STATISTICS:
             return STATISTICS
         if route is Route.PING:

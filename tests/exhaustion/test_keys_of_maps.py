@@ -84,6 +84,7 @@ MAY = {
     "relay/openings.py: _clients": LINKS,
     "relay/openings.py: _relays": LINKS,
     "relay/replay_files.py: _mapped": SLOTS,
+    "relay/services.py: services": SERVICES,
 }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from structlog.testing import capture_logs
 
 from onionpath.onion.session_messages import encode_post
 from onionpath.onion.session_packets import SessionReply
@@ -15,6 +16,7 @@ from relay.listener import GateLimits
 from relay.session.budget import BudgetLimits
 from relay.session.connection import Patience
 from relay.session.http import MAX_BODY_SIZE
+from relay.session.requests import Requests
 from relay.session.room import RoomLimits
 from tests.onion.session_paths import ONION, hop_key, wrap
 from tests.session.doors import Answer, CertificateFiles, ask, open_door, talking, until
@@ -277,6 +279,27 @@ async def test_a_connection_that_never_speaks_tls_is_let_go(certificate: Certifi
     ):
         with trio.fail_after(5):
             assert b"" == await stream.receive_some(1)
+
+
+async def test_a_bug_ends_one_connection_and_says_no_more_than_its_kind(
+    certificate: CertificateFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*args: object, **more: object) -> object:
+        raise ZeroDivisionError("with what somebody asked")
+
+    monkeypatch.setattr(Requests, "answer", fail)
+    async with open_door(World(), certificate) as door:
+        with capture_logs() as logs:
+            async with talking(door.port) as talk:
+                await talk.say(head("Content-Length: 0"))
+                assert await talk.is_over()
+        async with talking(door.port):
+            pass
+
+    assert 1 == door.door.counts()["bug"]
+    assert [("session_connection_failed", "ZeroDivisionError")] == [
+        (line["event"], line["kind"]) for line in logs
+    ]
 
 
 async def test_connections_of_one_address_are_bounded(certificate: CertificateFiles) -> None:

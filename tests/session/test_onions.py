@@ -273,7 +273,8 @@ async def test_a_failing_destination_is_answered_under_the_seal() -> None:
     answer = await post(world, wrapped.packet)
 
     assert SessionReply(500, b"request failed") == ONION.open_reply(wrapped.opener, answer.body)
-    assert 1 == world.guard.onions.failed_answers
+    assert {"ZeroDivisionError": 1} == world.guard.onions.failed
+    assert {"failed_ZeroDivisionError": 1} == world.guard.requests.counts()
 
 
 async def test_the_destination_is_told_how_long_a_reply_may_be() -> None:
