@@ -44,8 +44,10 @@ def digests(asked: Digests, connection: apsw.Connection) -> Digested:
         bucket: BucketDigest(bucket, rows, total)
         for bucket, rows, total in connection.execute(statements.BUCKETS, (first, last))
     }
-    for bucket, piece in asked.arc.pieces():
-        if piece != whole_bucket(bucket):
+    # Only the first and the last bucket can be cut.
+    for bucket in {first, last}:
+        piece = whole_bucket(bucket).overlap(asked.arc)
+        if piece is not None and piece != whole_bucket(bucket):
             found.pop(bucket, None)
             part = digest_between(bucket, piece, connection)
             found |= {bucket: part} if part.rows else {}

@@ -36,7 +36,7 @@ ACCOUNTS = st.sampled_from([ALICE, BOB])
 NAMESPACES = st.sampled_from([0, 2, -1])
 EXPIRIES = st.integers(1, 8).map(lambda minutes: NOW_MS + minutes * MINUTE_MS)
 TIMES = st.integers(0, 3).map(lambda minutes: NOW_MS + minutes * MINUTE_MS)
-VERSIONS = st.integers(1, 400).map(Version)
+VERSIONS = st.integers(1, 400).map(lambda number: Version(NOW_MS + number))
 
 
 @st.composite
@@ -102,7 +102,7 @@ def with_versions_of_their_own(operations: list[Operation]) -> list[Any]:
     """Two changes of one version are what ``test_exchange`` is about; the model does not know the finer ranks."""
     own = count()
     return [
-        replaced(operation, Version(operation.version * 1_000 + next(own)))
+        replaced(operation, Version(NOW_MS + (operation.version - NOW_MS) * 1_000 + next(own)))
         if hasattr(operation, "version")
         else operation
         for operation in operations
@@ -124,9 +124,10 @@ def test_the_store_answers_as_the_model_does(steps: list[tuple[Operation, int]])
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @given(STEPS)
-@settings(max_examples=2_000, deadline=None)
-def test_the_store_answers_as_the_model_does_two_thousand_times(steps: list[tuple[Operation, int]]) -> None:
+@settings(max_examples=1_000, deadline=None)
+def test_the_store_answers_as_the_model_does_a_thousand_times(steps: list[tuple[Operation, int]]) -> None:
     compare(steps)
 
 
