@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 import trio
@@ -13,6 +14,7 @@ from onionpath.onion.session_lsrpc import LsrpcServer
 from onionpath.service.exit_policy import ExitPolicy
 from relay.exit.dial import Dialer, connect
 from relay.session.server_exit import MAX_RESPONSE_SIZE, ServerExit
+from simulations.local.website_settings import HOST_NAME, make_certificates
 from tests.exit.servers import local_dialer, no_names, server
 from tests.session.doors import CertificateFiles
 
@@ -138,6 +140,21 @@ async def test_a_certificate_that_no_authority_signed_is_as_good_as_no_server(
         assert UNREACHABLE == await post(port, protocol="https")
 
     assert [] == requests
+
+
+async def test_a_certificate_is_good_for_the_host_that_was_asked_for_and_no_other(tmp_path: Path) -> None:
+    ca_file, certificate, wrong_certificate = make_certificates(tmp_path)
+    trusting = ssl.create_default_context(cafile=str(ca_file))
+
+    async def status_with(shown: Path) -> int:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(shown)
+        async with server(over_tls(context, [])) as port:
+            exit_ = ServerExit(local_dialer(), trusting, at_once=1)
+            return (await exit_.post(LsrpcServer(HOST_NAME, port), b"posted")).status
+
+    assert 200 == await status_with(certificate)
+    assert 502 == await status_with(wrong_certificate)
 
 
 def over_tls(context: ssl.SSLContext, requests: list[bytes]) -> Handler:
