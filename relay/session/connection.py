@@ -18,9 +18,10 @@ from relay.session.room import Place, Room
 from relay.session.routes import Route, route_of
 
 PIECE_SIZE = 64 * 1024  # bytes read or written at once
-# A client that still sends its body would lose a refusal if the connection ended under it.
-LINGER_S = 1.0
-LINGER_BYTES = 1024 * 1024
+# A client that still sends its body would lose a refusal if the connection ended under it. What comes is not even
+# decrypted, and these are half as many bytes again as a body may have.
+LINGER_S = 5.0
+LINGER_BYTES = 15 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
