@@ -8,6 +8,7 @@
 | with effects | never left this program | as if the call were repeatable |
 | with effects | was sent | the next attempt as a repetition, at the same exit, which remembers (onion-native.md §8) |
 | with effects | was sent, and was the last | give up with ``OutcomeUnknownError``: nobody but the server can tell |
+| with effects, and no exit remembers | was sent | likewise, at once |
 
 A rule is made once for a call; an attempt is a value that carries all that changes. Whoever waits, over sockets or
 in virtual time, carries it out (``asking``). How long an attempt takes is learned: docs/specs/paths.md §2.
@@ -78,11 +79,14 @@ class Attempts:
         is_repeatable: whether asking twice changes nothing.
         deadline_at: when the caller stops waiting, in seconds of whatever clock ``now`` is of.
         hedges: whether a second attempt may run beside the first.
+        is_remembered: whether an exit remembers what it has carried out, so that it may be sent a call with effects
+            again.
     """
 
     is_repeatable: bool
     deadline_at: float
     hedges: bool = False
+    is_remembered: bool = True
 
     @classmethod
     def of(cls, service: int, *, deadline_at: float, hedges: bool = False) -> Attempts:
@@ -103,7 +107,8 @@ class Attempts:
             return GiveUp(error)
         # Once it was sent, every later attempt is a repetition, also after one that never left.
         was_sent = not self.is_repeatable and (error.sent or failed.is_repetition)
-        if failed.number == MAX_ATTEMPTS or now >= self.deadline_at:
+        is_last = failed.number == MAX_ATTEMPTS or (was_sent and not self.is_remembered)
+        if is_last or now >= self.deadline_at:
             return GiveUp(_unknown(error) if was_sent else error)
         return replace(self._attempt(failed.number + 1, waits, now), is_repetition=was_sent)
 
@@ -129,7 +134,7 @@ class Attempts:
 
     def _attempt(self, number: int, waits: Waits, now: float) -> Attempt:
         left_s = max(0.0, self.deadline_at - now)
-        if number == MAX_ATTEMPTS:
+        if number == MAX_ATTEMPTS or not (self.is_repeatable or self.is_remembered):
             return Attempt(number, left_s)
         if not self.is_repeatable:
             return Attempt(number, left_s / 2)

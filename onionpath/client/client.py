@@ -6,14 +6,13 @@ per stream, one that keeps the directory fresh.
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, overload
 
 import anyio
 from anyio.abc import TaskGroup
@@ -23,23 +22,27 @@ from onionpath.client.dial import ProxyDial, dial_directly
 from onionpath.client.memory_keeper import MemoryKeeper
 from onionpath.client.native_network import NativeNetwork
 from onionpath.client.network import Means
+from onionpath.client.networks import Named, network_of
 from onionpath.client.open_streams import GOODBYE_S
 from onionpath.client.pace import LoopPace
 from onionpath.client.path_pool import PathPool
 from onionpath.client.path_report import PathReport
-from onionpath.client.ready_path import Need
+from onionpath.client.session_network import SessionNetwork
 from onionpath.client.status import State, Status, StatusBoard
 from onionpath.client.stream import OnionStream
 from onionpath.crypto.identity import RelayId
+from onionpath.crypto.session_channels import SessionPublicKey
 from onionpath.directory.directory import Directory
 from onionpath.directory.trust import TrustRoot
-from onionpath.disk.trust_file import read_trust_root
 from onionpath.errors import OnionPathError, UsageError
 from onionpath.injected import SteadyClock
 from onionpath.onion.packets import Answer
+from onionpath.onion.session_lsrpc import LsrpcServer
+from onionpath.onion.session_packets import SessionReply
+from onionpath.onion.session_v4 import V4Request, V4Response
 from onionpath.path.constraints import Constraints
 from onionpath.path.roles import NO_CONSTRAINTS
-from onionpath.service.calls import ServiceId
+from onionpath.swarm.nodes import SessionNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +58,14 @@ class Client:
     """A way into one network.
 
     Args:
-        network: the trust root's file, or a trust root.
+        network: the trust root's file, or a trust root. For Session's format: the file of a list of nodes as a seed
+            gives it, or the nodes.
         state: folder for what outlives the process: the directory, and the guards, which several programs may share.
             None keeps them in memory only. Then each run of the program draws new guards, and whoever owns a part f of
             the network has been one of them after n runs with probability 1 - (1 - f)^n: with a tenth, after 20 runs,
             88 %. A program that runs more than once should therefore have a folder.
-        format: the packet format; this version speaks "native".
+        format: the packet format: "native", or "session" for access to Session's network, which is weaker: see
+            docs/guides/session-client.md.
         directory: start from this verified directory instead of fetching one.
         constraints: which relays, networks and countries may stand on paths, and where.
         hedge: ask a second time over another path when an answer takes longer than 95 of 100 do, for calls that may
@@ -69,12 +74,12 @@ class Client:
             authorities are made, with TLS inside; without it, nothing is.
 
     Raises:
-        UsageError: no such file, format or proxy, or one that isn't a trust root.
+        UsageError: no such file, format or proxy, or a network of the other format.
     """
 
     def __init__(
         self,
-        network: str | os.PathLike[str] | TrustRoot,
+        network: Named,
         *,
         state: Path | None = None,
         format: str = "native",
@@ -83,10 +88,6 @@ class Client:
         hedge: bool = False,
         proxy: str | None = None,
     ) -> None:
-        if format != "native":
-            raise UsageError(f"there is no packet format {format!r}; this version speaks 'native'")
-        root = network if isinstance(network, TrustRoot) else read_trust_root(Path(network))
-        folder = None if state is None else state / root.network_id.hex()[:16]
         # The system's randomness: whoever can guess the choice of relays can wait at the right ones.
         choice = random.SystemRandom()
         self._clock = SteadyClock(time.time, time.monotonic).now
@@ -99,11 +100,12 @@ class Client:
             clock=self._clock,
             report=self._note,
             changed=lambda: self._show(self._board.status),
+            state=state,
             choice=choice,
         )
-        self._network = NativeNetwork(root, means, folder=folder, directory=directory)
-        guards = None if folder is None else folder / "guards"
-        self._memory = MemoryKeeper(guards, root.network_id, self._pool)
+        self._network = network_of(network, format, means, directory=directory)
+        guards = None if self._network.folder is None else self._network.folder / "guards"
+        self._memory = MemoryKeeper(guards, self._network.network_id, self._pool)
         self._running: _Running | None = None  # a client may be made outside of a loop
         self._is_closing = False
 
@@ -172,6 +174,7 @@ class Client:
 
     # What it is for.
 
+    @overload
     async def call(
         self,
         service: int,
@@ -181,15 +184,41 @@ class Client:
         deadline_s: float = DEFAULT_DEADLINE_S,
         isolation: str | None = None,
         large_reply: bool = False,
-    ) -> Answer:
+    ) -> Answer: ...
+
+    @overload
+    async def call(
+        self,
+        service: int,
+        body: bytes,
+        *,
+        to: SessionNode,
+        deadline_s: float = DEFAULT_DEADLINE_S,
+        isolation: str | None = None,
+    ) -> SessionReply: ...
+
+    async def call(
+        self,
+        service: int,
+        body: bytes,
+        *,
+        to: RelayId | SessionNode | None = None,
+        deadline_s: float = DEFAULT_DEADLINE_S,
+        isolation: str | None = None,
+        large_reply: bool = False,
+    ) -> Answer | SessionReply:
         """Ask a service of the last hop, over up to three paths, and give its answer.
 
         Args:
-            service: a ``ServiceId``.
-            to: the relay that must answer; None for any that offers the service.
+            service: a ``ServiceId``; of a Session node, ``STORAGE``.
+            to: the relay that must answer; None for any that offers the service. In Session's format a node of
+                ``nodes``, which is then asked for its storage and never the guard.
             deadline_s: for everything together.
             isolation: calls with different keys never share a path.
             large_reply: make room for 127 KiB instead of 8 KiB in the reply; it costs 16 times the bytes.
+
+        Returns: a Session node's reply with its status, whatever that says: for example 421 with the nodes of the
+            right swarm, or 406 for a clock that is wrong.
 
         Raises:
             DeadlineError: no answer in time. UnreachableError: three paths failed.
@@ -198,8 +227,36 @@ class Client:
             NoPathError, DirectoryError, UsageError: nothing was sent.
         """
         self._check_entered()
-        return await self._network.call(
+        if isinstance(to, SessionNode):
+            return await self._session().call(
+                service, body, to=to, deadline_s=deadline_s, isolation=isolation
+            )
+        return await self._native().call(
             service, body, to=to, deadline_s=deadline_s, isolation=isolation, large_reply=large_reply
+        )
+
+    async def request_server(
+        self,
+        server: LsrpcServer,
+        key: SessionPublicKey,
+        request: V4Request,
+        *,
+        deadline_s: float = DEFAULT_DEADLINE_S,
+        isolation: str | None = None,
+    ) -> V4Response:
+        """In Session's format: one HTTP request to a server with a key of its own, and its response.
+
+        Args:
+            server: where it takes requests.
+            key: the request is sealed to it, so that no relay can read it.
+            isolation: requests with different keys never share a path; None isolates each server.
+
+        Raises:
+            as ``call``; ``OutcomeUnknownError`` for whatever was lost, since it is sent no second time.
+        """
+        self._check_entered()
+        return await self._session().request_server(
+            server, key, request, deadline_s=deadline_s, isolation=isolation
         )
 
     async def open_stream(
@@ -219,14 +276,14 @@ class Client:
             as ``call``; ``RefusedError.reason`` tells a closed port from a forbidden address.
         """
         self._check_entered()
-        return await self._network.open_stream(host, port, isolation=isolation, deadline_s=deadline_s)
+        return await self._native().open_stream(host, port, isolation=isolation, deadline_s=deadline_s)
 
     # What it says of itself.
 
     @property
     def trust_root(self) -> TrustRoot:
         """The network that this client is for."""
-        return self._network.root
+        return self._native().root
 
     @property
     def directory(self) -> Directory:
@@ -235,7 +292,12 @@ class Client:
         Raises:
             MissingDirectoryError: there is none yet.
         """
-        return self._network.relays
+        return self._native().relays
+
+    @property
+    def nodes(self) -> tuple[SessionNode, ...]:
+        """In Session's format: the nodes of the list that this client was given."""
+        return self._session().relays.nodes
 
     def status(self) -> Status:
         """The state now; *ready* means that the last call went through, end to end, within the last minute."""
@@ -244,12 +306,13 @@ class Client:
     def path_report(self, *, port: int | None = None) -> PathReport:
         """Guards, middles, and a path to this port as it would be drawn now, with the reasons; nothing uses the path.
 
+        In Session's format, whose relays tell no ports, a path to some server.
+
         Raises:
             MissingDirectoryError: the directory has expired, or too little of it can be used.
         """
         self._check_entered()
-        need = Need(ServiceId.STREAM, port)
-        return self._pool.report(self._network.relays, need, now=self._clock())
+        return self._pool.report(self._network.relays, self._network.need(port), now=self._clock())
 
     def statuses(self) -> AsyncIterator[Status]:
         """The state now and its changes, until the client is closed."""
@@ -260,6 +323,18 @@ class Client:
     def _check_entered(self) -> None:
         if self._running is None or self._is_closing:
             raise UsageError("use the client inside of 'async with client:'")
+
+    def _native(self) -> NativeNetwork:
+        if not isinstance(self._network, NativeNetwork):
+            raise UsageError(
+                "Session's format has no streams and no directory: it has nodes, which `to` names, and servers"
+            )
+        return self._network
+
+    def _session(self) -> SessionNetwork:
+        if not isinstance(self._network, SessionNetwork):
+            raise UsageError("Session nodes and their servers are asked by a client with format='session'")
+        return self._network
 
     def _note(self, error: OnionPathError | None) -> None:
         status = self._board.status

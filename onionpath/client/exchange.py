@@ -50,11 +50,19 @@ class Exchange(Generic[AnswerT]):
             self.answer = result
         self._bell.ring()
 
-    def ended(self, reply_class: SizeClass, *, now: float) -> Ended:
-        """What is to be learned from its end."""
+    def ended(self, reply_class: SizeClass, *, now: float, counts_for_guard: bool) -> Ended:
+        """What is to be learned from its end; see ``Ended``."""
         took_s, answer = now - self.sent_at, self.answer
         if answer is not None:
-            return Ended(reply_class, took_s - answer.held_s, answer.hop, answer.lying_edge, is_answered=True)
+            return Ended(
+                reply_class,
+                took_s - answer.held_s,
+                answer.hop,
+                answer.lying_edge,
+                is_answered=True,
+                counts_for_guard=counts_for_guard,
+            )
         edge = self.error.edge if isinstance(self.error, UnreachableError) else None
         speaker = edge.speaker if edge is not None and edge.speaker >= 0 else None
-        return Ended(reply_class, took_s, speaker, edge, is_ours=edge is None and self.was_silent)
+        is_ours = edge is None and self.was_silent
+        return Ended(reply_class, took_s, speaker, edge, is_ours=is_ours, counts_for_guard=counts_for_guard)

@@ -45,6 +45,9 @@ class NativeFormat:
         connect: an open connection to whoever listens there.
     """
 
+    # Each hop seals what it says of the next one.
+    names_edges = True
+
     def __init__(
         self,
         root: TrustRoot,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
@@ -51,16 +50,15 @@ class NativeNetwork:
 
     Args:
         root: whom we believe.
-        folder: for the directory; None keeps nothing.
         directory: start from this one instead of fetching one.
     """
 
-    def __init__(
-        self, root: TrustRoot, means: Means, *, folder: Path | None, directory: Directory | None
-    ) -> None:
+    def __init__(self, root: TrustRoot, means: Means, *, directory: Directory | None) -> None:
         self.root = root
+        self.network_id = root.network_id
+        self.folder = None if means.state is None else means.state / root.network_id.hex()[:16]
         self._means = means
-        file = None if folder is None else folder / "directory"
+        file = None if self.folder is None else self.folder / "directory"
         self.keeper = DirectoryKeeper(root, file=file, clock=means.clock, choice=means.choice)
         if directory is not None:
             self.keeper.use(directory)
@@ -74,6 +72,10 @@ class NativeNetwork:
     def relays(self) -> Directory:
         """The newest verified directory."""
         return self.keeper.directory
+
+    def need(self, port: int | None) -> Need:
+        """See ``Network``."""
+        return Need(ServiceId.STREAM, port)
 
     def open(self, tasks: TaskGroup, pace: LoopPace) -> None:
         """See ``Network``."""

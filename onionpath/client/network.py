@@ -10,6 +10,7 @@ import os
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from anyio.abc import TaskGroup
@@ -17,6 +18,7 @@ from anyio.abc import TaskGroup
 from onionpath.client.dial import Dial
 from onionpath.client.pace import LoopPace
 from onionpath.client.path_pool import PathPool
+from onionpath.client.ready_path import Need
 from onionpath.client.status import Status
 from onionpath.errors import OnionPathError
 from onionpath.injected import Entropy, UnixTime
@@ -33,6 +35,7 @@ class Means:
         hedges: see ``Client``.
         report: is told how each exchange ended: None, or what went wrong.
         changed: is told when the status has to be shown anew.
+        state: folder for what outlives the process, of whatever network, or None.
         choice, entropy: the system's.
     """
 
@@ -42,6 +45,7 @@ class Means:
     clock: Callable[[], UnixTime]
     report: Callable[[OnionPathError | None], None]
     changed: Callable[[], None]
+    state: Path | None
     choice: random.Random
     entropy: Entropy = os.urandom
 
@@ -50,12 +54,26 @@ class Network(Protocol):
     """One network's side of a client."""
 
     @property
+    def network_id(self) -> bytes:
+        """32 bytes that stand in the network's files."""
+        ...
+
+    @property
+    def folder(self) -> Path | None:
+        """For what outlives the process, or None."""
+        ...
+
+    @property
     def relays(self) -> RelayList:
         """From which paths are drawn now.
 
         Raises:
             MissingDirectoryError: there is nothing yet.
         """
+        ...
+
+    def need(self, port: int | None) -> Need:
+        """What a path is for that a person looks at: to connect to this port, or to any."""
         ...
 
     def open(self, tasks: TaskGroup, pace: LoopPace) -> None:

@@ -68,6 +68,11 @@ _GivenT = TypeVar("_GivenT", bound=PathAnswer, covariant=True)
 class PathFormat(Protocol[CallT, _GivenT]):
     """One format of packets, with connections to first hops."""
 
+    @property
+    def names_edges(self) -> bool:
+        """Whether relays say under their seals where a call got lost; otherwise a loss says nothing of the guard."""
+        ...
+
     def reply_class(self, call: CallT) -> SizeClass:
         """With which replies this call's is to be compared when waits are learned."""
         ...

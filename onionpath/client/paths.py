@@ -156,7 +156,11 @@ class Paths(Generic[CallT, AnswerT]):
             exchange.end(UnreachableError("the exchange was broken off"))
             raise
         exchange.end(result)
-        ended = exchange.ended(self._format.reply_class(call), now=self.pace.now())
+        ended = exchange.ended(
+            self._format.reply_class(call),
+            now=self.pace.now(),
+            counts_for_guard=self._format.names_edges,
+        )
         self._pool.learn(exchange.ready, ended, is_first=is_first, now=self._clock())
         if exchange.answer is not None or exchange not in self._abandoned:
             self._report(exchange.error)

@@ -38,6 +38,7 @@ class Status:
         paths: ready paths.
         streams: open byte streams.
         state_problem: what was wrong with the file of guards, or None.
+        warning: in what this network is weaker than one of the native format, or None.
     """
 
     state: State
@@ -48,6 +49,7 @@ class Status:
     paths: int = 0
     streams: int = 0
     state_problem: str | None = None
+    warning: str | None = None
 
 
 def status_at(status: Status, *, now: UnixTime) -> Status:

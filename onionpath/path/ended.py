@@ -19,6 +19,7 @@ class Ended:
         edge: between whom it broke or somebody lies; None for a flawless answer, and where nobody knows.
         is_answered: the last hop answered, whatever it said.
         is_ours: nothing at all came in meanwhile, so that it may be our own link that was lost.
+        counts_for_guard: it says something of what the guard does with paths, as it does where relays name edges.
     """
 
     reply_class: SizeClass
@@ -27,6 +28,7 @@ class Ended:
     edge: Edge | None = None
     is_answered: bool = False
     is_ours: bool = False
+    counts_for_guard: bool = True
 
     @property
     def is_lost(self) -> bool:

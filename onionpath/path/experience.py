@@ -115,8 +115,9 @@ class Experience:
 
 
 def _outcome(relays: Sequence[RelayId], ended: Ended) -> Outcome:
-    # A guard that couldn't be reached has not been given the path; its mark says what there is to say.
-    if _is_ours(ended):
+    # A guard that couldn't be reached has not been given the path; its mark says what there is to say. And where nobody
+    # names edges, whoever is asked could lose what suits him, until the guards in use give way to others.
+    if _is_ours(ended) or not ended.counts_for_guard:
         return Outcome.EXPLAINED
     return outcome_for_guard(ended.speaker, hops=len(relays))
 
