@@ -239,12 +239,15 @@ class Asks:
 
 
 def _result(answer: AnswerBody) -> bytes | Reason:
-    """What an answer says; one that contradicts itself is of no form that a relay sends."""
+    """What an answer says; one that contradicts itself is of no form that a relay sends.
+
+    Nor is one that speaks of an edge: that it was not reached is nothing that a relay can say of itself.
+    """
     reason = _REASONS.get(answer.reason)
     match answer.status, reason:
         case ReplyStatus.ANSWERED, Reason.NONE:
             return answer.body
-        case ReplyStatus.REFUSED, Reason() if reason is not Reason.NONE and not answer.body:
+        case ReplyStatus.REFUSED, Reason() if reason >= Reason.SERVICE_UNKNOWN and not answer.body:
             return reason
         case _:
             return Reason.NEXT_MALFORMED

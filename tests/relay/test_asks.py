@@ -213,6 +213,7 @@ def test_answers_that_contradict_themselves_are_malformed() -> None:
     answers = [
         (0, Reason.SERVICE_BUSY, b""),
         (2, Reason.NONE, b""),
+        (2, Reason.NEXT_UNREACHABLE, b""),
         (2, 999, b""),
         (2, 18, b"more"),
         (1, 0, b"x"),
