@@ -57,6 +57,7 @@ MAY = {
     "onionpath/service/stream_polls.py: _sent_at": OURS,
     "onionpath/service/stream_reassembly.py: _pieces": "offsets within one window, far fewer than the modulus",
     "onionpath/service/transfers.py: pieces": "offsets within one request, far fewer than the modulus",
+    "onionpath/swarm/operations.py: by_namespace": "namespaces, of which there are 65,536",
     "relay/addresses.py: _TABLE": "the two versions of IP",
     "relay/admission.py: keys": SLOTS,
     "relay/asks.py: _all": OURS,
