@@ -210,11 +210,11 @@ def defects() -> dict[str, Row]:
         "no data": replace(live, data=None),
         "expiry too late": replace(live, standing=replace(live.standing, expiry_ms=far_ms)),
         "negative timestamp": replace(live, standing=replace(live.standing, timestamp_ms=-1)),
-        "version too large": replace(live, standing=replace(live.standing, version=Version(2**53))),
+        "version too large": replace(live, standing=replace(live.standing, expiry_version=Version(2**53))),
         "token with data": replace(token, data=b""),
         "token with expiry": replace(token, standing=replace(token.standing, expiry_ms=1)),
         "token of another form": replace(token, standing=replace(token.standing, key=Key(ALICE, "AB" * 36))),
-        "tombstone of no hash": replace(live, standing=Standing(Key(ALICE, "no"), Kind.DELETED, Version(1), Version(0), 0, 0), data=None),
+        "tombstone of no hash": replace(token, standing=replace(token.standing, kind=Kind.DELETED)),
         "account too short": replace(token, standing=replace(token.standing, key=Key(ALICE[:-1], "ab" * 36))),
     }  # fmt: skip
 
@@ -231,7 +231,8 @@ def test_a_version_from_the_future_is_left_out_because_it_could_never_be_outdone
     with InlineStore() as store:
         store.apply([put(HELLO)], now_ms=NOW_MS)
         (row,) = rows(store)
-        future = replace(row, standing=replace(row.standing, version=Version(NOW_MS + MARGIN_MS + 1)))
+        version = Version(NOW_MS + MARGIN_MS + 1)
+        future = replace(row, standing=replace(row.standing, version=version, expiry_version=version))
 
         assert [Taken(0)] == store.apply([Take((future,))], now_ms=NOW_MS)
 
