@@ -19,6 +19,11 @@ class _ReplyFields(Form, frozen=True):
     status: Annotated[int, msgspec.Meta(ge=100, le=599)]
 
 
+class _JsonReplyFields(Form, frozen=True):
+    body: msgspec.Raw
+    status: Annotated[int, msgspec.Meta(ge=100, le=599)]
+
+
 def encode_reply(reply: SessionReply | V4Response, form: ReplyForm) -> bytes:
     """The plaintext of a reply.
 
@@ -49,10 +54,22 @@ def decode_reply(plaintext: bytes, form: ReplyForm) -> SessionReply | V4Response
         return decode_v4_response(plaintext)
     try:
         # Replies are long, and only the last hop can have written this one: the quick reader is enough for them.
-        fields = msgspec.json.decode(plaintext, type=_ReplyFields)
+        return _decode_json(plaintext) if form is ReplyForm.JSON else _decode_text(plaintext)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise MalformedError("a reply is not a body and a status") from error
+
+
+def _decode_text(plaintext: bytes) -> SessionReply:
+    fields = msgspec.json.decode(plaintext, type=_ReplyFields)
     return SessionReply(fields.status, fields.body.encode())
+
+
+def _decode_json(plaintext: bytes) -> SessionReply:
+    fields = msgspec.json.decode(plaintext, type=_JsonReplyFields)
+    body = bytes(fields.body)
+    if body.startswith(b'"'):
+        return SessionReply(fields.status, msgspec.json.decode(body, type=str).encode())
+    return SessionReply(fields.status, body, is_json=True)
 
 
 def encode_base64(sealed: bytes) -> bytes:

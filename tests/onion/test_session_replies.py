@@ -13,6 +13,7 @@ from onionpath.onion.session_packets import (
     SessionReply,
     SessionServe,
 )
+from onionpath.onion.session_replies import decode_reply, encode_reply
 from onionpath.onion.session_v4 import V4Response
 from tests.onion.session_paths import (
     ONION,
@@ -108,3 +109,25 @@ def test_a_second_spelling_of_a_replys_base64_is_refused(how: str) -> None:
 
     with pytest.raises(BadLayerError, match="base64"):
         ONION.open_reply(wrapped.opener, spellings[how])
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        SessionReply(200, b'{"t":1,"list":["a"]}', is_json=True),
+        SessionReply(421, b"[]", is_json=True),
+        SessionReply(400, 'kein Text für "alle"\n'.encode()),
+        SessionReply(503, b""),
+    ],
+)
+def test_a_reply_in_json_is_read_as_it_was_written(reply: SessionReply) -> None:
+    """Storage calls over native paths are answered so."""
+    assert reply == decode_reply(encode_reply(reply, ReplyForm.JSON), ReplyForm.JSON)
+
+
+@pytest.mark.parametrize(
+    "plaintext", [b"", b"{}", b'{"body":{}}', b'{"body":{},"status":99}', b'{"body":{,"status":200}']
+)
+def test_a_reply_in_json_without_body_or_status_is_refused(plaintext: bytes) -> None:
+    with pytest.raises(MalformedError):
+        decode_reply(plaintext, ReplyForm.JSON)
