@@ -45,18 +45,30 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How things stand with one key, as digests see it. A tombstone's and token's last two are 0."""
+    """How things stand with one key, as digests see it. A tombstone's and token's last three are 0.
+
+    Args:
+        version: of what made it a message, a tombstone or a token of this kind.
+        expiry_version: of what gave a message its expiry, ``version`` or later. It has no say against a deletion: or
+            whoever had missed that could bring a message back by giving it another expiry.
+    """
 
     key: Key
     kind: Kind
     version: Version
+    expiry_version: Version
     expiry_ms: int
     timestamp_ms: int
 
     @property
-    def rank(self) -> tuple[int, int, int, int]:
+    def rank(self) -> tuple[int, int, int, int, int]:
         """Of two standings of one key the higher rank is the later one."""
-        return (self.version, self.kind, self.expiry_ms, self.timestamp_ms)
+        return (self.version, self.kind, self.expiry_version, self.expiry_ms, self.timestamp_ms)
+
+    @property
+    def newest(self) -> Version:
+        """The latest version of anything about it."""
+        return max(self.version, self.expiry_version)
 
 
 @dataclass(frozen=True, slots=True)

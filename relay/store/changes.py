@@ -102,10 +102,14 @@ def _put_again(put: Put, held: Held, holder: Holder, ledger: Ledger) -> Stored:
     standing = held.standing
     if put.version < standing.version:
         return Stored(True, standing.expiry_ms, standing.version)
-    expiry_ms = max(standing.expiry_ms, put.message.expiry_ms)
-    if (put.version, expiry_ms) != (standing.version, standing.expiry_ms):
-        _set_expiry(held, expiry_ms, put.version, holder, ledger)
-    return Stored(True, expiry_ms, put.version)
+    if put.version >= standing.expiry_version:
+        expiry_ms = max(standing.expiry_ms, put.message.expiry_ms)
+        renewed = replace(standing, version=put.version, expiry_version=put.version, expiry_ms=expiry_ms)
+    else:
+        renewed = replace(standing, version=put.version)
+    if renewed != standing:
+        _change_standing(held, renewed, holder, ledger)
+    return Stored(True, renewed.expiry_ms, put.version)
 
 
 def _add_message(put: Put, held: Held | None, holder: Holder, ledger: Ledger) -> None:
@@ -217,7 +221,7 @@ def _by_namespace(found: Iterable[Held]) -> dict[int, tuple[str, ...]]:
 
 
 def _highest(outdone_by: Iterable[Held]) -> Version | None:
-    return max((held.standing.version for held in outdone_by), default=None)
+    return max((held.standing.newest for held in outdone_by), default=None)
 
 
 def _expire(expire: Expire, ledger: Ledger, scene: Scene) -> Expiring:
@@ -242,11 +246,12 @@ def _expire(expire: Expire, ledger: Ledger, scene: Scene) -> Expiring:
 def _is_later(held: Held, version: Version, expiry_ms: int) -> bool:
     """Whether a message has a later expiry than the one that is being set; the same change once more is not later."""
     standing = held.standing
-    return standing.version >= version and (standing.version, standing.expiry_ms) != (version, expiry_ms)
+    same = (standing.expiry_version, standing.expiry_ms) == (version, expiry_ms)
+    return standing.expiry_version >= version and not same
 
 
 def _applies(rule: ExpiryRule, standing: Standing, version: Version, expiry_ms: int) -> bool:
-    if standing.version == version:
+    if standing.expiry_version == version:
         return True
     match rule:
         case ExpiryRule.SET:
@@ -258,8 +263,12 @@ def _applies(rule: ExpiryRule, standing: Standing, version: Version, expiry_ms: 
 
 
 def _set_expiry(held: Held, expiry_ms: int, version: Version, holder: Holder, ledger: Ledger) -> None:
-    standing = replace(held.standing, version=version, expiry_ms=expiry_ms)
-    until_ms = max(held.until_ms, expiry_ms + MARGIN_MS)
+    standing = replace(held.standing, expiry_version=version, expiry_ms=expiry_ms)
+    _change_standing(held, standing, holder, ledger)
+
+
+def _change_standing(held: Held, standing: Standing, holder: Holder, ledger: Ledger) -> None:
+    until_ms = max(held.until_ms, standing.expiry_ms + MARGIN_MS)
     ledger.put(holder, held, Row(standing, held.namespace, until_ms, None))
 
 
@@ -287,7 +296,7 @@ def _revoke(revoke: Revoke, ledger: Ledger, scene: Scene) -> Result:
     count, later = 0, []
     for token in dict.fromkeys(revoke.tokens):
         key = Key(revoke.account, token.hex())
-        held, standing = ledger.find(holder, key.name), Standing(key, kind, revoke.version, 0, 0)
+        held, standing = ledger.find(holder, key.name), Standing(key, kind, revoke.version, Version(0), 0, 0)
         if held is not None and held.standing.rank > standing.rank:
             later.append(held)
             continue

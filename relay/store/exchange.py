@@ -37,7 +37,7 @@ def take(asked: Take, ledger: Ledger, scene: Scene) -> Taken:
         if is_wrong(row, scene.now_ms):
             wrong.append(row.standing.key)
             continue
-        if has_ended(row, scene.now_ms) or row.standing.version > scene.now_ms + MARGIN_MS:
+        if has_ended(row, scene.now_ms) or row.standing.newest > scene.now_ms + MARGIN_MS:
             continue
         outcome = _merge(row, ledger, scene)
         if outcome is None:
@@ -50,17 +50,19 @@ def take(asked: Take, ledger: Ledger, scene: Scene) -> Taken:
 def is_wrong(row: Row, now_ms: int) -> bool:
     """Whether no honest peer gives such a row."""
     standing, key = row.standing, row.standing.key
-    numbers = (standing.version, standing.expiry_ms, standing.timestamp_ms, row.until_ms)
+    versions = (standing.version, standing.expiry_version)
+    numbers = (*versions, standing.expiry_ms, standing.timestamp_ms, row.until_ms)
     if len(key.account) != ACCOUNT_SIZE or not all(0 <= number < 2**53 for number in numbers):
         return True
     if standing.kind is Kind.LIVE:
         return (
             row.data is None
+            or standing.expiry_version < standing.version
             or len(row.data) > MAX_DATA_SIZE
             or standing.expiry_ms > now_ms + LONGEST_LIFE_MS + MARGIN_MS
             or message_hash(key.account, row.namespace, row.data) != key.name
         )
-    if row.data is not None or standing.expiry_ms or standing.timestamp_ms:
+    if row.data is not None or standing.expiry_version or standing.expiry_ms or standing.timestamp_ms:
         return True
     return not (is_hash(key.name) if standing.kind is Kind.DELETED else is_token(key.name))
 

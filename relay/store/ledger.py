@@ -112,12 +112,12 @@ class Ledger:
             self._change_standing(holder, held, row)
         else:
             self._change_to_trace(holder, held, row)
-        holder.newest = max(holder.newest, row.standing.version)
+        holder.newest = max(holder.newest, row.standing.newest)
 
     def renew(self, holder: Holder, held: Held, row: Row, *, source: bytes = b"") -> None:
         """Let a message stand instead of the same one that has ended: it comes anew, with the next number."""
         self._add(holder, held, row, source)
-        holder.newest = max(holder.newest, row.standing.version)
+        holder.newest = max(holder.newest, row.standing.newest)
 
     def erase(self, holder: Holder, held: Held) -> None:
         """Forget a row without trace."""
@@ -154,6 +154,7 @@ class Ledger:
             standing.key.name.encode(),
             int(standing.kind),
             standing.version,
+            standing.expiry_version,
             standing.expiry_ms,
             standing.timestamp_ms,
             row.namespace,
@@ -174,6 +175,7 @@ class Ledger:
         standing, recorded = row.standing, digest_of(row.standing)
         values = (
             standing.version,
+            standing.expiry_version,
             standing.expiry_ms,
             standing.timestamp_ms,
             row.until_ms,

@@ -79,6 +79,7 @@ def held_of(account: AccountId, columns: tuple[Any, ...]) -> Held:
         name,
         kind,
         version,
+        expiry_version,
         expiry_ms,
         timestamp_ms,
         namespace,
@@ -90,7 +91,9 @@ def held_of(account: AccountId, columns: tuple[Any, ...]) -> Held:
     ) = columns
     try:
         key = Key(account, name.decode("ascii"))
-        standing = Standing(key, Kind(kind), Version(version), expiry_ms, timestamp_ms)
+        standing = Standing(
+            key, Kind(kind), Version(version), Version(expiry_version), expiry_ms, timestamp_ms
+        )
         if recorded != digest_of(standing) or checksum != checksum_of(recorded, namespace, until_ms):
             raise DamagedRowError(sequence)
         return Held(sequence, standing, namespace, until_ms, source, recorded, size or 0)
@@ -128,7 +131,7 @@ def message_of(row: Row) -> Message:
 def digest_of(standing: Standing) -> bytes:
     """The 32 bytes with which a row counts in its bucket."""
     name = standing.key.name.encode("ascii")
-    times = (standing.version, standing.expiry_ms, standing.timestamp_ms)
+    times = (standing.version, standing.expiry_version, standing.expiry_ms, standing.timestamp_ms)
     return digest(
         standing.key.account
         + bytes((len(name),))
@@ -150,13 +153,13 @@ def ends_at(row: Row) -> int:
 
 def tombstone(key: Key, version: Version, *, namespace: int, until_ms: int) -> Row:
     """What is left of a deleted message."""
-    return Row(Standing(key, Kind.DELETED, version, 0, 0), namespace, until_ms, None)
+    return Row(Standing(key, Kind.DELETED, version, Version(0), 0, 0), namespace, until_ms, None)
 
 
 def live_row(message: Message, version: Version) -> Row:
     """A message that was just stored."""
     key = Key(message.account, message.hash)
-    standing = Standing(key, Kind.LIVE, version, message.expiry_ms, message.timestamp_ms)
+    standing = Standing(key, Kind.LIVE, version, version, message.expiry_ms, message.timestamp_ms)
     return Row(standing, message.namespace, message.expiry_ms + MARGIN_MS, message.data)
 
 

@@ -34,6 +34,7 @@ CREATE TABLE rows (
     name BLOB NOT NULL,                 -- as bytes, because damaged text cannot even be read
     kind INTEGER NOT NULL,
     version INTEGER NOT NULL,
+    expiry_version INTEGER NOT NULL,
     expiry_ms INTEGER NOT NULL,
     timestamp_ms INTEGER NOT NULL,
     namespace INTEGER NOT NULL,

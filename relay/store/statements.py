@@ -9,8 +9,8 @@ FORGET_ACCOUNT = "DELETE FROM accounts WHERE id = ?"
 TOTAL_SIZE = "SELECT coalesce(sum(size), 0) FROM accounts"
 
 # One list of columns for all that reads rows; ``rows.held_of`` knows their order.
-_HELD = """sequence, name, kind, version, expiry_ms, timestamp_ms, namespace, until_ms, source, digest, checksum,
-    length(data)"""
+_HELD = """sequence, name, kind, version, expiry_version, expiry_ms, timestamp_ms, namespace, until_ms, source, digest,
+    checksum, length(data)"""
 ROW = f"SELECT {_HELD} FROM rows WHERE account = ? AND name = ?"  # noqa: S608 - our own list of columns
 LIVE = f"""SELECT {_HELD} FROM rows WHERE account = ? AND kind = 0 AND timestamp_ms <= ?
     ORDER BY sequence"""  # noqa: S608
@@ -22,11 +22,12 @@ ENDED = f"""SELECT accounts.account, {_HELD} FROM rows CROSS JOIN accounts ON ac
     WHERE ends_ms <= ? ORDER BY ends_ms LIMIT ?"""  # noqa: S608
 AFTER_NAME = f"SELECT {_HELD} FROM rows WHERE account = ? AND name > ? ORDER BY name LIMIT ?"  # noqa: S608
 
-ADD_ROW = """INSERT INTO rows (account, name, kind, version, expiry_ms, timestamp_ms, namespace, until_ms, source,
-    digest, checksum, ends_ms, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-SET_STANDING = """UPDATE rows SET version = ?, expiry_ms = ?, timestamp_ms = ?, until_ms = ?, digest = ?, checksum = ?,
-    ends_ms = ? WHERE sequence = ?"""
-SET_TRACE = """UPDATE rows SET kind = ?, version = ?, expiry_ms = 0, timestamp_ms = 0, until_ms = ?, source = NULL,
+ADD_ROW = """INSERT INTO rows (account, name, kind, version, expiry_version, expiry_ms, timestamp_ms, namespace,
+    until_ms, source, digest, checksum, ends_ms, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+SET_STANDING = """UPDATE rows SET version = ?, expiry_version = ?, expiry_ms = ?, timestamp_ms = ?, until_ms = ?,
+    digest = ?, checksum = ?, ends_ms = ? WHERE sequence = ?"""
+SET_TRACE = """UPDATE rows SET kind = ?, version = ?, expiry_version = 0, expiry_ms = 0, timestamp_ms = 0, until_ms = ?,
+    source = NULL,
     digest = ?, checksum = ?, ends_ms = ?, data = NULL WHERE sequence = ?"""
 FORGET_ROW = "DELETE FROM rows WHERE sequence = ?"
 
@@ -64,7 +65,7 @@ RECOUNT = """SELECT coalesce(sum(size), 0), coalesce(sum(is_live), 0), coalesce(
     coalesce(sum(size * is_public), 0), coalesce(sum(is_public), 0) FROM (
         SELECT ?2 + coalesce(length(data), 0) AS size, kind = 0 AS is_live, kind = 0 AND namespace % 10 = 0 AS is_public
         FROM rows WHERE account = ?1)"""
-NEWEST = "SELECT max(version) FROM rows WHERE account = ?"
+NEWEST = "SELECT max(max(version, expiry_version)) FROM rows WHERE account = ?"
 FORGET_ORPHANS = "DELETE FROM rows WHERE account NOT IN (SELECT id FROM accounts)"
 FORGET_BUCKETS = "DELETE FROM buckets"
 

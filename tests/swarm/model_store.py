@@ -33,14 +33,21 @@ from onionpath.swarm.operations import (
     VersionFound,
 )
 
+_NEVER = Version(0)
+
 
 @dataclass
 class Row:
-    """A message with its version and its place in the order, or, without a message, a tombstone."""
+    """A message with its versions and its place in the order, or, without a message, a tombstone."""
 
     version: Version
     message: Message | None
     place: int = 0
+    expiry_version: Version = _NEVER
+
+    @property
+    def newest(self) -> Version:
+        return max(self.version, self.expiry_version)
 
 
 @dataclass
@@ -96,7 +103,7 @@ class ModelStore:
 
     def _newest(self, account: AccountId) -> Version:
         held = self._account(account)
-        versions = [row.version for row in held.rows.values()]
+        versions = [row.newest for row in held.rows.values()]
         return max([*versions, *(version for version, _ in held.tokens.values())], default=Version(0))
 
     def _live(self, account: AccountId, now_ms: int) -> Iterator[Row]:
@@ -111,11 +118,13 @@ class ModelStore:
             if row is not None and row.version >= put.version:
                 return Outdone(row.version)
             self._place += 1
-            row = rows[put.message.hash] = Row(put.version, put.message, self._place)
+            row = rows[put.message.hash] = Row(put.version, put.message, self._place, put.version)
             return self._alone(put, now_ms) or Stored(False, put.message.expiry_ms, put.version)
         if put.version > row.version:
+            row.version = put.version
+        if put.version > row.expiry_version:
             expiry_ms = max(row.message.expiry_ms, put.message.expiry_ms)
-            row.version, row.message = put.version, replace(row.message, expiry_ms=expiry_ms)
+            row.expiry_version, row.message = put.version, replace(row.message, expiry_ms=expiry_ms)
         return self._alone(put, now_ms) or Stored(True, row.message.expiry_ms, row.version)
 
     def _alone(self, put: Put, now_ms: int) -> Outdone | None:
@@ -130,6 +139,7 @@ class ModelStore:
         last = max(row_of, key=lambda name: (row_of[name].version, name))
         for name in row_of.keys() - {last}:
             row_of[name].message, row_of[name].version = None, row_of[last].version
+            row_of[name].expiry_version = Version(0)
         return None if last == put.message.hash else Outdone(row_of[last].version)
 
     def _delete(self, delete: Delete, now_ms: int) -> Deleted:
@@ -139,7 +149,7 @@ class ModelStore:
         for name in filter(is_hash, delete.hashes):
             row = rows.get(name)
             if row is not None and row.version > delete.version:
-                outdone_by += [row.version] if row.message else []
+                outdone_by += [row.newest] if row.message else []
                 continue
             if row and row.message and row.message.expiry_ms > now_ms:
                 gone.setdefault(row.message.namespace, []).append(name)
@@ -156,10 +166,10 @@ class ModelStore:
             if delete.namespace not in (None, message.namespace) or message.timestamp_ms > until_ms:
                 continue
             if row.version > delete.version:
-                outdone_by.append(row.version)
+                outdone_by.append(row.newest)
                 continue
             gone.setdefault(message.namespace, []).append(message.hash)
-            row.version, row.message = delete.version, None
+            row.version, row.expiry_version, row.message = delete.version, Version(0), None
         return Deleted(_sorted(gone), max(outdone_by, default=None))
 
     def _expire(self, expire: Expire, now_ms: int) -> Expiring:
@@ -171,13 +181,13 @@ class ModelStore:
                 continue
             row = live[name]
             assert row.message is not None
-            if row.version >= expire.version:
-                outdone_by.append(row.version)
+            if row.expiry_version >= expire.version:
+                outdone_by.append(row.expiry_version)
             elif _leaves(expire.rule, row.message.expiry_ms, expiry_ms):
                 unchanged[name] = row.message.expiry_ms
             else:
                 updated[name] = expiry_ms
-                row.version, row.message = expire.version, replace(row.message, expiry_ms=expiry_ms)
+                row.expiry_version, row.message = expire.version, replace(row.message, expiry_ms=expiry_ms)
         return Expiring(updated, unchanged, max(outdone_by, default=None))
 
     def _expire_where(self, expire: ExpireWhere, now_ms: int) -> Shortened:
@@ -188,11 +198,11 @@ class ModelStore:
             assert message is not None
             if expire.namespace not in (None, message.namespace) or message.expiry_ms <= expire.expiry_ms:
                 continue
-            if row.version >= expire.version:
-                outdone_by.append(row.version)
+            if row.expiry_version >= expire.version:
+                outdone_by.append(row.expiry_version)
                 continue
             changed.setdefault(message.namespace, []).append(message.hash)
-            row.version, row.message = expire.version, replace(message, expiry_ms=expire.expiry_ms)
+            row.expiry_version, row.message = expire.version, replace(message, expiry_ms=expire.expiry_ms)
         return Shortened(_sorted(changed), max(outdone_by, default=None))
 
     def _revoke(self, revoke: Revoke) -> Revoked:

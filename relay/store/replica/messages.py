@@ -51,20 +51,22 @@ class StandingForm(Form, frozen=True):
     """A ``Standing``."""
 
     key: KeyForm
-    kind: Annotated[int, msgspec.Meta(ge=min(Kind), le=max(Kind))]
+    kind: Annotated[int, msgspec.Meta(ge=int(min(Kind)), le=int(max(Kind)))]
     version: Count
+    expiry_version: Count
     expiry_ms: _Signed
     timestamp_ms: _Signed
 
     @classmethod
     def of(cls, each: Standing) -> StandingForm:
         """To be sent."""
-        return cls(KeyForm.of(each.key), int(each.kind), each.version, each.expiry_ms, each.timestamp_ms)
+        key, kind = KeyForm.of(each.key), int(each.kind)
+        return cls(key, kind, each.version, each.expiry_version, each.expiry_ms, each.timestamp_ms)
 
     def value(self) -> Standing:
         """What was sent."""
-        kind, version = Kind(self.kind), Version(self.version)
-        return Standing(self.key.value(), kind, version, self.expiry_ms, self.timestamp_ms)
+        versions = Version(self.version), Version(self.expiry_version)
+        return Standing(self.key.value(), Kind(self.kind), *versions, self.expiry_ms, self.timestamp_ms)
 
 
 class RowForm(Form, frozen=True):
