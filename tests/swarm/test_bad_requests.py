@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onionpath.swarm.fields import MAX_HASHES
@@ -230,6 +230,7 @@ METHODS = sorted(
 )
 
 
+@settings(max_examples=50)
 @given(st.sampled_from(METHODS), st.dictionaries(st.sampled_from(NAMES), JSON))
 def test_whatever_fields_a_request_has_it_gets_a_reply(method: str, params: Json) -> None:
     reply = Members.of(1).ask(json.dumps({"method": method, "params": params}).encode(), now_ms=T)
