@@ -68,7 +68,7 @@ async def run_relay(settings: RelaySettings, *, ready: Announce) -> None:
                 base, opened.replay, services, opened.listeners, nursery,
                 shares=shares, switch_limits=switch_limits, recorder=opened.recorder,
             )  # fmt: skip
-            keeper = _network_keeper(settings, base, opened, node.links, services, directory)
+            keeper = _network_keeper(settings, base, opened, node, directory)
             keeper.load()
             key_keeper = KeyKeeper(
                 node.switch,
@@ -78,10 +78,10 @@ async def run_relay(settings: RelaySettings, *, ready: Announce) -> None:
                 changed=keeper.publish_soon,
                 clock=base.clock,
             )
+            roster = NewestRoster(lambda: keeper.directory, clock=base.clock)
+            peers = Peers(node.links, base.root.parameters.geometry, entropy=os.urandom)
+            destination = NetworkDestination(node.relay_id, roster, clock=base.clock)
             if opened.session is not None:
-                peers = Peers(node.links, base.root.parameters.geometry, entropy=os.urandom)
-                roster = NewestRoster(lambda: keeper.directory)
-                destination = NetworkDestination(roster, clock=base.clock)
                 around = Surroundings(base, shares, peers, dialer, destination, roster)
                 side = build_session(settings.session, opened.session, around)
                 node.registry.offer(ServiceId.SESSION, PeerCalls(side.hop_messages, nursery))
@@ -160,18 +160,17 @@ def _network_keeper(
     settings: RelaySettings,
     base: Base,
     opened: _Opened,
-    links: Links,
-    services: Mapping[int, Service],
+    node: Node,
     directory: DirectoryService,
 ) -> NetworkKeeper:
     door = None if opened.session is None else opened.session.door(settings.session)
-    description = Description(settings, base, opened.packet_keys, opened.listeners, services, door)
+    description = Description(settings, base, opened.packet_keys, opened.listeners, node.registry, door)
     return NetworkKeeper(
         base.root,
         base.keys.identity,
         describe=description.now,
         file=base.state / DIRECTORY_NAME,
-        links=links,
+        links=node.links,
         service=directory,
         client_tls=client_context(),
         clock=base.clock,

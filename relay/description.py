@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from onionpath.crypto.identity import RelayId
@@ -11,8 +11,8 @@ from onionpath.directory.address import Address
 from onionpath.directory.descriptor import Descriptor
 from onionpath.directory.session_door import SessionDoor
 from onionpath.injected import UnixTime
-from onionpath.service.calls import Service
 from onionpath.service.exit_policy import ExitPolicy
+from onionpath.service.registry import Registry
 from onionpath.version import VERSION
 from relay.foundation import Base
 from relay.keys import PacketKeyFiles
@@ -32,7 +32,7 @@ class Description:
     base: Base
     packet_keys: PacketKeyFiles
     listeners: Sequence[socket.socket]
-    services: Mapping[int, Service]
+    registry: Registry
     door: SessionDoor | None = None
 
     def now(self) -> Descriptor:
@@ -56,5 +56,7 @@ class Description:
     def _services(self) -> tuple[int, ...]:
         """Those that clients can call."""
         return tuple(
-            sorted(number for number, service in self.services.items() if not service.limits.relays_only)
+            sorted(
+                number for number, service in self.registry.services.items() if not service.limits.relays_only
+            )
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from onionpath.onion.statuses import Reason, ReplyStatus
 from onionpath.service.call_keys import CallKey
@@ -60,6 +61,11 @@ class Registry:
         self._answered: Counter[int] = Counter()
         self._refused: Counter[Reason] = Counter()
         self._failed: Counter[str] = Counter()
+
+    @property
+    def services(self) -> Mapping[int, Service]:
+        """All that is answered, by number."""
+        return MappingProxyType(self._services)
 
     def offer(self, number: int, service: Service) -> None:
         """Answer calls of one more service from now on: of one that could only be built once the relay stood."""

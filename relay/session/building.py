@@ -48,7 +48,7 @@ class Surroundings:
 
     Args:
         dialer: None for a relay that is no exit.
-        roster: the newest list of nodes; None before there is a directory.
+        roster: the newest list of nodes; None while there is no directory that is valid.
     """
 
     base: Base

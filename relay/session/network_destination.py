@@ -9,10 +9,11 @@ import json
 from collections.abc import Callable
 from typing import NamedTuple
 
+from onionpath.crypto.identity import RelayId
 from onionpath.errors import MalformedError
 from onionpath.injected import UnixTime
 from onionpath.onion.session_packets import SessionReply
-from onionpath.onion.session_refusals import Refusal
+from onionpath.onion.session_refusals import Refusal, refuse
 from onionpath.swarm.json_depth import check_depth
 from onionpath.swarm.network_rpc import answer_network
 from onionpath.swarm.nodes import Roster
@@ -23,18 +24,22 @@ MAX_CALL_SIZE = 64 * 1024  # bytes
 MAX_NAME_SIZE = 64
 
 _NO_JSON = SessionReply(400, b"invalid json")
-_NO_DIRECTORY = SessionReply(Refusal.BUSY.status, Refusal.BUSY.text.encode())
 
 
 class NetworkDestination:
     """Answers what is asked about the network; a ``Destination``.
 
     Args:
-        roster: the newest list of nodes; None before there is a directory.
+        ours: named while there is no list.
+        roster: the newest list of nodes; None while there is no directory that is valid.
         clock: Unix time that never goes back.
     """
 
-    def __init__(self, roster: Callable[[], Roster | None], *, clock: Callable[[], UnixTime]) -> None:
+    def __init__(
+        self, ours: RelayId, roster: Callable[[], Roster | None], *, clock: Callable[[], UnixTime]
+    ) -> None:
+        not_ready = refuse(Refusal.NOT_READY, named=ours)
+        self._not_ready = SessionReply(not_ready.status, not_ready.body)
         self._roster = roster
         self._clock = clock
 
@@ -45,7 +50,7 @@ class NetworkDestination:
             return call
         roster = self._roster()
         if roster is None:
-            return _NO_DIRECTORY
+            return self._not_ready
         reply = answer_network(call.method, call.params, roster, now=self._clock())
         if reply is None:
             return SessionReply(400, f"no method {_plain(call.method)}".encode())

@@ -14,7 +14,7 @@ import msgspec
 
 from onionpath.crypto.identity import RelayId
 from onionpath.injected import UnixTime
-from onionpath.onion.session_refusals import Refusal
+from onionpath.onion.session_refusals import Refusal, refuse
 from onionpath.swarm.network_rpc import answer_seed
 from onionpath.swarm.node_list import STORAGE_VERSION
 from onionpath.swarm.nodes import Roster
@@ -33,7 +33,7 @@ class Requests:
 
     Args:
         budget: of clients.
-        roster: the newest list of nodes; None before there is a directory.
+        roster: the newest list of nodes; None while there is no directory that is valid.
         clock: Unix time that never goes back.
     """
 
@@ -51,6 +51,8 @@ class Requests:
         self._roster = roster
         self._clock = clock
         self._answered: Counter[int] = Counter()
+        not_ready = refuse(Refusal.NOT_READY, named=relay_id)
+        self._not_ready = Response(not_ready.status, not_ready.body)
         self._pong = Response(200, headers=((b"X-Oxen-Snode-Pubkey", base64.b64encode(relay_id)),))
 
     def counts(self) -> dict[str, int]:
@@ -89,5 +91,5 @@ class Requests:
     def _answer_seed(self, body: bytes) -> Response:
         roster = self._roster()
         if roster is None:
-            return BUSY
+            return self._not_ready
         return Response(*answer_seed(body, roster, now=self._clock()), JSON)

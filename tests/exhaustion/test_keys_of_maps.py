@@ -66,7 +66,6 @@ MAY = {
     "relay/authority/making.py: services": SERVICES,
     "relay/conversations.py: under_way": OURS,
     "relay/daemon.py: services": SERVICES,
-    "relay/description.py: services": SERVICES,
     "relay/exchanges.py: _all": OURS,
     "relay/exchanges.py: _by_next": LINKS,
     "relay/exchanges.py: _by_origin": LINKS,

@@ -61,6 +61,15 @@ def test_a_seed_lists_all_relays(network: LocalNetwork, nodes: list[Node]) -> No
     assert {relay.relay_id.hex() for relay in network.relays} == {node.ed25519 for node in nodes}
 
 
+def test_descriptors_tell_of_the_door_and_not_of_services_for_relays_only(directory: Directory) -> None:
+    descriptors = [relay.descriptor for relay in directory.relays.values()]
+
+    assert all(each.session is not None for each in descriptors)
+    assert {(ServiceId.ECHO, ServiceId.DIRECTORY, ServiceId.STREAM)} == {
+        each.services for each in descriptors
+    }
+
+
 @pytest.mark.parametrize("cipher", ["aes-gcm", "xchacha20"])
 def test_a_plain_client_reaches_a_node_over_three_others(nodes: list[Node], cipher: str) -> None:
     status, info = call(nodes[:3], nodes[3], INFO, cipher)
