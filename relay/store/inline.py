@@ -14,7 +14,7 @@ from onionpath.swarm.reconciliation import Upkeep
 from relay.store.engine import Answer, Batch, Engine, EngineStatistics
 from relay.store.opening import open_sound
 from relay.store.room import Limits
-from relay.store.schema import connect
+from relay.store.schema import CHECKPOINT_PAGES, connect
 
 UNLIMITED_SIZE = 2**60
 
@@ -25,6 +25,7 @@ class InlineStore:
     Args:
         path: the default keeps everything in memory; two such stores share nothing.
         vfs: the name under which SQLite knows the file system.
+        checkpoint_pages: once so many are in the log, they are moved into the file.
         set_aside: removes a damaged file.
         disk_free_size: asks how many bytes may still be written.
     """
@@ -35,11 +36,14 @@ class InlineStore:
         *,
         vfs: str | None = None,
         limits: Limits | None = None,
+        checkpoint_pages: int = CHECKPOINT_PAGES,
         set_aside: Callable[[], object] = lambda: None,
         disk_free_size: Callable[[], int] = lambda: UNLIMITED_SIZE,
     ) -> None:
         opened = open_sound(
-            lambda: connect(path, vfs=vfs, is_exclusive=True), set_aside=set_aside, is_quick=True
+            lambda: connect(path, vfs=vfs, is_exclusive=True, checkpoint_pages=checkpoint_pages),
+            set_aside=set_aside,
+            is_quick=True,
         )
         self.was_damaged = opened.was_damaged
         self._engine = Engine(opened.connection, limits=limits or Limits(), disk_free_size=disk_free_size)
