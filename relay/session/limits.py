@@ -25,9 +25,9 @@ def relay_budget(per_second: float) -> BudgetLimits:
 
 
 def gate_limits(connections: int) -> GateLimits:
-    """Of the door: as many connections as it has files for, an eighth of them from one address.
+    """Of the door: as many connections as it has files for, a quarter of them from one address.
 
     Session's clients make many and short ones, often from an address that they share, so a source may make more of
     them than of links.
     """
-    return GateLimits(connections=connections, per_source=max(8, connections // 8), per_second=50, burst=200)
+    return GateLimits(connections=connections, per_source=max(8, connections // 4), per_second=50, burst=200)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
@@ -57,6 +58,17 @@ def nodes(directory: Directory) -> list[Node]:
     return nodes_of_seed(seed.host, seed.https_port)
 
 
+@pytest.fixture(scope="module")
+def node_list(directory: Directory, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a program that uses onionpath is given: the seed's list, with the certificates that it pins."""
+    seed = session_nodes(directory)[0]
+    params = {"fields": ["all", "certificate_hash"]}
+    asked = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "get_n_service_nodes", "params": params})
+    file = tmp_path_factory.mktemp("session") / "nodes.json"
+    file.write_bytes(request(seed.host, seed.https_port, "/json_rpc", asked.encode()).body)
+    return file
+
+
 def test_a_seed_lists_all_relays(network: LocalNetwork, nodes: list[Node]) -> None:
     assert {relay.relay_id.hex() for relay in network.relays} == {node.ed25519 for node in nodes}
 
@@ -97,15 +109,21 @@ def test_a_plain_client_puts_a_file_over_three_nodes_and_gets_it_again(
     assert (200, content) == call_server(nodes[1:4], server, "GET", url, None, cipher)
 
 
-async def test_a_native_client_goes_the_same_relays_at_the_same_time(
-    network: LocalNetwork, nodes: list[Node]
+async def test_three_kinds_of_clients_go_over_the_same_relays_at_the_same_time(
+    network: LocalNetwork, nodes: list[Node], node_list: Path
 ) -> None:
-    async with Client(network.trust_root_file) as client, anyio.create_task_group() as tasks:
+    async with (
+        Client(network.trust_root_file) as native,
+        Client(node_list, format="session") as ours,
+        anyio.create_task_group() as tasks,
+    ):
         for _ in range(4):
             tasks.start_soon(anyio.to_thread.run_sync, call, nodes[:3], nodes[3], INFO, "aes-gcm")
-        answer = await client.call(ServiceId.ECHO, b"hello")
+        replied = await ours.call(ServiceId.STORAGE, json.dumps(INFO).encode(), to=ours.nodes[4])
+        echoed = await native.call(ServiceId.ECHO, b"hello")
 
-    assert b"hello" == answer.body
+    assert b"hello" == echoed.body
+    assert [2, 8, 0] == json.loads(replied.body)["version"]
 
 
 def test_a_relay_that_was_killed_still_refuses_what_it_saw(network: LocalNetwork, nodes: list[Node]) -> None:
