@@ -100,17 +100,17 @@ def test_no_altered_message_is_served_in_a_thousand_trials() -> None:
     assert [] == altered
 
 
-COLUMNS = {
-    "data": "data = x'6a656c6c6f'",
-    "timestamp_ms": "timestamp_ms = timestamp_ms + 1",
-    "expiry_ms": "expiry_ms = expiry_ms + 1",
-    "version": "version = version + 1",
-    "expiry_version": "expiry_version = expiry_version + 1",
-    "until_ms": "until_ms = until_ms + 1",
-    "namespace": "namespace = namespace + 10",
-    "name": "name = x'ff'",
-    "kind": "kind = 7",
-    "digest": "digest = zeroblob(32)",
+CHANGES = {
+    "data": "UPDATE rows SET data = x'6a656c6c6f' WHERE sequence = 1",
+    "timestamp_ms": "UPDATE rows SET timestamp_ms = timestamp_ms + 1 WHERE sequence = 1",
+    "expiry_ms": "UPDATE rows SET expiry_ms = expiry_ms + 1 WHERE sequence = 1",
+    "version": "UPDATE rows SET version = version + 1 WHERE sequence = 1",
+    "expiry_version": "UPDATE rows SET expiry_version = expiry_version + 1 WHERE sequence = 1",
+    "until_ms": "UPDATE rows SET until_ms = until_ms + 1 WHERE sequence = 1",
+    "namespace": "UPDATE rows SET namespace = namespace + 10 WHERE sequence = 1",
+    "name": "UPDATE rows SET name = x'ff' WHERE sequence = 1",
+    "kind": "UPDATE rows SET kind = 7 WHERE sequence = 1",
+    "digest": "UPDATE rows SET digest = zeroblob(32) WHERE sequence = 1",
 }
 
 
@@ -119,12 +119,12 @@ def with_damage(path: Path, column: str) -> InlineStore:
     with InlineStore(str(path)) as store:
         store.apply([put(HELLO), put(message_of(b"other"))], now_ms=NOW_MS)
     with apsw.Connection(str(path)) as connection:
-        connection.execute("UPDATE rows SET " + COLUMNS[column] + " WHERE sequence = 1")
+        connection.execute(CHANGES[column])
     connection.close()
     return InlineStore(str(path))
 
 
-@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("column", CHANGES)
 def test_a_row_that_was_changed_on_the_disk_is_removed_and_counted_no_more(
     column: str, tmp_path: Path
 ) -> None:
