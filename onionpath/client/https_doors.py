@@ -36,9 +36,6 @@ class NodeDoor:
         self._is_closed = False
         self.heard = 0  # Reads, of whatever connection.
 
-    def __len__(self) -> int:
-        return len(self._open)
-
     @property
     def in_flight(self) -> int:
         """Connections over which something is under way."""

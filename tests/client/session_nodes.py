@@ -32,7 +32,7 @@ from onionpath.onion.session_packets import (
 )
 from onionpath.onion.session_refusals import Refuse, decide_post
 from onionpath.onion.session_server import open_posted
-from onionpath.onion.session_v4 import V4Request, V4Response
+from onionpath.onion.session_v4 import V4Request, V4Response, decode_v4_request
 from onionpath.swarm.nodes import SessionNode
 from relay.session.door import door_context
 from tests.directory.networks import identity
@@ -88,6 +88,7 @@ class World:
         self.onion = SessionOnion()
         self.storage: Callable[[Node, bytes], SessionReply] = echo_storage
         self.server: Callable[[V4Request], V4Response] = echo_server
+        self.problems: list[Exception] = []
         self._entropy = seeded(3)
 
     @property
@@ -119,9 +120,9 @@ class World:
                 after = self.node(next_relay)
                 return self.handle(after, self.onion.peel(packet, after.key))
             case ForwardToServer(_, posted):
-                request = open_posted(posted, SERVER_KEY)
-                response = self.server(request.request)
-                return 200, self.onion.seal_reply(request.reply_key, response, entropy=self._entropy)
+                layer = open_posted(posted, SERVER_KEY)
+                response = self.server(decode_v4_request(layer.plaintext))
+                return 200, self.onion.seal_reply(layer.reply_key, response, entropy=self._entropy)
             case SessionServe(body, _, reply_key):
                 node.served.append(body)
                 reply = self.storage(node, body)
@@ -142,7 +143,8 @@ async def honest(door: Door, body: bytes) -> Reply:
 
 
 async def silent(door: Door, body: bytes) -> Reply:
-    await anyio.sleep_forever()
+    """It says nothing until the client gives up."""
+    await door.stream.receive()
     raise AssertionError
 
 
@@ -184,6 +186,7 @@ async def session_world(folder: Path, count: int = 8, *, is_pinned: bool = True)
                 tasks.start_soon(tls.serve, partial(_serve, world, node))
             yield world
             tasks.cancel_scope.cancel()
+    assert [] == world.problems
 
 
 def _node(number: int, port: int, *, is_pinned: bool) -> Node:
@@ -212,6 +215,8 @@ async def _serve(world: World, node: Node, stream: AnyByteStream) -> None:
                 await _serve_one(door)
     except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
         pass
+    except Exception as error:  # it would cancel the test, and not be told
+        world.problems.append(error)
     finally:
         door.node.connections.discard(door.stream)
 

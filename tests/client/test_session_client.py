@@ -13,6 +13,7 @@ from onionpath.client.client import Client
 from onionpath.client.status import State
 from onionpath.crypto.session_channels import SessionPrivateKey
 from onionpath.errors import (
+    FIRST_EDGE,
     DeadlineError,
     MalformedError,
     NoPathError,
@@ -61,6 +62,12 @@ def client_of(world: World, **options: object) -> Client:
 
 async def ask(client: Client, node: SessionNode, *, deadline_s: float = 10.0) -> SessionReply:
     return await client.call(ServiceId.STORAGE, BODY, to=node, deadline_s=deadline_s)
+
+
+def no_guard(client: Client) -> SessionNode:
+    """A node that all guards may carry calls to."""
+    guards = {each.relay_id for each in client.path_report().guards}
+    return next(node for node in client.nodes if node.relay_id not in guards)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -268,17 +275,14 @@ def test_a_network_of_the_other_format_is_refused(tmp_path: Path) -> None:
 # Failures.
 
 
-async def test_an_empty_first_hop_costs_an_attempt_and_marks_the_guard(world: World) -> None:
+async def test_a_guard_that_dies_with_a_request_costs_an_attempt_and_is_marked(world: World) -> None:
+    world.everybody(dying)
     async with client_of(world) as client:
-        await ask(client, world.list[3])
-        (guard,) = world.guards
-        guard.answer = dying
-        for connection in list(guard.connections):
-            await connection.aclose()
-
-        assert 200 == (await ask(client, world.list[3])).status
-        down = [each.relay_id for each in client.path_report().guards if each.retry_at]
-    assert [guard.relay_id] == down
+        with pytest.raises(UnreachableError, match="first hop broke") as caught:
+            await ask(client, no_guard(client))
+        down = {each.relay_id for each in client.path_report().guards if each.retry_at}
+    assert FIRST_EDGE == caught.value.edge
+    assert (3, ids(world.guards)) == (len(down), down)
 
 
 @pytest.mark.parametrize(
@@ -348,7 +352,7 @@ async def test_somebody_elses_certificate_is_an_unreachable_guard(world: World) 
     wrong = [replace(node, certificate_hash=certificate(15).key_hash) for node in world.list]
     async with Client(wrong, format="session") as client:
         with pytest.raises(UnreachableError, match="somebody else answers") as caught:
-            await ask(client, world.list[3])
+            await ask(client, no_guard(client))
         down = [each for each in client.path_report().guards if each.retry_at]
     assert not caught.value.sent
     assert 3 == len(down)
