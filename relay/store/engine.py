@@ -14,6 +14,7 @@ Nothing here knows threads: ``writer`` and ``inline`` call it. Spec: docs/specs/
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,11 +164,11 @@ class Engine:
 
     def close(self) -> None:
         """Move the log into the file, as far as that goes, and close."""
-        try:
+        # A disk that is full or broken may not let us: then the next start reads the log.
+        with suppress(apsw.Error):
             self._connection.pragma("wal_checkpoint", "TRUNCATE")
-        except apsw.Error:
-            pass  # The next start reads the log.
-        self._connection.close()
+        with suppress(apsw.Error):
+            self._connection.close()
 
     def _commit_alone(self, batch: Batch) -> Outcome:
         for is_starved in (False, True):
