@@ -42,10 +42,12 @@ from relay.recorder import FrameRecorder
 from relay.services import any_depth, build_dialer, build_services, with_deadline
 from relay.serving import Announce, Node, serve
 from relay.session.building import OpenedSession, Surroundings, build_session, open_session
+from relay.session.destination import Destination
 from relay.session.network_destination import NetworkDestination
 from relay.session.newest_roster import NewestRoster
 from relay.settings import AuthoritySettings, RelaySettings
 from relay.state_folder import CERTIFICATE_NAME, DIRECTORY_NAME, LINK_KEY_NAME
+from relay.store.building import offer_storage, open_storage
 from relay.switch import Switch
 
 
@@ -60,7 +62,7 @@ async def run_relay(settings: RelaySettings, *, ready: Announce) -> None:
     with ExitStack() as stack:
         stack.enter_context(FolderLock(base.state))
         opened = _open(settings, base, stack)
-        async with trio.open_nursery() as nursery:
+        async with open_storage(settings, base) as store, trio.open_nursery() as nursery:
             dialer = build_dialer(settings, listeners=opened.all_listeners)
             services, directory = build_services(settings, nursery, dialer, streams=shares.streams)
             switch_limits = base.limits.switch_limits(openings_per_second=_openings_per_second(base.root))
@@ -80,7 +82,9 @@ async def run_relay(settings: RelaySettings, *, ready: Announce) -> None:
             )
             roster = NewestRoster(lambda: keeper.directory, clock=base.clock)
             peers = Peers(node.links, base.root.parameters.geometry, entropy=os.urandom)
-            destination = NetworkDestination(node.relay_id, roster, clock=base.clock)
+            destination: Destination = NetworkDestination(node.relay_id, roster, clock=base.clock)
+            if store is not None:
+                destination = offer_storage(store, base, node, keeper, peers, nursery)
             if opened.session is not None:
                 around = Surroundings(base, shares, peers, dialer, destination, roster)
                 side = build_session(settings.session, opened.session, around)

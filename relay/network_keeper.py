@@ -82,6 +82,7 @@ class NetworkKeeper:
         self._directory: Directory | None = None
         self._seen: SeenDocument | None = None
         self._evidence = EvidenceFiles(file.parent)
+        self._is_wanted = trio.Event()
         self._denied = 0  # the number of which there is the newest evidence
         self.publisher = Publisher(
             self, identity, describe=describe, client_tls=client_tls, clock=clock, choice=choice
@@ -117,6 +118,10 @@ class NetworkKeeper:
         """The descriptor has changed: our keys, for example."""
         self.publisher.soon()
 
+    def fetch_soon(self) -> None:
+        """Somebody has a newer document: don't wait for the end of this one. Whoever calls this bounds how often."""
+        self._is_wanted.set()
+
     async def run(self) -> None:
         """Publish and fetch until cancelled."""
         async with trio.open_nursery() as nursery:
@@ -127,7 +132,9 @@ class NetworkKeeper:
         await trio.sleep(first_fetch_in_s(self._directory, now=self._clock(), choice=self._choice))
         while True:
             pause_s = await self._fetch()
-            await trio.sleep(pause_s)
+            self._is_wanted = trio.Event()
+            with trio.move_on_after(pause_s):
+                await self._is_wanted.wait()
 
     async def _fetch(self) -> float:
         """One inquiry; gives how long to wait for the next."""

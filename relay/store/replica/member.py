@@ -59,6 +59,11 @@ class Member:
         self._questions = 0
         self._answers: list[AnswerClient | AnswerMember] = []
 
+    @property
+    def number(self) -> int:
+        """Of the newest document that it was told of; 0 before the first."""
+        return self._wanted.number if self._wanted else 0
+
     # Events.
 
     def use(self, layout: Layout, roster: Roster, *, now_ms: int) -> tuple[Step, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from random import Random
 
 from onionpath.crypto.identity import RelayId
+from simulations.virtual.heap import Task
 from simulations.virtual.swarm.machines import Machine
 from simulations.virtual.swarm.world import World
 
@@ -15,6 +16,7 @@ MAX_SKEW_S = 600.0
 # A swarm of five knows all that it acknowledged as long as no more than two have lost their rows.
 MAX_LOST = 2
 LARGEST_LOSS = 0.2
+MOST_AT_ONCE = 3
 
 Heal = Callable[[], None]
 
@@ -36,7 +38,7 @@ class Faults:
         self._healings: dict[int, Heal] = {}
         self._count = 0
         self._lost: set[RelayId] = set()
-        self._has_ended = False
+        self._task: Task | None = None
         self._kinds: list[Callable[[], Heal | None]] = [
             self._halves,
             self._bridge,
@@ -54,16 +56,20 @@ class Faults:
             self._kinds += [self._change_members] * 3
         self.log: list[str] = []
 
-    async def run(self) -> None:
-        """Until ``end``."""
-        while not self._has_ended:
+    def start(self) -> None:
+        """Begin; until ``end``."""
+        self._task = self._world.heap.spawn(self._run())
+
+    async def _run(self) -> None:
+        while True:
             await self._world.heap.sleep(self._choice.uniform(MIN_PAUSE_S, MAX_PAUSE_S))
-            if not self._has_ended and len(self._healings) < 3:
+            if len(self._healings) < MOST_AT_ONCE:
                 self._begin(self._choice.choice(self._kinds))
 
     def end(self) -> None:
         """Heal everything, and begin nothing more."""
-        self._has_ended = True
+        if self._task is not None:
+            self._task.cancel()
         for number in list(self._healings):
             self._heal(number)
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from onionpath.crypto.identity import IdentityKey, RelayId
 from onionpath.onion.session_packets import SessionReply
-from onionpath.onion.statuses import Reason
 from onionpath.swarm.nodes import Roster
 from relay.store.inline import UNLIMITED_SIZE, InlineStore
 from relay.store.replica.layout import Layout
@@ -143,11 +142,11 @@ class Machine:
             results = self.store.apply(operations, now_ms=self.now_ms)  # type: ignore[arg-type]
             self.process.after(0.0005, self._later(ticket), results)
 
-    def _later(self, ticket: int) -> Callable[[object], None]:
+    def _later(self, ticket: int) -> Callable[[Any], None]:
         """Gives the member a result, if it still lives."""
         life = self._life
 
-        def done(result: list[object] | bytes | Reason | None) -> None:
+        def done(result: Any) -> None:
             if life == self._life:
                 self._carry_out(self.member.done(ticket, result, now_ms=self.now_ms))
 

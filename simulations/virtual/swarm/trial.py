@@ -68,7 +68,7 @@ def run(seed: int, plan: Plan) -> Verdict:
     clients = Clients(world, history, choice, most=plan.operations, accounts=plan.accounts)
     faults = Faults(world, choice, storing, changes_members=plan.spare > 0)
     clients.start(writers=plan.writers, readers=plan.readers)
-    heap.spawn(faults.run())
+    faults.start()
     began_at = heap.now
     heap.run_until(began_at + MAX_S, unless=lambda: clients.running == 0)
     faults.end()

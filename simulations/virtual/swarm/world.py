@@ -94,7 +94,11 @@ class World:
     def _carry(self, source: RelayId, target: RelayId, arrives: Callable[[], object]) -> None:
         if (source, target) not in self.cut and self.choice.random() >= self.loss:
             delay_s = self.choice.uniform(MIN_DELAY_S, MAX_DELAY_S)
-            self.heap.after(delay_s, self.machines[target].process.after, 0.0, arrives)
+            self.heap.after(delay_s, self._let_in, self.machines[target], arrives)
+
+    def _let_in(self, machine: Machine, arrives: Callable[..., object], *arguments: object) -> None:
+        """A paused machine takes what has come when it goes on."""
+        machine.process.after(0.0, lambda: arrives(*arguments))
 
     def request(self, relay: RelayId, text: bytes, on_reply: Callable[[SessionReply], None]) -> None:
         """A client's request; clients reach everybody, if the message isn't lost."""
@@ -106,4 +110,4 @@ class World:
 
         if choice.random() >= self.loss:
             delay_s = choice.uniform(MIN_DELAY_S, MAX_DELAY_S)
-            self.heap.after(delay_s, lambda: machine.process.after(0.0, machine.request, text, replied))
+            self.heap.after(delay_s, self._let_in, machine, machine.request, text, replied)
