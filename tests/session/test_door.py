@@ -191,6 +191,9 @@ BAD_HTTP = {
     "a length and chunks": head("Content-Length: 4", "Transfer-Encoding: chunked"),
     "a chunk of a huge size": head("Transfer-Encoding: chunked") + b"f" * 30 + b"\r\n",
     "a chunk without its end": head("Transfer-Encoding: chunked") + b"1\r\nabc\r\n",
+    "garbage behind the last chunk": head("Transfer-Encoding: chunked") + b"0\r\ngarbage\0\r\n\r\n",
+    "a head of 50,001 bytes": head("X: " + "x" * 49_900),
+    "ten thousand headers": head(*["X: y"] * 10_000),
     "a head without end": head("X: " + "x" * 17_000)[:-4],
     "chunks of one byte": head("Transfer-Encoding: chunked") + b"1\r\nx\r\n" * 2_000,
 }

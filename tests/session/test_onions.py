@@ -277,6 +277,18 @@ async def test_a_failing_destination_is_answered_under_the_seal() -> None:
     assert {"failed_ZeroDivisionError": 1} == world.guard.requests.counts()
 
 
+async def test_a_reply_that_grows_too_long_within_its_seal_is_refused() -> None:
+    """A text within a text has each quotation mark twice."""
+
+    class Quoting:
+        async def answer(self, request: bytes, *, max_reply: int) -> SessionReply:
+            return SessionReply(200, b'"' * max_reply)
+
+    assert HopAnswer(500, b"Invalid response from snode") == await post(
+        World(relays=1, destination=Quoting()), wrap(hops=1).packet
+    )
+
+
 async def test_the_destination_is_told_how_long_a_reply_may_be() -> None:
     class Telling:
         async def answer(self, request: bytes, *, max_reply: int) -> SessionReply:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,8 @@ import trio
 
 from onionpath.onion.session_answers import HopAnswer
 from onionpath.onion.session_lsrpc import LsrpcServer
-from onionpath.service.exit_policy import ExitPolicy
+from onionpath.service.exit_policy import ExitPolicy, IPAddress
+from onionpath.service.hosts import DnsName
 from relay.exit.dial import Dialer, connect
 from relay.session.server_exit import MAX_RESPONSE_SIZE, ServerExit
 from simulations.local.website_settings import HOST_NAME, make_certificates
@@ -121,6 +122,16 @@ async def test_a_name_without_address_is_unreachable() -> None:
     assert UNREACHABLE == await exit_.post(LsrpcServer("nobody.example"), b"posted")
 
 
+async def test_a_name_that_is_looked_up_for_too_long_is_a_server_without_response() -> None:
+    async def slow(name: DnsName, *, caller: int) -> Sequence[IPAddress]:
+        raise TimeoutError
+
+    policy = ExitPolicy.parse(["accept *:*"])
+    exit_ = ServerExit(Dialer(policy, own=tuple, resolver=slow, connect=connect), verifying(), at_once=1)
+
+    assert TIMED_OUT == await exit_.post(LsrpcServer("slow.example.org"), b"posted")
+
+
 async def test_a_silent_server_is_waited_for_so_long_and_no_longer() -> None:
     async def silent(stream: trio.SocketStream) -> None:
         await heard(stream)
@@ -146,15 +157,16 @@ async def test_a_certificate_is_good_for_the_host_that_was_asked_for_and_no_othe
     ca_file, certificate, wrong_certificate = make_certificates(tmp_path)
     trusting = ssl.create_default_context(cafile=str(ca_file))
 
-    async def status_with(shown: Path) -> int:
+    async def status_with(shown: Path, host: str = HOST_NAME) -> int:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(shown)
         async with server(over_tls(context, [])) as port:
             exit_ = ServerExit(local_dialer(), trusting, at_once=1)
-            return (await exit_.post(LsrpcServer(HOST_NAME, port), b"posted")).status
+            return (await exit_.post(LsrpcServer(host, port), b"posted")).status
 
     assert 200 == await status_with(certificate)
     assert 502 == await status_with(wrong_certificate)
+    assert 502 == await status_with(certificate, "elsewhere.localhost")
 
 
 def over_tls(context: ssl.SSLContext, requests: list[bytes]) -> Handler:
