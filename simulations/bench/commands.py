@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
@@ -69,6 +70,21 @@ def session(quick: bool) -> None:
 
     plan = SessionPlan(small=64, large=16, rounds=1) if quick else SessionPlan()
     _print(bench_session(plan, progress=_tell))
+
+
+@bench.command()
+@quick_option
+@click.option(
+    "--folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="on the disk that is measured; default: where temporary files go",
+)
+def store(quick: bool, folder: Path | None) -> None:
+    """Messages stored and retrieved per second, p50, p99 and CPU, beside bare SQLite commits on the same disk."""
+    from simulations.bench.store import StorePlan, bench_store
+
+    plan = StorePlan(messages=400, retrieves=200, folder=folder) if quick else StorePlan(folder=folder)
+    _print(bench_store(plan, progress=_tell))
 
 
 @bench.command()
