@@ -48,7 +48,8 @@ class HttpExchange:
     @property
     def is_idle(self) -> bool:
         """Whether a request may be sent."""
-        return self._http.our_state is h11.IDLE
+        # What came after a response would be taken for the next one.
+        return self._http.our_state is h11.IDLE and not self._http.trailing_data[0]
 
     def ask(self, body: bytes) -> bytes:
         """The bytes of a request that posts an onion."""
@@ -74,6 +75,8 @@ class HttpExchange:
         Raises:
             MalformedError: this is no HTTP, nobody asked, or it is too long.
         """
+        if self._http.our_state is h11.IDLE and data:
+            raise MalformedError("a response came that nobody has asked for")
         try:
             self._http.receive_data(data)
             while True:
