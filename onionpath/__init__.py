@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from onionpath.client.client import Client
     from onionpath.client.status import State, Status
     from onionpath.client.stream import OnionStream
+    from onionpath.client.swarm_client import SwarmClient
     from onionpath.directory.trust import TrustRoot
     from onionpath.service.calls import ServiceId
     from onionpath.transports.for_httpx import OnionTransport, SyncOnionTransport
@@ -24,6 +25,7 @@ __all__ = [
     "ServiceId",
     "State",
     "Status",
+    "SwarmClient",
     "SyncOnionTransport",
     "TrustRoot",
 ]
@@ -41,6 +43,10 @@ def __getattr__(name: str) -> Any:
         from onionpath.service.calls import ServiceId
 
         return ServiceId if name == "ServiceId" else TrustRoot
+    if name == "SwarmClient":
+        from onionpath.client.swarm_client import SwarmClient
+
+        return SwarmClient
     from onionpath.client import client
 
     return getattr(client, name)

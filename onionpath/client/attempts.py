@@ -33,7 +33,7 @@ BUSY_PAUSE_S = 5.0
 # Of a repetition: the first sending may have been carried out all the same.
 _LEAVE_OPEN: Final = frozenset({Reason.SERVICE_BUSY, Reason.HOP_BUSY, Reason.CALL_UNKNOWN})
 # Asking them twice changes nothing, so a lost reply is no reason to leave the outcome open.
-_REPEATABLE: Final = frozenset({ServiceId.ECHO, ServiceId.DIRECTORY})
+_REPEATABLE: Final = frozenset({ServiceId.ECHO, ServiceId.DIRECTORY, ServiceId.STORAGE})
 
 
 @dataclass(frozen=True, slots=True)

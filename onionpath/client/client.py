@@ -43,6 +43,7 @@ from onionpath.onion.session_v4 import V4Request, V4Response
 from onionpath.path.constraints import Constraints
 from onionpath.path.roles import NO_CONSTRAINTS
 from onionpath.swarm.nodes import SessionNode
+from onionpath.swarm.operations import ACCOUNT_SIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +258,43 @@ class Client:
         self._check_entered()
         return await self._session().request_server(
             server, key, request, deadline_s=deadline_s, isolation=isolation
+        )
+
+    def swarm_of(self, account: bytes) -> tuple[RelayId, ...]:
+        """The relays that store for an account, in either format.
+
+        Args:
+            account: 33 bytes, Session's prefix and a key.
+
+        Raises:
+            DirectoryError: there is no directory, or nobody stores. UsageError: this is no account.
+        """
+        if len(account) != ACCOUNT_SIZE:
+            raise UsageError(f"an account has {ACCOUNT_SIZE} bytes, not {len(account)}")
+        return self._network.swarm_of(account)
+
+    async def ask_storage(
+        self,
+        member: RelayId,
+        request: bytes,
+        *,
+        deadline_s: float = DEFAULT_DEADLINE_S,
+        isolation: str | None = None,
+        large_reply: bool = True,
+    ) -> SessionReply:
+        """One relay's reply to a storage request, in either format; ``SwarmClient`` asks as many as are needed.
+
+        Args:
+            request: JSON of method and params, docs/specs/storage.md §2.
+            large_reply: as for ``call``; a page of messages needs it.
+
+        Raises:
+            as ``call``; what the relay says of the request stands in the reply's status.
+        """
+        self._check_entered()
+        key = isolation if isolation is not None else f"storage {member.hex()}"
+        return await self._network.ask_storage(
+            member, request, deadline_s=deadline_s, isolation=key, large_reply=large_reply
         )
 
     async def open_stream(

@@ -26,11 +26,14 @@ from onionpath.client.status import Status
 from onionpath.client.stream import OnionStream
 from onionpath.crypto.identity import RelayId
 from onionpath.directory.directory import Directory
+from onionpath.directory.swarms import members, swarm_of
 from onionpath.directory.trust import TrustRoot
-from onionpath.errors import UsageError
+from onionpath.errors import MalformedError, MissingDirectoryError, UsageError
 from onionpath.link.tls import client_context
 from onionpath.onion.packets import Answer
 from onionpath.onion.replay import slot_at
+from onionpath.onion.session_packets import ReplyForm, SessionReply
+from onionpath.onion.session_replies import decode_reply
 from onionpath.onion.statuses import ReplyStatus
 from onionpath.service.call_keys import new_call_key
 from onionpath.service.calls import ServiceId
@@ -159,6 +162,30 @@ class NativeNetwork:
         if answer.head.status is not ReplyStatus.ANSWERED:
             raise refusal(answer)
         return answer
+
+    def swarm_of(self, account: bytes) -> tuple[RelayId, ...]:
+        """See ``Client.swarm_of``."""
+        swarms = members(self.relays.document)
+        if not swarms:
+            raise MissingDirectoryError("no relay of this network stores for accounts")
+        return swarms[swarm_of(account[1:], list(swarms))]
+
+    async def ask_storage(
+        self, member: RelayId, request: bytes, *, deadline_s: float, isolation: str, large_reply: bool
+    ) -> SessionReply:
+        """See ``Client.ask_storage``."""
+        answer = await self.call(
+            ServiceId.STORAGE,
+            request,
+            to=member,
+            deadline_s=deadline_s,
+            isolation=isolation,
+            large_reply=large_reply,
+        )
+        reply = decode_reply(answer.body, ReplyForm.JSON)
+        if not isinstance(reply, SessionReply):
+            raise MalformedError("a relay answered as a server does")
+        return reply
 
     async def open_stream(
         self, host: str, port: int, *, isolation: str | None, deadline_s: float

@@ -20,8 +20,10 @@ from onionpath.client.pace import LoopPace
 from onionpath.client.path_pool import PathPool
 from onionpath.client.ready_path import Need
 from onionpath.client.status import Status
+from onionpath.crypto.identity import RelayId
 from onionpath.errors import OnionPathError
 from onionpath.injected import Entropy, UnixTime
+from onionpath.onion.session_packets import SessionReply
 from onionpath.path.relays import RelayList
 
 
@@ -94,6 +96,16 @@ class Network(Protocol):
 
     def describe(self, status: Status) -> Status:
         """The same with what there is to say of the network."""
+        ...
+
+    def swarm_of(self, account: bytes) -> tuple[RelayId, ...]:
+        """See ``Client.swarm_of``."""
+        ...
+
+    async def ask_storage(
+        self, member: RelayId, request: bytes, *, deadline_s: float, isolation: str, large_reply: bool
+    ) -> SessionReply:
+        """See ``Client.ask_storage``."""
         ...
 
     async def end_streams(self) -> None:

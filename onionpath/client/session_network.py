@@ -24,9 +24,11 @@ from onionpath.client.session_exchange import SessionAnswer
 from onionpath.client.session_format import AnySessionCall, SessionFormat
 from onionpath.client.session_list import HOPS_TO_NODE, SessionList
 from onionpath.client.status import Status
+from onionpath.crypto.identity import RelayId
 from onionpath.crypto.session_channels import SessionPublicKey
 from onionpath.crypto.tags import digest
-from onionpath.errors import MalformedError, UsageError
+from onionpath.directory.swarms import swarm_of
+from onionpath.errors import MalformedError, MissingDirectoryError, UsageError
 from onionpath.onion.session_lsrpc import LsrpcServer
 from onionpath.onion.session_packets import ServerCall, SessionCall, SessionReply
 from onionpath.onion.session_v4 import V4Request, V4Response
@@ -138,6 +140,25 @@ class SessionNetwork:
         if not isinstance(reply, SessionReply):
             raise MalformedError("a node answered as a server does")
         return reply
+
+    def swarm_of(self, account: bytes) -> tuple[RelayId, ...]:
+        """See ``Client.swarm_of``."""
+        swarms = sorted({node.swarm for node in self.relays.nodes if node.swarm is not None})
+        if not swarms:
+            raise MissingDirectoryError("no node of this list says in which swarm it stores")
+        swarm = swarm_of(account[1:], swarms)
+        return tuple(node.relay_id for node in self.relays.nodes if node.swarm == swarm)
+
+    async def ask_storage(
+        self, member: RelayId, request: bytes, *, deadline_s: float, isolation: str, large_reply: bool
+    ) -> SessionReply:
+        """See ``Client.ask_storage``; this format has replies of any size."""
+        listed = self.relays.relays.get(member)
+        if listed is None:
+            raise UsageError("this Session node is not in the client's list")
+        return await self.call(
+            ServiceId.STORAGE, request, to=listed.node, deadline_s=deadline_s, isolation=isolation
+        )
 
     async def request_server(
         self,

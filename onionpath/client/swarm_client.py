@@ -21,6 +21,7 @@ from onionpath.onion.session_packets import SessionReply
 from onionpath.swarm.operations import AccountId, ExpiryRule, Message
 from onionpath.swarm.owner import Owner
 from onionpath.swarm.receipts import Receipt, ReceiptedRequest, enough_to_read, read_receipt
+from onionpath.swarm.requests import StoreRequest
 from onionpath.swarm.signing import (
     delete_request,
     encode_request,
@@ -34,6 +35,7 @@ DEFAULT_TTL_S = 14 * 86_400.0  # the longest in a public inbox
 DEFAULT_DEADLINE_S = 40.0
 # A page through the native format has 96 KiB of messages, so that this is 25 MB of one namespace in one reading.
 MAX_PAGES = 256
+HASHES_AT_ONCE = 256
 # One member that refuses may lie; a second one is asked before the caller is told.
 REFUSALS_BELIEVED = 2
 
@@ -50,7 +52,7 @@ class StorageNetwork(Protocol):
         ...
 
     async def ask_storage(
-        self, member: RelayId, request: bytes, *, deadline_s: float, isolation: str
+        self, member: RelayId, request: bytes, *, deadline_s: float, isolation: str, large_reply: bool
     ) -> SessionReply:
         """A relay's reply to a storage request, through the onion.
 
@@ -154,7 +156,7 @@ class SwarmClient:
         self, owner: Owner, hashes: Sequence[str], *, deadline_s: float = DEFAULT_DEADLINE_S
     ) -> Receipt:
         """Delete messages from a majority of the swarm, which tells the others; raises as ``store``."""
-        return await self._write(delete_request(owner, hashes), deadline_s)
+        return await self._write_all([delete_request(owner, some) for some in _in_parts(hashes)], deadline_s)
 
     async def expire(
         self,
@@ -166,7 +168,8 @@ class SwarmClient:
         deadline_s: float = DEFAULT_DEADLINE_S,
     ) -> Receipt:
         """Have messages expire at another time, in milliseconds since 1970; raises as ``store``."""
-        return await self._write(expire_request(owner, hashes, expiry_ms, rule), deadline_s)
+        requests = [expire_request(owner, some, expiry_ms, rule) for some in _in_parts(hashes)]
+        return await self._write_all(requests, deadline_s)
 
     async def read(
         self,
@@ -242,12 +245,19 @@ class SwarmClient:
     async def _page(
         self, member: RelayId, request: bytes, owner: Owner, namespace: int, deadline_s: float
     ) -> Page:
-        reply = await self._ask(member, request, owner.account, deadline_s)
+        reply = await self._ask(member, request, owner.account, deadline_s, large_reply=True)
         if reply.status != 200:
             raise _refused(reply)
         return read_page(reply.body, owner.account, namespace)
 
     # Writing.
+
+    async def _write_all(self, requests: Sequence[ReceiptedRequest], deadline_s: float) -> Receipt:
+        """Several writes, one after the other; who has done all of them."""
+        receipt = await self._write(requests[0], deadline_s)
+        for request in requests[1:]:
+            receipt = receipt.both(await self._write(request, deadline_s))
+        return receipt
 
     async def _write(self, request: ReceiptedRequest, deadline_s: float) -> Receipt:
         """Send a write to one member after the other, until a majority has it or several refuse it."""
@@ -258,7 +268,9 @@ class SwarmClient:
         with anyio.move_on_after(deadline_s):
             for member in members:
                 try:
-                    reply = await self._ask(member, encode_request(request), request.account, deadline_s)
+                    text, account = encode_request(request), request.account
+                    large = not isinstance(request, StoreRequest)
+                    reply = await self._ask(member, text, account, deadline_s, large_reply=large)
                     receipt = receipt.joined(_receipt(request, reply, members))
                 except RefusedError as error:
                     refusals.append(error)
@@ -278,11 +290,18 @@ class SwarmClient:
         return members
 
     async def _ask(
-        self, member: RelayId, request: bytes, account: AccountId, deadline_s: float
+        self, member: RelayId, request: bytes, account: AccountId, deadline_s: float, *, large_reply: bool
     ) -> SessionReply:
         # Nobody on a path shall see that two accounts are asked for by one person.
         isolation = f"account {account.hex()}"
-        return await self._network.ask_storage(member, request, deadline_s=deadline_s, isolation=isolation)
+        return await self._network.ask_storage(
+            member, request, deadline_s=deadline_s, isolation=isolation, large_reply=large_reply
+        )
+
+
+def _in_parts(hashes: Sequence[str]) -> list[Sequence[str]]:
+    """So few at once that what seven members say of them fits into one reply; at least one part, to be refused."""
+    return [hashes[start : start + HASHES_AT_ONCE] for start in range(0, len(hashes) or 1, HASHES_AT_ONCE)]
 
 
 def _receipt(request: ReceiptedRequest, reply: SessionReply, members: Sequence[RelayId]) -> Receipt:

@@ -19,6 +19,8 @@ from typing import NewType
 AccountId = NewType("AccountId", bytes)
 """33 bytes: Session's prefix and a key."""
 
+ACCOUNT_SIZE = 33  # bytes
+
 Version = NewType("Version", int)
 """Milliseconds; see above."""
 

@@ -40,6 +40,11 @@ class Receipt:
         """Whether a majority of the swarm has it."""
         return len(self.holders) >= majority(len(self.holders) + len(self.failed))
 
+    def both(self, other: Receipt) -> Receipt:
+        """Who has done two writes to one swarm."""
+        failed = {**self.failed, **other.failed}
+        return Receipt(self.holders & other.holders, failed)
+
     def joined(self, other: Receipt) -> Receipt:
         """What both prove, of two replies to one request."""
         holders = self.holders | other.holders

@@ -15,7 +15,7 @@ from onionpath.swarm.fields import MAX_HASHES
 from onionpath.swarm.hashes import is_hash
 from onionpath.swarm.methods import MAX_DATA_SIZE
 from onionpath.swarm.namespaces import is_public_inbox
-from onionpath.swarm.operations import AccountId, ExpiryRule
+from onionpath.swarm.operations import ACCOUNT_SIZE, AccountId, ExpiryRule
 from onionpath.swarm.owner import Owner
 from onionpath.swarm.replies import encode_json
 from onionpath.swarm.requests import (
@@ -44,8 +44,8 @@ def store_request(
     if len(data) > MAX_DATA_SIZE:
         raise UsageError(f"a message has at most {MAX_DATA_SIZE} bytes, not {len(data)}")
     account = to.account if isinstance(to, Owner) else to
-    if len(account) != 33:
-        raise UsageError("an account has 33 bytes")
+    if len(account) != ACCOUNT_SIZE:
+        raise UsageError(f"an account has {ACCOUNT_SIZE} bytes, not {len(account)}")
     request = StoreRequest(account, namespace, now_ms, now_ms + ttl_ms, data, now_ms, None)
     if isinstance(to, Owner):
         return _signed(request, to)

@@ -59,7 +59,7 @@ class Swarm(StorageNetwork):
         return tuple(self.relays)
 
     async def ask_storage(
-        self, member: RelayId, request: bytes, *, deadline_s: float, isolation: str
+        self, member: RelayId, request: bytes, *, deadline_s: float, isolation: str, large_reply: bool
     ) -> SessionReply:
         self.asked.append((member, isolation))
         if member in self.down:
