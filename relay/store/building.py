@@ -51,4 +51,5 @@ def offer_storage(
     node.registry.offer(ServiceId.STORAGE, StorageService(member, limits=limits))
     node.registry.offer(ServiceId.REPLICA, PeerCalls(member.for_members, nursery))
     nursery.start_soon(member.run)
+    nursery.start_soon(store.check_every_day)
     return member

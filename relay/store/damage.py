@@ -103,11 +103,13 @@ def is_sound(connection: apsw.Connection, *, is_quick: bool) -> bool:
 
 
 def move_aside(path: Path) -> Path:
-    """Rename a damaged file, with what belongs to it; gives its new name."""
-    number = 1
-    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
-        number += 1
+    """Rename a damaged file with what belongs to it, for whoever wants to know why; gives its new name.
+
+    One that was moved before gives way, so that damage doesn't fill the disk.
+    """
+    aside = path.with_name(f"{path.name}.damaged")
     for suffix in _SIDE_FILES:
+        aside.with_name(aside.name + suffix).unlink(missing_ok=True)
         old = path.with_name(path.name + suffix)
         if old.exists():
             old.replace(aside.with_name(aside.name + suffix))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ import apsw
 import trio
 
 from onionpath.disk.private_files import make_private_dir, translated
+from onionpath.errors import KeyFileError, SettingsError
 from onionpath.swarm.operations import NotDone, Operation
 from onionpath.swarm.reconciliation import Purge, Removed, Upkeep
 from relay.store.damage import check_rows, is_sound, move_aside
@@ -35,6 +36,7 @@ READERS = 4
 MOST_READING = 1_024  # callers that read or wait for a reader
 CHECK_STEP = 500  # rows
 CLOSE_TIMEOUT_S = 30.0
+DAY_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +120,16 @@ class DiskStore:
         return CheckReport(bool(is_whole), damaged)
 
     async def reopen(self) -> None:
-        """Close, check everything, set a damaged file aside, and open again."""
+        """Close, check everything, set a damaged file aside, and open again; a disk that fails leaves this broken."""
         await self.close()
-        await self.open(is_quick=False)
+        with suppress(SettingsError, KeyFileError):
+            await self.open(is_quick=False)
+
+    async def check_every_day(self) -> None:
+        """Check everything once a day, until cancelled: rows that nobody asks for decay unseen."""
+        while True:
+            await trio.sleep(DAY_S)
+            await self.check()
 
     async def open(self, *, is_quick: bool = True) -> None:
         """Open the file. Called by ``open_store``."""
@@ -130,7 +139,7 @@ class DiskStore:
 
     async def close(self) -> None:
         """Carry out what waits, and let go of the file; after 30 s without it."""
-        writer, self._writer = self._writer, None
+        writer, self._writer, self._engine = self._writer, None, None
         with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_TIMEOUT_S):
             # Whoever still reads has a token; nobody new comes, because there is no writer any more.
             for turn in range(READERS):
@@ -144,7 +153,10 @@ class DiskStore:
 
     def _open(self, *, is_quick: bool) -> Engine:
         make_private_dir(self._path.parent)
-        opened = open_sound(self._connect, set_aside=partial(move_aside, self._path), is_quick=is_quick)
+        try:
+            opened = open_sound(self._connect, set_aside=partial(move_aside, self._path), is_quick=is_quick)
+        except apsw.Error as error:
+            raise SettingsError(f"{self._path} can't be opened: {error}", file=str(self._path)) from error
         self.was_damaged |= opened.was_damaged
         self._readers.extend(connect_reader(str(self._path)) for _ in range(READERS))
         return Engine(opened.connection, limits=self._limits, disk_free_size=self._disk_free_size)
@@ -210,6 +222,7 @@ async def open_store(folder: Path, limits: Limits | None = None) -> AsyncIterato
     Raises:
         NewerSchemaError: it was written by a later version of this program.
         KeyFileError: the folder or file can't be made, or is open to others.
+        SettingsError: SQLite can't write there, because the disk is full or broken.
     """
     store = DiskStore(folder, limits or Limits())
     await store.open()

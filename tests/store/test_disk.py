@@ -44,22 +44,18 @@ async def test_what_was_stored_is_there_when_the_store_is_opened_again(tmp_path:
 
 
 async def test_callers_that_come_together_share_commits(tmp_path: Path) -> None:
-    async with open_store(tmp_path / "store") as store, trio.open_nursery() as nursery:
+    async with open_store(tmp_path / "store") as store:
 
         async def store_one(number: int) -> None:
             await store.apply([put(message_of(b"%d" % number))], now_ms=NOW_MS)
 
-        for number in range(50):
-            nursery.start_soon(store_one, number)
-    assert 50 == len(await reopened_names(tmp_path))
-    statistics = store.statistics()
-    assert statistics is not None
-    assert statistics.commits < statistics.batches == 50
-
-
-async def reopened_names(tmp_path: Path) -> list[str]:
-    async with open_store(tmp_path / "store") as store:
-        return await names(store)
+        async with trio.open_nursery() as nursery:
+            for number in range(50):
+                nursery.start_soon(store_one, number)
+        statistics = store.statistics()
+        assert statistics is not None
+        assert statistics.commits < statistics.batches == 50
+        assert 50 == len(await names(store))
 
 
 async def test_one_callers_bad_operation_harms_no_neighbour(tmp_path: Path) -> None:
@@ -193,7 +189,7 @@ async def test_a_file_that_breaks_is_set_aside_and_the_store_goes_on_empty(tmp_p
         assert store.was_damaged
         assert [] == await names(store)
         assert isinstance((await store.apply([put(HELLO)], now_ms=NOW_MS + HOUR_MS))[0], Stored)
-    assert content == (tmp_path / "store" / f"{FILE_NAME}.damaged-1").read_bytes()
+    assert content == (tmp_path / "store" / f"{FILE_NAME}.damaged").read_bytes()
 
 
 async def test_a_store_is_reopened_in_place(tmp_path: Path) -> None:
@@ -202,3 +198,20 @@ async def test_a_store_is_reopened_in_place(tmp_path: Path) -> None:
         await store.reopen()
         assert [HELLO.hash] == await names(store)
         assert not store.was_damaged
+
+
+async def test_a_disk_that_cannot_be_opened_again_leaves_a_store_that_says_so(tmp_path: Path) -> None:
+    async with open_store(tmp_path / "store") as store:
+        # In the place of a file a folder, as a disk that fails has nothing that can be opened either.
+        path = tmp_path / "store" / FILE_NAME
+        await store.close()
+        path.rename(tmp_path / "elsewhere")
+        path.mkdir()
+
+        await store.reopen()
+
+        assert store.is_broken
+        assert [NotDone.DAMAGED] == await store.apply([put(HELLO)], now_ms=NOW_MS)
+        path.rmdir()
+        await store.reopen()
+        assert [] == await names(store)
