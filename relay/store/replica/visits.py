@@ -10,7 +10,7 @@ from random import Random
 
 from onionpath.crypto.identity import RelayId
 from onionpath.swarm.arcs import Arc
-from onionpath.swarm.reconciliation import Count, Counted, LetGo, Owed, OwedFound
+from onionpath.swarm.reconciliation import Count, Counted, Digested, Digests, LetGo, Owed, OwedFound
 from relay.store.replica.comparing import Comparison, compare, list_here
 from relay.store.replica.duties import Holding, newcomer_debt
 from relay.store.replica.layout import majority
@@ -102,15 +102,19 @@ class Visits:
         if len(confirmed) < majority(len(holding.members)):
             return
         del self._confirmed[holding.arc]
-        for bucket, _ in holding.arc.pieces():
-            found = yield from list_here(bucket, holding.arc)
-            if self._around.current(holding) != holding:
-                return
-            if found:
-                yield from store(LetGo(tuple(found.values())))
-        (counted,) = yield from store(Count(holding.arc))
-        if isinstance(counted, Counted) and not counted.messages and not counted.traces:
+        if (yield from self._let_go(holding)):
             self._around.change_holding(holding, None)
+
+    def _let_go(self, holding: Holding) -> Talk[bool]:
+        """Forget all rows of a holding; whether none is left."""
+        (digested,) = yield from store(Digests(holding.arc))
+        for each in digested.buckets if isinstance(digested, Digested) else ():
+            found = yield from list_here(each.bucket, holding.arc)
+            if found is None or self._around.current(holding) != holding:
+                return False
+            yield from store(LetGo(tuple(found.values())))
+        (counted,) = yield from store(Count(holding.arc))
+        return isinstance(counted, Counted) and not counted.messages and not counted.traces
 
 
 def _heard(around: Surroundings, holding: Holding, relay: RelayId, comparison: Comparison) -> Holding:

@@ -24,10 +24,11 @@ class Account:
         fields = {"timestamp": now_ms, "ttl": ttl_ms, "data": b64encode(data).decode()}
         return self._request("store", fields)
 
-    def retrieve(self, *, now_ms: int) -> bytes:
-        """All of namespace 0."""
+    def retrieve(self, *, now_ms: int, after: str | None = None) -> bytes:
+        """All of namespace 0, or what comes after a message."""
         signed = {"timestamp": now_ms, "signature": self._sign(f"retrieve{now_ms}")}
-        return self._request("retrieve", {**signed, "max_size": -1})
+        last = {} if after is None else {"last_hash": after}
+        return self._request("retrieve", {**signed, **last, "max_size": -1})
 
     def delete(self, *hashes: str) -> bytes:
         """These messages."""

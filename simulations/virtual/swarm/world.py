@@ -98,7 +98,7 @@ class World:
 
     def _let_in(self, machine: Machine, arrives: Callable[..., object], *arguments: object) -> None:
         """A paused machine takes what has come when it goes on."""
-        machine.process.after(0.0, lambda: arrives(*arguments))
+        machine.process.after(0.0, _happen, arrives, *arguments)
 
     def request(self, relay: RelayId, text: bytes, on_reply: Callable[[SessionReply], None]) -> None:
         """A client's request; clients reach everybody, if the message isn't lost."""
@@ -111,3 +111,7 @@ class World:
         if choice.random() >= self.loss:
             delay_s = choice.uniform(MIN_DELAY_S, MAX_DELAY_S)
             self.heap.after(delay_s, self._let_in, machine, machine.request, text, replied)
+
+
+def _happen(action: Callable[..., object], *arguments: object) -> None:
+    action(*arguments)
