@@ -54,9 +54,11 @@ def https_context() -> ssl.SSLContext:
 class _Asked:
     """A request under way."""
 
-    __slots__ = ("done", "response", "was_heard")
+    __slots__ = ("done", "response", "sending", "was_heard")
 
     def __init__(self) -> None:
+        # A node may refuse before it has read all, and read no more then.
+        self.sending = anyio.CancelScope()
         self.done = anyio.Event()
         self.response: HttpResponse | None = None
         self.was_heard = False
@@ -91,10 +93,11 @@ class HttpsConnection:
         """
         asked = self._asked = _Asked()
         try:
-            await self._send(self._http.ask(body))
+            with asked.sending:
+                await self._send(self._http.ask(body))
             await asked.done.wait()
         finally:
-            if asked.response is None:
+            if asked.response is None or asked.sending.cancelled_caught:
                 # Half a request, or half a response, is of no use to the next.
                 await self._end()
         if asked.response is None:
@@ -106,7 +109,7 @@ class HttpsConnection:
         try:
             await self._stream.send(data)
         except BROKEN:
-            # What came before that counts: a node may refuse, and close, when it has read enough.
+            # What came before that counts.
             await self._end()
 
     async def run(self) -> None:
@@ -133,6 +136,7 @@ class HttpsConnection:
         response = self._http.receive(data)
         if response is not None and self._asked is not None:
             self._asked.response = response
+            self._asked.sending.cancel()
             self._asked.done.set()
 
     def _broken(self, asked: _Asked) -> UnreachableError:

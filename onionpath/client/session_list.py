@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 from types import MappingProxyType
 
 from onionpath.crypto.identity import RelayId
@@ -54,22 +53,16 @@ class ListedNode:
 
 @dataclass(frozen=True, slots=True)
 class SessionList:
-    """See ``RelayList``.
-
-    Args:
-        distinct_subnets: False for a list of loopback addresses only: a network on one machine.
-    """
+    """See ``RelayList``."""
 
     relays: Mapping[RelayId, ListedNode]
-    distinct_subnets: bool
+    distinct_subnets: bool = True
     hops: int = HOPS
 
     @classmethod
     def of(cls, nodes: Sequence[SessionNode]) -> SessionList:
         """These nodes."""
-        relays = {node.relay_id: ListedNode.of(node) for node in nodes}
-        is_local = all(IPv4Address(node.host).is_loopback for node in nodes)
-        return cls(MappingProxyType(relays), distinct_subnets=not is_local)
+        return cls(MappingProxyType({node.relay_id: ListedNode.of(node) for node in nodes}))
 
     @property
     def nodes(self) -> tuple[SessionNode, ...]:

@@ -65,6 +65,7 @@ class Node:
     connections: set[AnyByteStream] = field(default_factory=set)
     accepted: int = 0
     heads: list[h11.Request] = field(default_factory=list)
+    refuses_unread: bytes | None = None
 
     @property
     def relay_id(self) -> RelayId:
@@ -176,7 +177,7 @@ async def session_world(folder: Path, count: int = 8, *, is_pinned: bool = True)
     async with AsyncExitStack() as stack:
         listeners: list[TLSListener] = []
         for number in range(count):
-            listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=0)
+            listener = await anyio.create_tcp_listener(local_host=_host(number), local_port=0)
             port = listener.extra_attributes[SocketAttribute.local_port]()
             world.nodes.append(_node(number, port, is_pinned=is_pinned))
             tls = TLSListener(listener, _context(folder, number), standard_compatible=False)
@@ -189,12 +190,17 @@ async def session_world(folder: Path, count: int = 8, *, is_pinned: bool = True)
     assert [] == world.problems
 
 
+def _host(number: int) -> str:
+    """Each in a network of its own, as paths want them."""
+    return f"127.{number + 1}.0.1"
+
+
 def _node(number: int, port: int, *, is_pinned: bool) -> Node:
     key = SessionPrivateKey(bytes([number + 1]) * 32)
     relay_id = identity(f"node {number}").relay_id
     hash_ = certificate(number).key_hash if is_pinned else None
     return Node(
-        SessionNode(relay_id, key.public, "127.0.0.1", port, hash_), SessionHopKey(relay_id, key), honest
+        SessionNode(relay_id, key.public, _host(number), port, hash_), SessionHopKey(relay_id, key), honest
     )
 
 
@@ -229,6 +235,9 @@ async def _serve_one(door: Door) -> None:
             http.receive_data(await door.stream.receive())
         elif isinstance(event, h11.Request):
             door.node.heads.append(event)
+            if door.node.refuses_unread is not None:
+                await door.stream.send(door.node.refuses_unread)
+                await anyio.sleep_forever()
         elif isinstance(event, h11.Data):
             body += event.data
     door.node.posted.append(body)

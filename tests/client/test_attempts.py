@@ -134,3 +134,14 @@ def test_whatever_fails_there_are_few_attempts_and_none_goes_beyond_the_deadline
 
     assert isinstance(after, GiveUp)
     assert made <= MAX_ATTEMPTS
+
+
+def test_where_no_exit_remembers_a_call_with_effects_is_sent_once_and_has_all_the_time() -> None:
+    attempts = Attempts(is_repeatable=False, deadline_at=100.0, is_remembered=False)
+    first = attempts.first(STARTING, now=60.0)
+
+    assert Attempt(1, 40.0) == first
+    assert Attempt(2, 35.0) == attempts.after(first, UNSENT, STARTING, now=65.0)
+    end = attempts.after(first, LOST, STARTING, now=65.0)
+    assert isinstance(end, GiveUp)
+    assert isinstance(end.error, OutcomeUnknownError)

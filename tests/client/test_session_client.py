@@ -11,6 +11,7 @@ import pytest
 
 from onionpath.client.client import Client
 from onionpath.client.status import State
+from onionpath.crypto.identity import RelayId
 from onionpath.crypto.session_channels import SessionPrivateKey
 from onionpath.errors import (
     FIRST_EDGE,
@@ -43,6 +44,7 @@ from tests.client.session_nodes import (
     session_world,
     silent,
 )
+from tests.client.socks import socks_server
 from tests.directory.networks import network
 
 SERVER = LsrpcServer("example.org")
@@ -68,6 +70,11 @@ def no_guard(client: Client) -> SessionNode:
     """A node that all guards may carry calls to."""
     guards = {each.relay_id for each in client.path_report().guards}
     return next(node for node in client.nodes if node.relay_id not in guards)
+
+
+def down(client: Client) -> set[RelayId]:
+    """The guards that are marked."""
+    return {each.relay_id for each in client.path_report().guards if each.retry_at}
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -150,10 +157,10 @@ async def test_many_calls_at_once_go_over_a_few_connections(world: World) -> Non
         replies.append((await client.call(ServiceId.STORAGE, body, to=world.list[number % 8])).body)
 
     async with client_of(world) as client, anyio.create_task_group() as group:
-        for number in range(40):
+        for number in range(24):
             group.start_soon(ask_one, client, number)
 
-    assert {b"%d" % number for number in range(40)} == set(replies)
+    assert {b"%d" % number for number in range(24)} == set(replies)
     assert all(each.accepted <= 8 for each in world.nodes)
 
 
@@ -164,13 +171,66 @@ async def test_a_request_says_of_its_client_what_desktops_say(world: World) -> N
 
     assert (b"POST", b"/onion_req/v2") == (head.method, head.target)
     assert {
-        (b"host", f"127.0.0.1:{world.guards[0].node.https_port}".encode()),
+        (b"host", f"{world.guards[0].node.host}:{world.guards[0].node.https_port}".encode()),
         (b"user-agent", b"WhatsApp"),
         (b"accept-language", b"en-us"),
         (b"accept", b"*/*"),
         (b"accept-encoding", b"gzip,deflate"),
         (b"content-length", b"%d" % len(world.guards[0].posted[0])),
     } == set(head.headers)
+
+
+async def test_every_connection_goes_through_the_proxy(
+    world: World, closed_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dialled: list[int] = []
+    connect = anyio.connect_tcp
+
+    async def watched(remote_host: str, remote_port: int, **more: object) -> object:
+        dialled.append(remote_port)
+        return await connect(remote_host, remote_port, **more)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(anyio, "connect_tcp", watched)
+    async with socks_server() as socks:
+        async with client_of(world, proxy=f"socks5://127.0.0.1:{socks.port}") as client:
+            assert 200 == (await ask(client, world.list[3])).status
+    (guard,) = world.guards
+    assert [(guard.node.host, guard.node.https_port)] == socks.destinations
+    # The proxy runs in this process, so that its own connection is the only one to a node.
+    assert 1 == dialled.count(guard.node.https_port)
+
+    async with client_of(world, proxy=f"socks5://127.0.0.1:{closed_port}") as client:
+        with pytest.raises(UnreachableError, match="the proxy"):
+            await ask(client, no_guard(client))
+        # It says nothing of guards.
+        assert set() == down(client)
+
+
+# Other guards take over from one that is not there.
+
+
+async def test_a_guard_that_falls_silent_and_cannot_be_reached_anew_is_marked(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with client_of(world) as client:
+        await ask(client, world.list[3])
+        (guard,) = world.guards
+        guard.answer = silent
+        # Its certificate is another one from now on: somebody else answers in its place.
+        monkeypatch.setattr("onionpath.client.https_connection.certificate_key_hash", lambda der: bytes(32))
+        with pytest.raises(UnreachableError):
+            await ask(client, world.list[3], deadline_s=0.3)
+        await until(lambda: guard.relay_id in down(client))
+
+
+async def test_a_guard_that_is_silent_and_there_is_not_marked(world: World) -> None:
+    async with client_of(world) as client:
+        await ask(client, world.list[3])
+        (guard,) = world.guards
+        guard.answer, before = silent, guard.accepted
+        assert 200 == (await ask(client, world.list[3], deadline_s=0.3)).status
+        await until(lambda: guard.accepted > before)
+        assert set() == down(client)
 
 
 # The list.
@@ -280,9 +340,9 @@ async def test_a_guard_that_dies_with_a_request_costs_an_attempt_and_is_marked(w
     async with client_of(world) as client:
         with pytest.raises(UnreachableError, match="first hop broke") as caught:
             await ask(client, no_guard(client))
-        down = {each.relay_id for each in client.path_report().guards if each.retry_at}
+        marked = down(client)
     assert FIRST_EDGE == caught.value.edge
-    assert (3, ids(world.guards)) == (len(down), down)
+    assert (3, ids(world.guards)) == (len(marked), marked)
 
 
 @pytest.mark.parametrize(
@@ -307,7 +367,7 @@ async def test_what_nobody_vouches_for_costs_the_path_and_marks_nobody(world: Wo
 
         assert 200 == (await ask(client, world.list[3])).status
         report = client.path_report()
-    assert [] == [each for each in report.guards if each.retry_at]
+    assert set() == {each.relay_id for each in report.guards if each.retry_at}
     # What the guard has lost of others' calls is not counted against it either: nobody can tell that it was it.
     (bias,) = [each.bias for each in report.guards if each.relay_id == guard.relay_id]
     assert 0 == bias.attempts
@@ -358,9 +418,9 @@ async def test_somebody_elses_certificate_is_an_unreachable_guard(world: World) 
     async with Client(wrong, format="session") as client:
         with pytest.raises(UnreachableError, match="somebody else answers") as caught:
             await ask(client, no_guard(client))
-        down = [each for each in client.path_report().guards if each.retry_at]
+        marked = down(client)
     assert not caught.value.sent
-    assert 3 == len(down)
+    assert 3 == len(marked)
     assert [] == [posted for each in world.nodes for posted in each.posted]
 
 
@@ -435,8 +495,8 @@ async def test_a_guard_that_breaks_http_is_a_guard_that_is_down(world: World, re
         (guard,) = world.guards
         guard.answer = breaking
         assert 200 == (await ask(client, world.list[3])).status
-        down = [each.relay_id for each in client.path_report().guards if each.retry_at]
-    assert [guard.relay_id] == down
+        marked = down(client)
+    assert {guard.relay_id} == marked
 
 
 async def test_a_connection_that_a_node_has_closed_while_idle_is_no_failure(world: World) -> None:
@@ -449,15 +509,28 @@ async def test_a_connection_that_a_node_has_closed_while_idle_is_no_failure(worl
         for _ in range(20):
             await anyio.lowlevel.checkpoint()
         await ask(client, world.list[3])
-        down = [each for each in client.path_report().guards if each.retry_at]
-    assert [] == down
+        marked = down(client)
+    assert set() == marked
     assert [guard] == world.guards
 
 
-async def test_a_node_may_refuse_before_it_has_read_all(world: World) -> None:
+async def test_a_call_that_fits_no_packet_is_the_callers_mistake(world: World) -> None:
     async with client_of(world) as client:
         with pytest.raises(UsageError, match="too long"):
             await client.call(ServiceId.STORAGE, bytes(10 * 1024 * 1024), to=world.list[3])
+
+
+async def test_a_node_may_refuse_before_it_has_read_all(world: World) -> None:
+    text = b"Request body too large"
+    for each in world.nodes:
+        each.refuses_unread = b"HTTP/1.1 413 X\r\nContent-Length: %d\r\n\r\n%b" % (len(text), text)
+    async with client_of(world) as client:
+        with pytest.raises(OutcomeUnknownError, match="the packet is too large"):
+            await client.request_server(
+                SERVER, SERVER_KEY.public, V4Request("POST", "/", body=bytes(8_000_000))
+            )
+        assert set() == down(client)
+        await until(lambda: not client._network.doors.in_flight)  # type: ignore[union-attr]
 
 
 async def test_a_cancelled_call_leaves_no_connection_busy(world: World) -> None:
