@@ -134,7 +134,8 @@ def call(path: Sequence[Node], destination: Node, body: dict[str, Any], cipher: 
     """Ask a node over a path; the status and body inside of its reply."""
     fields = {"headers": "", "body": None} if cipher == "aes-gcm" else {"headers": ""}
     innermost = seal(framing(json.dumps(body).encode(), fields), destination.x25519, cipher)
-    answer = request(path[0].host, path[0].port, "/onion_req/v2", wrap(innermost, destination, path))
+    first = [*path, destination][0]
+    answer = request(first.host, first.port, "/onion_req/v2", wrap(innermost, destination, path))
     assert (200, "text/plain") == (answer.status, answer.content_type), answer
     reply = json.loads(innermost.open(base64.b64decode(answer.body)))
     try:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -38,7 +41,7 @@ INFO: dict[str, object] = {"method": "info", "params": {}}
 
 @pytest.fixture(scope="module")
 def network() -> Iterator[LocalNetwork]:
-    settings = {"session.seed": True}
+    settings = {"session.seed": True, "storage.enabled": True}
     with LocalNetwork(relays=5, website=False, session=True, relay_settings=settings) as network:
         yield network
 
@@ -55,7 +58,17 @@ def directory(network: LocalNetwork) -> Directory:
 @pytest.fixture(scope="module")
 def nodes(directory: Directory) -> list[Node]:
     seed = session_nodes(directory)[0]
-    return nodes_of_seed(seed.host, seed.https_port)
+    nodes = nodes_of_seed(seed.host, seed.https_port)
+    wait_until_ready(nodes)
+    return nodes
+
+
+def wait_until_ready(nodes: list[Node]) -> None:
+    """They answer once they have followed a document."""
+    deadline = time.monotonic() + 30
+    while {call([], node, INFO, "aes-gcm")[0] for node in nodes} != {200}:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +90,8 @@ def test_descriptors_tell_of_the_door_and_not_of_services_for_relays_only(direct
     descriptors = [relay.descriptor for relay in directory.relays.values()]
 
     assert all(each.session is not None for each in descriptors)
-    assert {(ServiceId.ECHO, ServiceId.DIRECTORY, ServiceId.STREAM)} == {
-        each.services for each in descriptors
-    }
+    services = (ServiceId.ECHO, ServiceId.DIRECTORY, ServiceId.STREAM, ServiceId.STORAGE)
+    assert {services} == {each.services for each in descriptors}
 
 
 @pytest.mark.parametrize("cipher", ["aes-gcm", "xchacha20"])
@@ -107,6 +119,36 @@ def test_a_plain_client_puts_a_file_over_three_nodes_and_gets_it_again(
     assert 200 == code
     url = f"/file/{json.loads(kept)['id']}"
     assert (200, content) == call_server(nodes[1:4], server, "GET", url, None, cipher)
+
+
+def test_a_message_that_was_stored_over_one_path_is_retrieved_over_another(nodes: list[Node]) -> None:
+    owner = SigningKey(bytes(range(32)))
+    account = "05" + owner.to_curve25519_private_key().public_key.encode().hex()
+    now_ms = int(time.time() * 1000)
+    text = base64.b64encode(b"hello").decode()
+    letter = {"pubkey": account, "timestamp": now_ms, "ttl": 86_400_000, "data": text}
+    signed = owner.sign(f"retrieve{now_ms}".encode()).signature
+    asked = {
+        "pubkey": account,
+        "pubkey_ed25519": owner.verify_key.encode().hex(),
+        "timestamp": now_ms,
+        "signature": base64.b64encode(signed).decode(),
+    }
+
+    stored = storage_call(nodes[:3], nodes[3], {"method": "store", "params": letter})
+    found = storage_call(nodes[2:5], nodes[0], {"method": "retrieve", "params": asked})
+
+    assert [(stored["hash"], text)] == [(each["hash"], each["data"]) for each in found["messages"]]
+
+
+def storage_call(path: list[Node], node: Node, body: dict[str, object]) -> dict[str, Any]:
+    """Ask again while the node has not heard from its swarm what it must know first."""
+    deadline = time.monotonic() + 30
+    while (replied := call(path, node, body, "xchacha20"))[0] == 503 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert 200 == replied[0], replied
+    found: dict[str, Any] = replied[1]
+    return found
 
 
 async def test_three_kinds_of_clients_go_over_the_same_relays_at_the_same_time(
