@@ -76,12 +76,11 @@ async def test_a_relay_that_shows_another_certificate_is_sent_nothing(nodes: tup
 async def test_a_guard_that_is_killed_costs_an_attempt(
     network: LocalNetwork, nodes: tuple[SessionNode, ...]
 ) -> None:
-    async with Client(nodes, format="session") as client:
+    guards, middles = (frozenset(each.relay_id for each in some) for some in (nodes[:2], nodes[2:5]))
+    wishes = Constraints(guards=guards, middles=middles)
+    async with Client(nodes, format="session", constraints=wishes) as client:
         await client.call(ServiceId.STORAGE, INFO, to=nodes[5])
-        guard = client.path_report().path[0]
-        if guard == nodes[5].relay_id:
-            guard = client.path_report().guards[1].relay_id
-        relay = network.relay(guard)
+        relay = network.relay(client.path_report().path[0])
         relay.kill()
         try:
             assert 200 == (await client.call(ServiceId.STORAGE, INFO, to=nodes[5])).status
