@@ -42,7 +42,15 @@ from relay.store.room import (
     refusal_of_disk,
     refusal_of_source,
 )
-from relay.store.rows import LONGEST_LIFE_MS, MARGIN_MS, ROW_OVERHEAD, Held, live_row, tombstone
+from relay.store.rows import (
+    LONGEST_LIFE_MS,
+    MARGIN_MS,
+    ROW_OVERHEAD,
+    TOKEN_LIFE_MS,
+    Held,
+    live_row,
+    tombstone,
+)
 
 ANY_TIME_MS = 2**63 - 1
 
@@ -302,8 +310,7 @@ def _revoke(revoke: Revoke, ledger: Ledger, scene: Scene) -> Result:
             continue
         was_revoked = held is not None and held.standing.kind is Kind.REVOKED
         count += was_revoked != revoke.is_revoked
-        until_ms = revoke.version + LONGEST_LIFE_MS + MARGIN_MS
-        ledger.put(holder, held, Row(standing, 0, until_ms, None))
+        ledger.put(holder, held, Row(standing, 0, revoke.version + TOKEN_LIFE_MS, None))
     keep_latest_tokens(holder, ledger)
     return Revoked(count, _highest(later))
 

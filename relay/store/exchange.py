@@ -19,6 +19,7 @@ from relay.store.rows import (
     LONGEST_LIFE_MS,
     MARGIN_MS,
     ROW_OVERHEAD,
+    TOKEN_LIFE_MS,
     Held,
     has_ended,
     held_of,
@@ -77,7 +78,8 @@ def _merge(row: Row, ledger: Ledger, scene: Scene) -> bool | None:
     standing = row.standing
     holder = ledger.holder_or_new(standing.key.account)
     held = ledger.find(holder, standing.key.name)
-    latest_until_ms = scene.now_ms + LONGEST_LIFE_MS + 2 * MARGIN_MS
+    longest_ms = TOKEN_LIFE_MS if is_token(standing.key.name) else LONGEST_LIFE_MS + MARGIN_MS
+    latest_until_ms = scene.now_ms + longest_ms + MARGIN_MS
     row = replace(row, until_ms=min(max(row.until_ms, held.until_ms if held else 0), latest_until_ms))
     if held is not None and held.standing.rank >= standing.rank:
         if held.standing == standing and row.until_ms > held.until_ms:
@@ -137,12 +139,15 @@ def let_go(asked: LetGo, ledger: Ledger) -> Removed:
 
 
 def purge(asked: Purge, ledger: Ledger, scene: Scene) -> Removed:
-    """Remove what has ended. A message whose expiry was once later leaves a tombstone until then."""
+    """Remove what has ended. A message whose expiry was once later leaves a tombstone until then, and a revoked token
+    stays while its account has messages."""
     ended: Any = ledger.connection.execute(statements.ENDED, (scene.now_ms, asked.most)).fetchall()
     for account, *columns in ended:
         held = held_of(AccountId(account), tuple(columns))
         holder = ledger.holder_or_new(AccountId(account))
-        if held.is_live and held.until_ms > max(scene.now_ms, held.standing.expiry_ms + MARGIN_MS):
+        if held.standing.kind is Kind.REVOKED and holder.usage.messages:
+            ledger.put(holder, held, Row(held.standing, held.namespace, scene.now_ms + TOKEN_LIFE_MS, None))
+        elif held.is_live and held.until_ms > max(scene.now_ms, held.standing.expiry_ms + MARGIN_MS):
             key, version = held.standing.key, held.standing.version
             ledger.put(
                 holder,

@@ -20,6 +20,9 @@ DIGEST_MODULUS = 1 << (8 * DIGEST_SIZE)
 HOUR_MS = 3_600_000
 MARGIN_MS = HOUR_MS  # for clocks that differ
 LONGEST_LIFE_MS = 30 * 24 * HOUR_MS  # of a message, by the RPC
+# Of what was said about a token. Not for ever, or whoever makes up accounts could fill a store for good; and not
+# over at all while the account has messages, or a token that was revoked would get at them again.
+TOKEN_LIFE_MS = 365 * 24 * HOUR_MS
 
 
 class DamagedRowError(Exception):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import apsw
@@ -101,10 +103,10 @@ async def test_closing_carries_out_what_waits(tmp_path: Path) -> None:
     assert [NotDone.DAMAGED] == await writer.commit(Batch((put(HELLO),), NOW_MS))
 
 
-def engine_in(tmp_path: Path) -> Engine:
+def engine_in(tmp_path: Path, disk_free_size: Callable[[], int] = lambda: 2**40) -> Engine:
     connection = connect(str(tmp_path / FILE_NAME))
     migrate(connection)
-    return Engine(connection, limits=Limits(), disk_free_size=lambda: 2**40)
+    return Engine(connection, limits=Limits(), disk_free_size=disk_free_size)
 
 
 async def test_too_much_that_waits_is_refused_at_once(tmp_path: Path) -> None:
@@ -215,3 +217,27 @@ async def test_a_disk_that_cannot_be_opened_again_leaves_a_store_that_says_so(tm
         path.rmdir()
         await store.reopen()
         assert [] == await names(store)
+
+
+async def test_a_caller_that_gives_up_while_it_waits_has_done_nothing(tmp_path: Path) -> None:
+    may_go_on, is_under_way = threading.Event(), trio.Event()
+    token = trio.lowlevel.current_trio_token()
+
+    def free_size_when_told() -> int:
+        token.run_sync_soon(is_under_way.set)
+        may_go_on.wait(10)
+        return 2**40
+
+    writer = Writer(engine_in(tmp_path, free_size_when_told))
+    given_up = message_of(b"given up")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(writer.commit, Batch((put(HELLO),), NOW_MS))
+        await is_under_way.wait()
+        with trio.move_on_after(0):
+            await writer.commit(Batch((put(given_up),), NOW_MS))
+        may_go_on.set()
+
+    (found,) = await writer.commit(Batch((all_of(),), NOW_MS))
+    assert isinstance(found, Retrieved)
+    assert (HELLO,) == found.messages
+    await trio.to_thread.run_sync(writer.close)

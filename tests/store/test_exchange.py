@@ -49,6 +49,7 @@ from relay.store.rows import LONGEST_LIFE_MS, MARGIN_MS
 from tests.store.accounts import (
     ALICE,
     BOB,
+    DAY_MS,
     EVERYTHING,
     HOUR_MS,
     NOW_MS,
@@ -320,3 +321,21 @@ def test_what_counts_for_an_arc_is_what_its_accounts_hold() -> None:
         assert [Counted(1, 1, 1029)] == store.apply([Count(Arc(position, position + 1))], now_ms=NOW_MS)
         assert [Counted(0, 0, 0)] == store.apply([Count(Arc(0, position))], now_ms=NOW_MS)
         assert [MissingFound(())] == store.apply([Missing()], now_ms=NOW_MS)
+
+
+def test_a_revocation_stays_while_its_account_has_messages() -> None:
+    """Otherwise whoever was shut out would have to wait, and no more."""
+    year_ms = 365 * DAY_MS
+    token = bytes(36)
+    with InlineStore() as store:
+        store.apply([Revoke(ALICE, (token,), True, Version(NOW_MS))], now_ms=NOW_MS)
+        lasting = message_of(
+            b"still here", timestamp_ms=NOW_MS + year_ms, expiry_ms=NOW_MS + year_ms + DAY_MS
+        )
+        store.apply([put(lasting, NOW_MS + year_ms)], now_ms=NOW_MS + year_ms)
+
+        store.apply([Purge()], now_ms=NOW_MS + year_ms)
+        assert [Revoked(1)] == store.apply([IsRevoked(ALICE, token)], now_ms=NOW_MS + year_ms)
+
+        store.apply([Purge()], now_ms=NOW_MS + 3 * year_ms)
+        assert () == digests(store, now_ms=NOW_MS + 3 * year_ms)
