@@ -5,12 +5,15 @@ from __future__ import annotations
 from onionpath.errors import MalformedError
 from onionpath.injected import UnixTime
 from onionpath.onion.session_answers import HopAnswer, decode_hop_answer, encode_hop_answer
+from onionpath.onion.session_lsrpc import LsrpcServer
 from onionpath.onion.session_messages import encode_post
 from onionpath.onion.session_refusals import Refuse, decide_post
 from relay.session.http import Conversation, Done, Head, Left, Part, Refused, Response
 from relay.session.routes import Route, route_of
+from relay.session.server_exchange import ServerExchange
 from tests.fuzz.session import KEY, ONION, PACKET
 
+SERVER = LsrpcServer("example.org")
 NOW = UnixTime(1_700_000_000.0)
 Heard = tuple[Route | Response, bytes]
 
@@ -69,6 +72,22 @@ def hop_answer(data: bytes) -> bytes:
     return encode_hop_answer(decode_hop_answer(data))
 
 
+def server_response(data: bytes) -> None:
+    """What a server answers to an exit; how it is cut must not matter."""
+    whole = _answer([data, b""])
+    if whole != _answer([data[at : at + 1] for at in range(len(data))] + [b""]):
+        raise AssertionError("it matters how a response is cut")
+
+
+def _answer(parts: list[bytes]) -> HopAnswer:
+    exchange = ServerExchange(SERVER, b"posted")
+    for part in parts:
+        answer = exchange.receive(part)
+        if answer is not None:
+            return answer
+    raise MalformedError("the server says no more")
+
+
 def inputs() -> dict[str, dict[str, bytes]]:
     """For the corpus."""
     onion = encode_post(PACKET)
@@ -88,6 +107,15 @@ def inputs() -> dict[str, dict[str, bytes]]:
             "bad-chunk-size": post + b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 20 + b"\r\n",
             "bad-onion-cut": post + b"Content-Length: 100\r\n\r\n" + onion[:100],
             "bad-upgrade": b"CONNECT relay:443 HTTP/1.1\r\nHost: relay\r\n\r\n\x16\x03\x01",
+        },
+        "session-server-response": {
+            "good": b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsealed",
+            "good-in-chunks": b"HTTP/1.1 404 X\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nsealed\r\n0\r\n\r\n",
+            "good-until-the-end": b"HTTP/1.0 200 OK\r\n\r\nsealed",
+            "good-announced": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
+            "bad-half": b"HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\nsealed",
+            "bad-status": b"HTTP/1.1 999 OK\r\nContent-Length: 6\r\n\r\nsealed",
+            "bad-crumbs": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 400,
         },
         "session-hop-answer": {
             "good": encode_hop_answer(HopAnswer(200, b"sealed")),

@@ -297,6 +297,7 @@ TARGETS: dict[str, Target] = {
     "session-bencode": Target(session.bencode),
     "session-hint": Target(session.hint),
     "session-door": Target(session_door.door),
+    "session-server-response": Target(session_door.server_response),
     "session-hop-answer": Target(session_door.hop_answer),
     "session-nodes": Target(session_network.nodes),
     "session-seed": Target(session_network.seed),

@@ -14,7 +14,8 @@ from onionpath.onion.session_lsrpc import LsrpcServer
 from onionpath.service.exit_policy import ExitPolicy, IPAddress
 from onionpath.service.hosts import DnsName
 from relay.exit.dial import Dialer, connect
-from relay.session.server_exit import MAX_RESPONSE_SIZE, ServerExit
+from relay.session.server_exchange import MAX_RESPONSE_SIZE
+from relay.session.server_exit import ServerExit
 from simulations.local.website_settings import HOST_NAME, make_certificates
 from tests.exit.servers import local_dialer, no_names, server
 from tests.session.doors import CertificateFiles
@@ -93,6 +94,8 @@ BAD_RESPONSES = {
     "half a head": b"HTTP/1.1 200 OK\r\nContent-",
     "half a body": b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
     "no status of HTTP": b"HTTP/1.1 600 X\r\nContent-Length: 0\r\n\r\n",
+    "chunks of one byte": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 5_000,
+    "announcements without end": b"HTTP/1.1 100 Continue\r\n\r\n" * 5_000,
     "a head without end": b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000,
     "a body above the limit": b"HTTP/1.1 200 OK\r\n\r\n" + bytes(MAX_RESPONSE_SIZE + 1),
 }
