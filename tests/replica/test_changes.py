@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from onionpath.swarm.reconciliation import Key, Owed, OwedFound
 from simulations.virtual.swarm.machines import Machine
 from tests.replica.scenes import TTL_MS, Scene, count_at, part_of, swarm_of
 
@@ -64,6 +65,35 @@ def test_a_member_that_returns_is_soon_given_what_it_missed() -> None:
     assert {scene.hello} == scene.found_at(dead).keys()
 
 
+def test_what_a_member_missed_is_noted_until_it_has_it() -> None:
+    scene = Scene()
+    one, *_, dead = scene.machines
+    dead.kill()
+    scene.store(one)
+    scene.wait(10.0)
+    assert (Key(scene.account.id, scene.hello),) == owed(one, dead)
+
+    dead.start()
+    scene.wait(5.0)
+
+    assert () == owed(one, dead)
+
+
+def test_a_member_that_is_heard_again_is_visited_at_once() -> None:
+    scene = Scene()
+    one, two, three, four, deaf = scene.machines
+    scene.wait(120.0)
+    scene.part([one, two, three, four], [deaf])
+    scene.store(one)
+    scene.wait(6.0)
+
+    scene.join()
+    scene.store(one, b"other")
+    scene.wait(1.0)
+
+    assert 2 == count_at(deaf).messages
+
+
 def test_a_full_disk_fails_for_itself_alone() -> None:
     scene = Scene()
     one, full = scene.machines[0], scene.machines[3]
@@ -91,6 +121,13 @@ def test_a_member_with_a_wrong_clock_acknowledges_nothing(skew_s: float) -> None
     assert 200 != scene.store(scene.machines[0]).status
     assert 200 == scene.store(scene.machines[1], b"other").status
     assert scene.machines[0].member.around.counts.skewed > 0
+
+
+def owed(machine: Machine, other: Machine) -> tuple[Key, ...]:
+    """What a machine has noted that another one has missed."""
+    (found,) = machine.store.apply([Owed(other.name)], now_ms=machine.now_ms)
+    assert isinstance(found, OwedFound)
+    return found.keys
 
 
 def overlapping(scene: Scene) -> tuple[Machine, list[Machine]]:
@@ -130,9 +167,11 @@ def test_who_had_missed_a_message_never_gets_it_once_its_deletion_is_acknowledge
 
 def test_a_deletion_is_repeated_above_a_member_whose_clock_is_ahead() -> None:
     scene = Scene()
-    ahead, behind = scene.machines[0], scene.machines[1]
-    ahead.skew_s, behind.skew_s = 10.0, -10.0
+    ahead, *others, behind = scene.machines
+    ahead.skew_s, behind.skew_s = 9.0, -9.0
+    scene.part([ahead, *others], [behind])
     assert scene.store(ahead).status == 200
+    scene.join()
 
     reply, _ = scene.ask(behind, scene.account.delete(scene.hello))
 

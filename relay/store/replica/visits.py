@@ -48,9 +48,10 @@ class Visits:
     def due(self) -> list[Job]:
         """The visits that begin now."""
         around = self._around
-        for relay in around.returned:
+        for relay in around.returned - self._running:
             self._next_ms.pop(relay, None)
-        around.returned.clear()
+        # Who is being visited as he returns is visited again: this visit may have found him away.
+        around.returned &= self._running
         others = _others(around)
         self._next_ms = {relay: when for relay, when in self._next_ms.items() if relay in others}
         begin = sorted(

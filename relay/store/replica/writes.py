@@ -10,6 +10,8 @@ The job goes on after its reply, until each member has answered or failed, and n
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from onionpath.crypto.identity import RelayId
 from onionpath.onion.session_packets import SessionReply
 from onionpath.onion.statuses import Reason
@@ -63,6 +65,13 @@ def _look(plan: Write) -> Talk[int | SessionReply]:
     return found.version if isinstance(found, VersionFound) else 0
 
 
+class _Tag(NamedTuple):
+    """Whose answer it is, and to which turn."""
+
+    turn: _Turn
+    relay: RelayId
+
+
 class _Turn:
     """The change under one version."""
 
@@ -95,17 +104,21 @@ class _Turn:
 
     def _begin(self) -> Talk[None]:
         around, body = self._around, self._around.ask(self._forwarded)
-        asks = ((relay, Ask(relay, body, ASK_TIMEOUT_S)) for relay in self._members - {around.ours})
-        self._later.append((yield Start(((around.ours, Apply((self._change,))), *asks))))
+        others = sorted(self._members - {around.ours})
+        asks = ((_Tag(self, relay), Ask(relay, body, ASK_TIMEOUT_S)) for relay in others)
+        ours = (_Tag(self, around.ours), Apply((self._change,)))
+        self._later.append((yield Start((ours, *asks))))
 
     def _go_on(self) -> Talk[object]:
         """Take the next event; gives its tag."""
         tag, result = self._later.pop(0) if self._later else (yield Start())
-        if tag == self._around.ours:
-            self._made_here(result[0])
-        elif tag in self._waiting:
-            self._answered(tag, result)
-        self._waiting.discard(tag)
+        # What was said of an earlier turn came under another version, and counts for nothing now.
+        if isinstance(tag, _Tag) and tag.turn is self:
+            self._waiting.discard(tag.relay)
+            if tag.relay == self._around.ours:
+                self._made_here(result[0])
+            else:
+                self._answered(tag.relay, result)
         return tag
 
     def _made_here(self, result: Result) -> None:

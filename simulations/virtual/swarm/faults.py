@@ -53,7 +53,7 @@ class Faults:
             self._lose_disk,
         ]
         if changes_members:
-            self._kinds += [self._change_members] * 3
+            self._kinds += [self._change_members] * 3 + [self._hide_documents]
         self.log: list[str] = []
 
     def start(self) -> None:
@@ -203,6 +203,17 @@ class Faults:
         return not machine.is_up or not around.is_ready or any(each.debts for each in around.duties.holdings)
 
     # Documents.
+
+    def _hide_documents(self) -> Heal:
+        machine = self._any()
+        self._world.unaware.add(machine.name)
+        self._say("reaches no directory", machine)
+
+        def heal() -> None:
+            self._world.unaware.discard(machine.name)
+            self._world.fetch(machine)
+
+        return heal
 
     def _change_members(self) -> None:
         """Some come, some go; whoever goes stays in the document, and hands over."""

@@ -35,6 +35,7 @@ class World:
         self.heap = EventHeap(START)
         self.loss = 0.0  # of messages, 0 to 1
         self.cut: set[tuple[RelayId, RelayId]] = set()  # from, to
+        self.unaware: set[RelayId] = set()  # who reaches no directory
         self.newest: Known | None = None
         self._assigned: dict[RelayId, int] = {}
         self._fetching: set[RelayId] = set()
@@ -54,7 +55,7 @@ class World:
         roster = Roster((), dict.fromkeys(swarms, ()), number, bytes(32))
         self.newest = Known(layout, roster)
         for machine in self.machines.values():
-            self.heap.after(self.choice.uniform(0.0, MAX_LEARN_S), machine.learn, self.newest)
+            self.heap.after(self.choice.uniform(0.0, MAX_LEARN_S), self._learn, machine)
         return layout
 
     def fetch(self, machine: Machine) -> None:
@@ -65,7 +66,11 @@ class World:
 
     def _fetched(self, machine: Machine) -> None:
         self._fetching.discard(machine.name)
-        if self.newest is not None and machine.is_up:
+        if machine.is_up:
+            self._learn(machine)
+
+    def _learn(self, machine: Machine) -> None:
+        if self.newest is not None and machine.name not in self.unaware:
             machine.learn(self.newest)
 
     # Links.
