@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from onionpath.swarm.hashes import is_hash, message_hash
+from onionpath.swarm.namespaces import HIGHEST, LOWEST
 from onionpath.swarm.operations import AccountId
 from onionpath.swarm.reconciliation import Key, Kind, LetGo, Purge, Removed, Row, Take, Taken
 from relay.store import statements
@@ -54,6 +55,8 @@ def is_wrong(row: Row, now_ms: int) -> bool:
     versions = (standing.version, standing.expiry_version)
     numbers = (*versions, standing.expiry_ms, standing.timestamp_ms, row.until_ms)
     if len(key.account) != ACCOUNT_SIZE or not all(0 <= number < 2**53 for number in numbers):
+        return True
+    if not LOWEST <= row.namespace <= HIGHEST:
         return True
     if standing.kind is Kind.LIVE:
         return (

@@ -14,8 +14,9 @@ import apsw
 
 from onionpath.directory.swarms import account_position
 from onionpath.swarm.arcs import bucket_of
+from onionpath.swarm.namespaces import is_public_inbox
 from onionpath.swarm.operations import AccountId
-from onionpath.swarm.reconciliation import DIGEST_SIZE, Kind, Row, Standing
+from onionpath.swarm.reconciliation import DIGEST_SIZE, Kind, Row
 from relay.store import statements
 from relay.store.room import Usage
 from relay.store.rows import (
@@ -122,7 +123,7 @@ class Ledger:
     def erase(self, holder: Holder, held: Held) -> None:
         """Forget a row without trace."""
         self.connection.execute(statements.FORGET_ROW, (held.sequence,))
-        self._book(holder, held.standing, -1, held.data_size, held.namespace)
+        self._book(holder, held.standing.kind, held.digest, -1, held.data_size, held.namespace)
         self._charge(held.source, -held.size)
 
     def source_size(self, source: bytes) -> int:
@@ -168,7 +169,7 @@ class Ledger:
         self.connection.execute(statements.ADD_ROW, values)
         self.connection.execute(statements.FORGET_MISSING, (holder.account, standing.key.name))
         data_size = len(row.data or b"")
-        self._book(holder, standing, 1, data_size, row.namespace)
+        self._book(holder, standing.kind, recorded, 1, data_size, row.namespace)
         self._charge(number, ROW_OVERHEAD + data_size)
 
     def _change_standing(self, holder: Holder, held: Held, row: Row) -> None:
@@ -185,8 +186,8 @@ class Ledger:
             held.sequence,
         )
         self.connection.execute(statements.SET_STANDING, values)
-        self._book(holder, held.standing, -1, held.data_size, held.namespace)
-        self._book(holder, standing, 1, held.data_size, held.namespace)
+        self._book(holder, held.standing.kind, held.digest, -1, held.data_size, held.namespace)
+        self._book(holder, standing.kind, recorded, 1, held.data_size, held.namespace)
 
     def _change_to_trace(self, holder: Holder, held: Held, row: Row) -> None:
         standing, recorded = row.standing, digest_of(row.standing)
@@ -200,24 +201,26 @@ class Ledger:
             held.sequence,
         )
         self.connection.execute(statements.SET_TRACE, values)
-        self._book(holder, held.standing, -1, held.data_size, held.namespace)
-        self._book(holder, standing, 1, 0, held.namespace)
+        self._book(holder, held.standing.kind, held.digest, -1, held.data_size, held.namespace)
+        self._book(holder, standing.kind, recorded, 1, 0, held.namespace)
         self._charge(held.source, -held.size)
 
-    def _book(self, holder: Holder, standing: Standing, sign: int, data_size: int, namespace: int) -> None:
+    def _book(
+        self, holder: Holder, kind: Kind, digest: bytes, sign: int, data_size: int, namespace: int
+    ) -> None:
         size, usage = sign * (ROW_OVERHEAD + data_size), holder.usage
         self.grown += size
         usage.size += size
-        if standing.kind is Kind.LIVE:
+        if kind is Kind.LIVE:
             usage.messages += sign
-            if namespace % 10 == 0:
+            if is_public_inbox(namespace):
                 usage.public_size += size
                 usage.public_messages += sign
         else:
             usage.traces += sign
         bucket = self._buckets.setdefault(holder.bucket, _Bucket())
         bucket.rows += sign
-        bucket.total += sign * int.from_bytes(digest_of(standing), "big")
+        bucket.total += sign * int.from_bytes(digest, "big")
 
     def _charge(self, number: int | None, size: int) -> None:
         if number is None:

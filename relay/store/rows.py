@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import blake2b
+from struct import Struct
+from struct import error as StructError
 from typing import Any
 
 from onionpath.crypto.tags import digest
@@ -23,6 +25,9 @@ LONGEST_LIFE_MS = 30 * 24 * HOUR_MS  # of a message, by the RPC
 # Of what was said about a token. Not for ever, or whoever makes up accounts could fill a store for good; and not
 # over at all while the account has messages, or a token that was revoked would get at them again.
 TOKEN_LIFE_MS = 365 * 24 * HOUR_MS
+
+
+_NUMBERS = Struct(">B4Q")
 
 
 class DamagedRowError(Exception):
@@ -100,7 +105,7 @@ def held_of(account: AccountId, columns: tuple[Any, ...]) -> Held:
         if recorded != digest_of(standing) or checksum != checksum_of(recorded, namespace, until_ms):
             raise DamagedRowError(sequence)
         return Held(sequence, standing, namespace, until_ms, source, recorded, size or 0)
-    except (ValueError, TypeError, AttributeError, OverflowError):
+    except (ValueError, TypeError, AttributeError, StructError):
         raise DamagedRowError(sequence) from None
 
 
@@ -134,14 +139,10 @@ def message_of(row: Row) -> Message:
 def digest_of(standing: Standing) -> bytes:
     """The 32 bytes with which a row counts in its bucket."""
     name = standing.key.name.encode("ascii")
-    times = (standing.version, standing.expiry_version, standing.expiry_ms, standing.timestamp_ms)
-    return digest(
-        standing.key.account
-        + bytes((len(name),))
-        + name
-        + bytes((standing.kind,))
-        + b"".join(time.to_bytes(8, "big") for time in times)
+    numbers = _NUMBERS.pack(
+        standing.kind, standing.version, standing.expiry_version, standing.expiry_ms, standing.timestamp_ms
     )
+    return digest(standing.key.account + bytes((len(name),)) + name + numbers)
 
 
 def checksum_of(row_digest: bytes, namespace: int, until_ms: int) -> bytes:

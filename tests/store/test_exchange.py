@@ -13,10 +13,12 @@ from onionpath.directory.swarms import RING, account_position
 from onionpath.swarm.arcs import BUCKETS, WHOLE_RING, Arc, bucket_of, whole_bucket
 from onionpath.swarm.operations import (
     Delete,
+    Deleted,
     Expire,
     ExpiryRule,
     IsRevoked,
     Operation,
+    Outdone,
     Retrieved,
     Revoke,
     Revoked,
@@ -208,6 +210,7 @@ def defects() -> dict[str, Row]:
         "other data": replace(live, data=b"hullo"),
         "other namespace": replace(live, namespace=2),
         "other account": replace(live, standing=replace(live.standing, key=Key(BOB, HELLO.hash))),
+        "namespace that is none": replace(token, namespace=2**15),
         "no data": replace(live, data=None),
         "expiry too late": replace(live, standing=replace(live.standing, expiry_ms=far_ms)),
         "negative timestamp": replace(live, standing=replace(live.standing, timestamp_ms=-1)),
@@ -339,3 +342,18 @@ def test_a_revocation_stays_while_its_account_has_messages() -> None:
 
         store.apply([Purge()], now_ms=NOW_MS + 3 * year_ms)
         assert () == digests(store, now_ms=NOW_MS + 3 * year_ms)
+
+
+def test_a_late_copy_of_an_old_change_undoes_nothing_later() -> None:
+    early, late = Version(NOW_MS + 1), Version(NOW_MS + 3)
+    with InlineStore() as store:
+        store.apply([put(HELLO, late)], now_ms=NOW_MS)
+        delete = Delete(ALICE, (HELLO.hash,), early)
+        assert [Deleted({}, outdone_by=late)] == store.apply([delete], now_ms=NOW_MS)
+        assert [HELLO.hash] == live_names(store)
+
+        store.apply([Delete(ALICE, (HELLO.hash,), late)], now_ms=NOW_MS)
+        assert [Outdone(late), Outdone(late)] == store.apply(
+            [put(HELLO, early), put(HELLO, late)], now_ms=NOW_MS
+        )
+        assert [] == live_names(store)
