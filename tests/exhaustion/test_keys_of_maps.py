@@ -85,6 +85,7 @@ MAY = {
     "relay/openings.py: _relays": LINKS,
     "relay/replay_files.py: _mapped": SLOTS,
     "relay/services.py: services": SERVICES,
+    "relay/session/requests.py: _answered": "statuses, of which there are five hundred",
     "relay/store/ledger.py: _buckets": "numbers of buckets, of which there are 4,096",
     "relay/store/ledger.py: _sources": "numbers that our own table counts up",
 }
