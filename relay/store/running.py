@@ -72,6 +72,7 @@ class RunningMember:
         self._fetch_soon = fetch_soon
         self._clock = clock
         self._fetched_at = -inf
+        self._was_caught_up = False
         self.for_members = _ForMembers(self)
         self._life = self._new_life()
 
@@ -82,6 +83,7 @@ class RunningMember:
             if self._store.is_broken:
                 await self._begin_anew()
             self._life.follow(self._newest())
+            self._tell_changes()
             if trio.current_time() >= purged_at + PURGE_EVERY_S:
                 purged_at = trio.current_time()
                 await self._store.purge(now_ms=self._now_ms)
@@ -104,6 +106,11 @@ class RunningMember:
         """Whether it answers for all accounts that are its own."""
         around = self._life.member.around
         return around.is_ready and not any(each.debts for each in around.duties.holdings)
+
+    def _tell_changes(self) -> None:
+        if self.is_caught_up != self._was_caught_up:
+            self._was_caught_up = not self._was_caught_up
+            log.info("storage_caught_up" if self._was_caught_up else "storage_fell_behind")
 
     @property
     def _now_ms(self) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import signal
 import sys
 import time
@@ -17,11 +16,12 @@ import click
 
 if TYPE_CHECKING:
     from simulations.local.network import LocalNetwork
-    from simulations.local.nodes import LocalRelay
 
-relays_option = click.option(
-    "--relays", type=click.IntRange(3, 200), default=9, show_default=True, help="how many"
-)
+DEMO_RELAYS = LOCAL_RELAYS = 9
+# Two swarms of six, in each of which two may fail; and Session Desktop wants nine nodes at least, twelve at best.
+SESSION_RELAYS = 12
+
+relays_range = click.IntRange(3, 200)
 authorities_option = click.option(
     "--authorities", type=click.IntRange(1, 9), default=1, show_default=True,
     help="how many agree on documents; two thirds must sign",
@@ -33,7 +33,10 @@ json_option = click.option("--json", "as_json", is_flag=True, help="one JSON obj
 
 
 @click.command()
-@relays_option
+@click.option(
+    "--relays", type=relays_range,
+    help=f"how many; by default {LOCAL_RELAYS}, with --session {SESSION_RELAYS}",
+)  # fmt: skip
 @authorities_option
 @click.option(
     "--authority-period", "period_s", type=click.IntRange(1, 86_400), default=60, show_default=True,
@@ -41,10 +44,12 @@ json_option = click.option("--json", "as_json", is_flag=True, help="one JSON obj
 )  # fmt: skip
 @click.option("--folder", type=click.Path(path_type=Path), help="keep everything there; must be new or empty")
 @click.option("--website", is_flag=True, help="with an HTTPS website, and a CA of its own")
-@click.option("--session", is_flag=True, help="for clients of Session, too, with a file server")
+@click.option(
+    "--session", is_flag=True, help="for clients of Session, too: swarms that store, seeds, a file server"
+)
 @json_option
 def local(
-    relays: int,
+    relays: int | None,
     authorities: int,
     period_s: int,
     folder: Path | None,
@@ -54,32 +59,35 @@ def local(
 ) -> None:
     """Run a whole network on this machine until Ctrl-C: authorities and relays, each a process of its own."""
     from simulations.local.network import LocalNetwork
+    from simulations.local.usage import facts, usage
 
     with _ended_by_signals():
         started_at = time.monotonic()
         network = LocalNetwork(
             folder,
-            relays=relays,
+            relays=relays or (SESSION_RELAYS if session else LOCAL_RELAYS),
             authorities=authorities,
             authority_period_s=period_s,
             website=website,
             session=session,
+            storage=session,
             tell=_tell,
         )
         with network:
             _tell(f"up after {time.monotonic() - started_at:.1f} s")
-            click.echo(json.dumps(_facts(network)) if as_json else _usage(network))
+            click.echo(json.dumps(facts(network)) if as_json else usage(network))
             _stay(network)
 
 
 @click.command()
-@relays_option
+@click.option("--relays", type=relays_range, default=DEMO_RELAYS, show_default=True, help="how many")
 @click.option("--keep", is_flag=True, help="leave the network up afterwards, until Ctrl-C")
 @json_option
 def demo(relays: int, keep: bool, as_json: bool) -> None:
     """Fetch a page through three relays of a network on this machine, and show what each of them could know."""
     from simulations.local.demo import show
     from simulations.local.network import LocalNetwork
+    from simulations.local.usage import usage
 
     with _ended_by_signals():
         started_at = time.monotonic()
@@ -88,7 +96,7 @@ def demo(relays: int, keep: bool, as_json: bool) -> None:
             shown = show(network)
             click.echo(json.dumps(shown.as_json()) if as_json else shown.as_text())
             if keep:
-                _tell(_usage(network))
+                _tell(usage(network))
                 _stay(network)
     _tell(f"done after {time.monotonic() - started_at:.1f} s; nothing of it is left")
 
@@ -128,72 +136,3 @@ def _tell(line: str) -> None:
         # Whoever read this is gone, a closed terminal for one. What is to be ended must end nevertheless, and what
         # stands in the buffer must go somewhere, or Python ends with a code of its own.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
-
-
-def _program() -> list[str]:
-    """``onionpath`` as any shell in this folder finds it: beside the Python that runs us."""
-    beside = Path(sys.executable).with_name("onionpath")
-    found, *arguments = (beside,) if os.access(beside, os.X_OK) else (Path(sys.executable), "-m", "onionpath")
-    if found.is_relative_to(Path.cwd()):
-        found = found.relative_to(Path.cwd())
-    # Without a slash a shell would look in its PATH.
-    return [str(found) if "/" in str(found) else f"./{found}", *map(str, arguments)]
-
-
-def _command(network: LocalNetwork) -> str:
-    command = [*_program(), "get", "--network", str(network.trust_root_file)]
-    if not network.has_website:
-        return f"{shlex.join(command)} URL"
-    website = network.website
-    return shlex.join([*command, "--ca", str(website.ca_file), website.url])
-
-
-def _usage(network: LocalNetwork) -> str:
-    lines = [f"network file   {network.trust_root_file}"]
-    if network.has_website:
-        lines += [f"website        {network.website.url}", f"its CA         {network.website.ca_file}"]
-    if network.has_file_server:
-        server = network.file_server
-        lines += [
-            f"Session seed   {_seed(network.relays[0])}",
-            f"file server    {server.url}",
-            f"its key        {server.key.encoded.hex()}",
-        ]
-    lines += [
-        "",
-        f"From another shell in {Path.cwd()}, until Ctrl-C here",
-        "(exits reach this machine's servers only):",
-    ]
-    lines += [""]
-    return "\n".join([*lines, f"  {_command(network)}"])
-
-
-def _seed(relay: LocalRelay) -> str:
-    return f"https://{relay.session_endpoint}/json_rpc"
-
-
-def _facts(network: LocalNetwork) -> dict[str, object]:
-    relays = [
-        {"name": relay.name, "id": relay.relay_id.hex(), "address": str(relay.endpoint), "pid": relay.pid}
-        for relay in network.relays
-    ]
-    authorities = [
-        {"name": one.name, "settings": str(one.folder / "authority.toml")} for one in network.authorities
-    ]
-    facts: dict[str, object] = {
-        "network": str(network.trust_root_file),
-        "command": _command(network),
-        "pids": network.pids(),
-        "authorities": authorities,
-        "relays": relays,
-    }
-    if network.has_website:
-        website = network.website
-        facts["website"] = {"url": website.url, "wrong_url": website.wrong_url, "ca": str(website.ca_file)}
-    if network.has_file_server:
-        server = network.file_server
-        facts["session"] = {
-            "seeds": [_seed(relay) for relay in network.relays],
-            "file_server": {"url": server.url, "key": server.key.encoded.hex()},
-        }
-    return facts

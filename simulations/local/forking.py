@@ -181,6 +181,7 @@ def _serve(order: Start, ready: Callable[[object], None]) -> int:
     from relay.settings import AuthoritySettings, RelaySettings
     from relay.settings_files import load_settings
     from simulations.local.file_server import run_file_server
+    from simulations.local.seed import run_seed
     from simulations.local.website import run_website
 
     file = Path(order.settings)
@@ -198,6 +199,8 @@ def _serve(order: Start, ready: Callable[[object], None]) -> int:
                 run_website(file, ready)
             case Program.FILE_SERVER:
                 run_file_server(file, ready)
+            case Program.SEED:
+                run_seed(file, ready)
     except OnionPathError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return exit_code(error)
@@ -217,6 +220,7 @@ def _preload() -> None:
         "relay.settings_files",
         "simulations.local.website",
         "simulations.local.file_server",
+        "simulations.local.seed",
     ):
         import_module(module)
     gc.collect()

@@ -20,6 +20,8 @@ from typing import Any
 
 from onionpath.directory.parameters import Parameters
 from onionpath.errors import UsageError
+from onionpath.swarm.node_list import parse_nodes
+from onionpath.swarm.nodes import SessionNode
 from relay.cards import read_card
 from relay.founding import CARD_FILE, found_authority, found_network, found_relay
 from relay.settings import Endpoint
@@ -27,10 +29,11 @@ from simulations.local.file_server import FoundFileServer, found_file_server
 from simulations.local.nodes import RECORDS, START_S, LocalAuthority, LocalRelay, Website
 from simulations.local.processes import Processes
 from simulations.local.protocol import Program
+from simulations.local.seed import ALL_NODES, SeedSettings, ask_seed
 from simulations.local.website_settings import ADDRESS, HOST_NAME, WebsiteSettings, make_certificates
 
 MIN_RELAYS, MAX_RELAYS, MAX_AUTHORITIES = 3, 200, 9
-WEBSITE, FILE_SERVER = "the website", "the file server"
+WEBSITE, FILE_SERVER, SEED = "the website", "the file server", "the seed"
 # Packets remembered per slot: more than one machine can send itself in five minutes' experiments, in 0.5 MB of disk
 # per slot and relay instead of 16 MB.
 REPLAY_ENTRIES = 65_536
@@ -55,7 +58,9 @@ class LocalNetwork:
         authorities: how many; two thirds of them, rounded up, must sign.
         authority_period_s: seconds between directory documents.
         website: whether there is one.
-        session: whether the relays take Session's onions too, and there is a file server for Session's clients.
+        session: whether the relays take Session's onions too, and there are a seed and a file server for Session's
+            clients.
+        storage: whether the relays store for accounts; then all of them are in swarms, and none is behind.
         record: write down every link and the sizes of its frames, and what the website saw.
         parameters: of the network.
         relay_settings, authority_settings: ``section.key`` to value, for every relay or authority.
@@ -75,6 +80,7 @@ class LocalNetwork:
         authority_period_s: int = 60,
         website: bool = True,
         session: bool = False,
+        storage: bool = False,
         record: bool = False,
         parameters: Parameters | None = None,
         relay_settings: Mapping[str, Any] | None = None,
@@ -90,6 +96,7 @@ class LocalNetwork:
         self._count = relays
         self._with_website = website
         self._with_session = session
+        self._with_storage = storage
         self._record = record
         self._parameters = replace(parameters or Parameters(), period_s=authority_period_s)
         self._relay_settings = dict(relay_settings or {})
@@ -98,6 +105,7 @@ class LocalNetwork:
         self._stack = ExitStack()
         self._website: Website | None = None
         self._file_server: FoundFileServer | None = None
+        self._seed: SeedSettings | None = None
         self.relays: Sequence[LocalRelay] = ()
         self.authorities: Sequence[LocalAuthority] = ()
 
@@ -158,6 +166,31 @@ class LocalNetwork:
         return self._file_server
 
     @property
+    def seed_url(self) -> str:
+        """Where the seed is that speaks plain HTTP; every relay is one that speaks HTTPS.
+
+        Raises:
+            UsageError: this network has none.
+        """
+        if self._seed is None:
+            raise UsageError("this local network was started without a seed for Session's clients")
+        return self._seed.url
+
+    @property
+    def nodes_file(self) -> Path:
+        """The seeds' list at the start: what ``Client(…, format="session")`` is given."""
+        return self.folder / "nodes.json"
+
+    @property
+    def nodes(self) -> tuple[SessionNode, ...]:
+        """What the seeds say now.
+
+        Raises:
+            UnreachableError: none of them answers.
+        """
+        return parse_nodes(ask_seed(self._session_endpoints, ALL_NODES).body).nodes
+
+    @property
     def threshold(self) -> int:
         """How many authorities must sign: two thirds of them."""
         return -(-2 * self._authority_count // 3)
@@ -207,6 +240,7 @@ class LocalNetwork:
             (endpoint,) = _free(ADDRESS)
             folder = _private(self.folder / "file-server")
             self._file_server = found_file_server(folder, host=ADDRESS, port=endpoint.port)
+            self._seed = self._found_seed()
 
     def _found_authority(self, number: int) -> LocalAuthority:
         folder = _private(self.folder / f"authority-{number}")
@@ -238,6 +272,8 @@ class LocalNetwork:
         )
         if session_endpoint is not None:
             values |= _SESSION | {"session.listen": (str(session_endpoint),)}
+        if self._with_storage:
+            values |= {"storage.enabled": True}
         if self._record:
             values["simulation.record_frames"] = RECORDS
         founded = found_relay(folder, values, trust_root=self.trust_root_file, entropy=os.urandom)
@@ -262,6 +298,16 @@ class LocalNetwork:
         url, wrong_url = (f"https://{HOST_NAME}:{port}/" for port in (right.port, wrong.port))
         return Website(HOST_NAME, right.port, url, wrong_url, ca_file, notes)
 
+    def _found_seed(self) -> SeedSettings:
+        (endpoint,) = _free(ADDRESS)
+        settings = SeedSettings(*endpoint, list(self._session_endpoints))
+        settings.write(_private(self.folder / "seed") / "seed.json")
+        return settings
+
+    @property
+    def _session_endpoints(self) -> list[Endpoint]:
+        return [relay.session_endpoint for relay in self.relays if relay.session_endpoint is not None]
+
     def _start(self) -> None:
         for authority in self.authorities:
             authority.start()
@@ -271,11 +317,14 @@ class LocalNetwork:
         if self._file_server is not None:
             settings = self._file_server.settings
             self.processes.start(FILE_SERVER, Program.FILE_SERVER, settings, settings.with_name("log"))
+        if self._seed is not None:
+            folder = self.folder / "seed"
+            self.processes.start(SEED, Program.SEED, folder / "seed.json", folder / "log")
         # A relay whose authority doesn't answer tries again later and later, so authorities go first.
         self.processes.wait_ready(*(one.name for one in self.authorities), timeout_s=START_S)
         for relay in self.relays:
             relay.start()
-        servers = {WEBSITE: self._website, FILE_SERVER: self._file_server}
+        servers = {WEBSITE: self._website, FILE_SERVER: self._file_server, SEED: self._seed}
         serving = [name for name, server in servers.items() if server is not None]
         self.processes.wait_ready(*serving, *(relay.name for relay in self.relays), timeout_s=START_S)
         self._tell("all processes serve; waiting until every relay has the directory")
@@ -283,6 +332,16 @@ class LocalNetwork:
             self.processes.wait_for(
                 relay.has_directory, timeout_s=START_S, what=f"{relay.name} to learn of the others"
             )
+        if self._with_storage:
+            self._tell("waiting until every relay answers for the accounts of its swarm")
+            for relay in self.relays:
+                self.processes.wait_for(
+                    relay.has_caught_up,
+                    timeout_s=START_S,
+                    what=f"{relay.name} to know all that its swarm has",
+                )
+        if self._with_session:
+            self.nodes_file.write_bytes(ask_seed(self._session_endpoints, ALL_NODES).body)
 
 
 class _Folder:

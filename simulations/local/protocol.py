@@ -14,6 +14,7 @@ class Program(Enum):
     AUTHORITY = "authority"
     WEBSITE = "website"
     FILE_SERVER = "file server"
+    SEED = "seed"
 
 
 class Start(msgspec.Struct, frozen=True, tag_field="order", tag="start"):
