@@ -58,6 +58,9 @@ class _Sent(NamedTuple):
 class _Waiting(NamedTuple):
     body: bytes  # of its CALL frame
 
+    def __repr__(self) -> str:
+        return f"<_Waiting {len(self.body)} bytes>"
+
 
 class Asks:
     """See the module's first lines.

@@ -47,6 +47,9 @@ class Asked(NamedTuple):
     offset: int = 0
     body: bytes = b""
 
+    def __repr__(self) -> str:
+        return f"<Asked {self.verb.name}>"
+
 
 class Told(NamedTuple):
     """One ANSWER's content; all but the state are of a REPLY only."""
@@ -55,6 +58,9 @@ class Told(NamedTuple):
     total: int = 0
     offset: int = 0
     body: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"<Told {self.state.name}>"
 
 
 _VERBS = {int(verb): verb for verb in Verb}

@@ -77,6 +77,9 @@ class PartCall(NamedTuple):
     answer_class: SizeClass
     body: bytes
 
+    def __repr__(self) -> str:
+        return f"<PartCall {len(self.body)} bytes>"
+
 
 class LongCall:
     """See the module's first lines.

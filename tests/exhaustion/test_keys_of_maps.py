@@ -57,6 +57,7 @@ MAY = {
     "onionpath/service/stream_polls.py: _sent_at": OURS,
     "onionpath/service/stream_reassembly.py: _pieces": "offsets within one window, far fewer than the modulus",
     "onionpath/service/transfers.py: pieces": "offsets within one request, far fewer than the modulus",
+    "onionpath/swarm/nodes.py: swarms": SIGNED,
     "onionpath/swarm/operations.py: by_namespace": "namespaces, of which there are 65,536",
     "relay/addresses.py: _TABLE": "the two versions of IP",
     "relay/admission.py: keys": SLOTS,
@@ -86,8 +87,13 @@ MAY = {
     "relay/replay_files.py: _mapped": SLOTS,
     "relay/services.py: services": SERVICES,
     "relay/session/requests.py: _answered": "statuses, of which there are five hundred",
+    "relay/store/changes.py: names": "namespaces, of which there are 65,536",
     "relay/store/ledger.py: _buckets": "numbers of buckets, of which there are 4,096",
     "relay/store/ledger.py: _sources": "numbers that our own table counts up",
+    "relay/store/replica/jobs.py: _waiting": OURS,
+    "relay/store/replica/requests.py: replies": OURS,
+    "relay/store/replica/visits.py: _confirmed": SIGNED,
+    "relay/store/running.py: _waiting": OURS,
 }
 
 

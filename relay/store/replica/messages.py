@@ -30,6 +30,10 @@ _Position = Annotated[bytes, msgspec.Meta(min_length=8, max_length=8)]
 class Form(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """An array of exactly these fields."""
 
+    # Whose messages these are belongs into no log.
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
 
 class KeyForm(Form, frozen=True):
     """A ``Key``."""
