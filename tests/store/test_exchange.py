@@ -357,3 +357,26 @@ def test_a_late_copy_of_an_old_change_undoes_nothing_later() -> None:
             [put(HELLO, early), put(HELLO, late)], now_ms=NOW_MS
         )
         assert [] == live_names(store)
+
+
+def test_of_two_messages_in_an_outbox_the_later_one_stays_in_both_replicas() -> None:
+    early, late = (message_of(data, namespace=-1) for data in (b"early", b"late"))
+    with InlineStore() as ours, InlineStore() as theirs:
+        ours.apply([put(early, NOW_MS, is_alone=True)], now_ms=NOW_MS)
+        theirs.apply([put(late, NOW_MS + 1, is_alone=True)], now_ms=NOW_MS)
+        give(ours, theirs)
+        give(theirs, ours)
+
+        for store in (ours, theirs):
+            assert [Retrieved((late,), False)] == store.apply([all_of(namespace=-1)], now_ms=NOW_MS)
+        assert digests(ours) == digests(theirs)
+
+
+def test_a_question_between_changes_counts_nothing_twice() -> None:
+    other = message_of(b"other")
+    with InlineStore() as asked, InlineStore() as silent:
+        asked.apply([put(HELLO), Digests(WHOLE_RING), put(other), Digests(WHOLE_RING)], now_ms=NOW_MS)
+        silent.apply([put(other), put(HELLO)], now_ms=NOW_MS)
+
+        assert digests(silent) == digests(asked)
+        assert [Counted(2, 0, 1034)] == asked.apply([Count(WHOLE_RING)], now_ms=NOW_MS)
