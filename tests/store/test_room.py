@@ -153,3 +153,12 @@ def test_deletions_are_tried_alone_on_a_full_disk() -> None:
         )
         (found,) = store.apply([all_of()], now_ms=NOW_MS)
         assert Retrieved((), False) == found
+
+
+def test_what_a_source_brought_counts_no_more_when_it_has_ended() -> None:
+    limits = Limits(total_size=40 * (ROW_OVERHEAD + 100))
+    with InlineStore(limits=limits) as store:
+        filled(store, namespace=0, source=b"flooder")
+        store.apply([Purge()], now_ms=NOW_MS + 24 * HOUR_MS)
+
+        assert (10, NotDone.SOURCE_FULL) == filled(store, namespace=0, source=b"flooder")
