@@ -79,7 +79,7 @@ def test_what_a_member_missed_is_noted_until_it_has_it() -> None:
     assert () == owed(one, dead)
 
 
-def test_a_member_that_is_heard_again_is_visited_at_once() -> None:
+def test_a_member_that_is_heard_again_is_visited_within_seconds() -> None:
     scene = Scene()
     one, two, three, four, deaf = scene.machines
     scene.wait(120.0)
@@ -89,7 +89,7 @@ def test_a_member_that_is_heard_again_is_visited_at_once() -> None:
 
     scene.join()
     scene.store(one, b"other")
-    scene.wait(1.0)
+    scene.wait(6.0)
 
     assert 2 == count_at(deaf).messages
 

@@ -1,4 +1,4 @@
-"""The ring, cut into parts, is the one that looks up an account's swarm bit by bit."""
+"""The ring, cut into shares, is the one that looks up an account's swarm bit by bit."""
 
 from __future__ import annotations
 
@@ -25,24 +25,26 @@ def key_at(position: int) -> bytes:
 @given(IDS, st.lists(st.integers(0, RING - 1)))
 def test_an_account_lies_in_the_part_of_its_swarm(ids: set[int], positions: list[int]) -> None:
     layout = layout_of(ids)
-    edges = [edge % RING for part in layout.parts for edge in (part.arc.start, part.arc.end - 1)]
+    edges = [edge % RING for share in layout.shares for edge in (share.arc.start, share.arc.end - 1)]
 
     for position in [*positions, *edges, *ids]:
         swarm = swarm_of(key_at(position), sorted(ids))
         assert position == account_position(key_at(position))
-        assert {RelayId(swarm.to_bytes(32, "big"))} == layout.part_at(position).members
+        assert {RelayId(swarm.to_bytes(32, "big"))} == layout.share_at(position).members
 
 
 @given(IDS)
 def test_parts_cover_the_ring_once(ids: set[int]) -> None:
-    parts = layout_of(ids).parts
+    shares = layout_of(ids).shares
 
-    assert (0, RING) == (parts[0].arc.start, parts[-1].arc.end)
-    assert [part.arc.end for part in parts[:-1]] == [part.arc.start for part in parts[1:]]
+    assert (0, RING) == (shares[0].arc.start, shares[-1].arc.end)
+    assert [share.arc.end for share in shares[:-1]] == [share.arc.start for share in shares[1:]]
 
 
 def test_without_a_swarm_nobody_holds_anything() -> None:
-    assert [(WHOLE_RING, frozenset())] == [tuple(part) for part in Layout.of_swarms(1, {}, frozenset()).parts]
+    assert [(WHOLE_RING, frozenset())] == [
+        tuple(share) for share in Layout.of_swarms(1, {}, frozenset()).shares
+    ]
 
 
 def test_whoever_asks_enough_meets_each_majority() -> None:

@@ -105,7 +105,7 @@ def test_a_swarm_splits_and_everybody_finds_his_messages() -> None:
     scene.wait(60.0)
 
     assert scene.world.newest is not None
-    assert 2 == len({part.members for part in scene.world.newest.layout.parts})
+    assert 2 == len({share.members for share in scene.world.newest.layout.shares})
     holding = [machine for machine in scene.machines if scene.retrieve(machine).status == 200]
     assert [20] * 7 == [len(scene.found_at(machine)) for machine in holding]
     assert [0] * 7 == [count_at(each).messages for each in scene.machines if each not in holding]

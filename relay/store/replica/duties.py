@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from onionpath.crypto.identity import RelayId
 from onionpath.swarm.arcs import Arc
-from relay.store.replica.layout import Layout, Part, enough_to_know, majority
+from relay.store.replica.layout import Layout, Share, enough_to_know, majority
 
 # Layouts may follow each other while one cannot be caught up with; of more than these the oldest is given up.
 MAX_DEBTS = 8
@@ -151,9 +151,9 @@ def follow(duties: Duties, layout: Layout, *, before: Layout | None, ours: Relay
     has_followed = known is not None and known.number == layout.number - 1
     turn = _Turn(layout, known, duties.number, ours)
     holdings: list[Holding] = []
-    for part in layout.parts:
-        for arc, old in _pieces(part.arc, duties.holdings):
-            piece = Part(arc, part.members)
+    for share in layout.shares:
+        for arc, old in _pieces(share.arc, duties.holdings):
+            piece = Share(arc, share.members)
             holdings += turn.received(piece) if old is None else [turn.kept(piece, old)]
     if not has_followed:
         # What was acknowledged under documents that we have not seen is known to the present members alone.
@@ -175,10 +175,10 @@ class _Turn:
     last_number: int
     ours: RelayId
 
-    def kept(self, part: Part, old: Holding) -> Holding:
+    def kept(self, share: Share, old: Holding) -> Holding:
         """What we held before."""
-        kept = replace(old, arc=part.arc, members=part.members, is_leaving=self.ours not in part.members)
-        if old.members == part.members:
+        kept = replace(old, arc=share.arc, members=share.members, is_leaving=self.ours not in share.members)
+        if old.members == share.members:
             return kept
         if old.members:
             # We are one of those who together know everything, if we were one of them.
@@ -188,15 +188,15 @@ class _Turn:
             kept = kept.owing(debt, self.layout.listed)
         return self.as_newcomer(kept) if old.is_newcomer else kept
 
-    def received(self, part: Part) -> Iterator[Holding]:
+    def received(self, share: Share) -> Iterator[Holding]:
         """What others held before, as far as we know who they were."""
-        if self.ours not in part.members:
+        if self.ours not in share.members:
             return
         if self.before is None:
-            yield self.as_newcomer(Holding(part.arc, part.members, is_new=True))
+            yield self.as_newcomer(Holding(share.arc, share.members, is_new=True))
             return
-        for earlier in self.before.within(part.arc):
-            holding = Holding(earlier.arc, part.members)
+        for earlier in self.before.within(share.arc):
+            holding = Holding(earlier.arc, share.members)
             needed = enough_to_know(len(earlier.members)) if earlier.members else 0
             debt = Debt(earlier.members - {self.ours}, needed, self.last_number)
             yield holding.owing(debt, self.layout.listed)

@@ -1,4 +1,4 @@
-"""Which relays hold which part of the accounts' ring, by one signed document, and how many of them decide.
+"""Which relays hold which share of the accounts' ring, by one signed document, and how many of them decide.
 
 Spec: docs/specs/replication.md §1.
 """
@@ -18,7 +18,7 @@ from onionpath.swarm.arcs import WHOLE_RING, Arc
 from onionpath.swarm.operations import AccountId
 
 
-class Part(NamedTuple):
+class Share(NamedTuple):
     """An arc with the relays that hold it; nobody holds what no swarm is there for."""
 
     arc: Arc
@@ -51,12 +51,12 @@ class Layout:
 
     Args:
         number: the document's.
-        parts: cover the whole ring, ascending.
+        shares: cover the whole ring, ascending.
         listed: all relays of the document, those that store nothing too: nobody else can be asked.
     """
 
     number: int
-    parts: tuple[Part, ...]
+    shares: tuple[Share, ...]
     listed: frozenset[RelayId] = field(repr=False)
 
     @classmethod
@@ -71,22 +71,22 @@ class Layout:
     ) -> Layout:
         """The same of swarm ids and their members."""
         by_id = {swarm: frozenset(relays) for swarm, relays in sorted(swarms.items())}
-        return cls(number, tuple(Part(*each) for each in _cut(by_id)), listed)
+        return cls(number, tuple(Share(*each) for each in _cut(by_id)), listed)
 
-    def part_at(self, position: int) -> Part:
+    def share_at(self, position: int) -> Share:
         """Who holds the account there."""
-        return self.parts[bisect_right(self.parts, position, key=lambda part: part.arc.start) - 1]
+        return self.shares[bisect_right(self.shares, position, key=lambda share: share.arc.start) - 1]
 
-    def held_by(self, relay: RelayId) -> tuple[Part, ...]:
-        """The parts that a relay holds."""
-        return tuple(part for part in self.parts if relay in part.members)
+    def held_by(self, relay: RelayId) -> tuple[Share, ...]:
+        """The shares that a relay holds."""
+        return tuple(share for share in self.shares if relay in share.members)
 
-    def within(self, whole: Arc) -> Iterator[Part]:
-        """The parts of an arc, cut to it."""
-        for part in self.parts:
-            shared = part.arc.overlap(whole)
+    def within(self, whole: Arc) -> Iterator[Share]:
+        """The shares of an arc, cut to it."""
+        for share in self.shares:
+            shared = share.arc.overlap(whole)
             if shared is not None:
-                yield Part(shared, part.members)
+                yield Share(shared, share.members)
 
 
 def _cut(swarms: Mapping[int, frozenset[RelayId]]) -> Iterator[tuple[Arc, frozenset[RelayId]]]:
@@ -96,7 +96,7 @@ def _cut(swarms: Mapping[int, frozenset[RelayId]]) -> Iterator[tuple[Arc, frozen
         yield WHOLE_RING, swarms[ids[0]] if ids else frozenset()
         return
     ends = [one + (two - one) // 2 + 1 for one, two in zip(ids, [*ids[1:], ids[0] + RING], strict=True)]
-    over = ends[-1] - RING  # where the last one's part ends beyond zero; negative if it ends before
+    over = ends[-1] - RING  # where the last one's share ends beyond zero; negative if it ends before
     start = max(over, 0)
     if over > 0:
         yield Arc(0, over), swarms[ids[-1]]

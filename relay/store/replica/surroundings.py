@@ -10,7 +10,7 @@ from onionpath.onion.statuses import Reason
 from onionpath.swarm.arcs import WHOLE_RING
 from onionpath.swarm.operations import AccountId, Version
 from relay.store.replica.duties import Duties, Holding
-from relay.store.replica.layout import Layout, Part, position_of
+from relay.store.replica.layout import Layout, Share, position_of
 from relay.store.replica.messages import (
     Answer,
     Question,
@@ -46,14 +46,14 @@ class Surroundings:
     """State of one member. Nothing here waits.
 
     Args:
-        identity: signs the member's part of replies; its name is ours.
+        identity: signs the member's share of replies; its name is ours.
     """
 
     def __init__(self, identity: IdentityKey) -> None:
         self.identity = identity
         self.ours: RelayId = identity.relay_id
         self.now_ms = 0
-        self.layout = Layout(0, (Part(WHOLE_RING, frozenset()),), frozenset())
+        self.layout = Layout(0, (Share(WHOLE_RING, frozenset()),), frozenset())
         self.duties = Duties()
         self.is_ready = False  # our duties are those of the layout, on disk
         self.down: set[RelayId] = set()
@@ -66,7 +66,7 @@ class Surroundings:
 
     def members_of(self, account: AccountId) -> frozenset[RelayId]:
         """Who stores for an account."""
-        return self.layout.part_at(position_of(account)).members
+        return self.layout.share_at(position_of(account)).members
 
     def holding_of(self, account: AccountId) -> Holding | None:
         """What we hold there, whether it is ours still or not."""

@@ -141,7 +141,7 @@ class Clients:
     def _members(self, account: int) -> list[RelayId]:
         newest = self._world.newest
         assert newest is not None
-        return sorted(newest.layout.part_at(position_of(self._accounts[account].id)).members)
+        return sorted(newest.layout.share_at(position_of(self._accounts[account].id)).members)
 
     async def _ask(self, relay: RelayId, text: bytes) -> SessionReply | None:
         promise: Promise[SessionReply | None] = Promise(self._world.heap)

@@ -83,7 +83,7 @@ def run(seed: int, plan: Plan) -> Verdict:
 
 
 def _agree(world: World) -> float | None:
-    """How long it takes until all members of each part hold the same and have caught up."""
+    """How long it takes until all members of each share hold the same and have caught up."""
     healed_at = world.heap.now
     while world.heap.now < healed_at + AGREE_S:
         world.heap.run_until(world.heap.now + 1.0)
@@ -93,13 +93,13 @@ def _agree(world: World) -> float | None:
 
 
 def _is_one(world: World, layout: Layout) -> bool:
-    for part in layout.parts:
-        machines = [world.machines[relay] for relay in part.members]
+    for share in layout.shares:
+        machines = [world.machines[relay] for relay in share.members]
         if any(not each.member.around.is_ready for each in machines):
             return False
-        if any(holding.debts for each in machines for holding in each.member.around.duties.within(part.arc)):
+        if any(holding.debts for each in machines for holding in each.member.around.duties.within(share.arc)):
             return False
-        if len({str(each.store.apply([Digests(part.arc)], now_ms=each.now_ms)) for each in machines}) > 1:
+        if len({str(each.store.apply([Digests(share.arc)], now_ms=each.now_ms)) for each in machines}) > 1:
             return False
     return True
 
