@@ -64,7 +64,6 @@ PLANTED: dict[str, tuple[object, str, object]] = {
     "two of five are enough": (writes, "majority", lambda count: count // 2),
     "nobody compares": (visits.Visits, "_compare", nobody_compares),
     "tombstones are not exchanged": (comparing, "_later", only_messages),
-    "a change that was outdone counts": (writes, "outdone_by", lambda result: None),
 }
 
 
