@@ -22,7 +22,8 @@ ONION_PATH = b"/onion_req/v2"
 MAX_HEAD_SIZE = 16 * 1024  # bytes
 # What relays of the format may send each other; the reply of a packet is no longer than that.
 MAX_RESPONSE_SIZE = MAX_FRAMING_SIZE
-# Of a response without a length; chunks of a few bytes would cost us a thousand times what they cost the node.
+# Of a response without a length; chunks of a few bytes, and responses that only announce another one, would cost us a
+# thousand times what they cost the node.
 MIN_CHUNK_SIZE = 64
 FREE_CHUNKS = 256
 
@@ -44,6 +45,7 @@ class HttpExchange:
         self._status = 0
         self._parts: list[bytes] = []
         self._size = 0
+        self._announced = 0
 
     @property
     def is_idle(self) -> bool:
@@ -61,7 +63,7 @@ class HttpExchange:
             (b"Content-Length", b"%d" % len(body)),
             (b"Accept-Encoding", b"gzip,deflate"),
         ]
-        self._status, self._parts, self._size = 0, [], 0
+        self._status, self._parts, self._size, self._announced = 0, [], 0, 0
         parts = (
             self._http.send(h11.Request(method=b"POST", target=ONION_PATH, headers=headers)),
             self._http.send(h11.Data(body)),
@@ -104,7 +106,9 @@ class HttpExchange:
                 if (len(self._parts) - FREE_CHUNKS) * MIN_CHUNK_SIZE > self._size:
                     raise MalformedError("the response comes in too small parts")
             case h11.InformationalResponse():
-                pass
+                self._announced += 1
+                if self._announced > FREE_CHUNKS:
+                    raise MalformedError("a response is announced, and does not come")
             case _:
                 raise MalformedError("the connection ended, or was switched to something else")
 

@@ -88,8 +88,8 @@ class SessionOnion:
 
         Raises:
             BadLayerError: the seal did not open. Wrong key, wrong cipher and damage look alike on purpose.
-            MalformedError: it opened, and asks for nothing that we do.
-            RefusedError: more than five layers.
+            MalformedError: it opened, and asks for nothing that we do, as a fifth layer that leads on does.
+            RefusedError: more than five layers, as what stands beside the layer says.
 
         Spec: docs/specs/session-onion.md §4.
         """
@@ -103,13 +103,13 @@ class SessionOnion:
                 reply_key = SessionReplyKey(secret, form, wants_base64=wants_base64)
                 return SessionServe(blob, secret.seed, reply_key)
             case RelayInstruction(next_relay, ephemeral, cipher):
-                _check_depth(packet.depth + 1)
+                _check_leads_on(packet.depth)
                 if next_relay == key.relay_id:
                     raise MalformedError("a layer leads back to the relay that opened it")
                 onward = SessionPacket(ephemeral, cipher, blob, packet.depth + 1)
                 return ForwardToRelay(next_relay, onward, secret.seed)
             case ServerInstruction(server):
-                _check_depth(packet.depth + 1)
+                _check_leads_on(packet.depth)
                 return ForwardToServer(server, opened, secret.seed)
 
     def seal_reply(
@@ -155,6 +155,12 @@ def _check_path(hops: Sequence[SessionHop], call: SessionCall | ServerCall) -> N
 def _check_depth(depth: int) -> None:
     if depth >= MAX_LAYERS:
         raise RefusedError(f"an onion has more than {MAX_LAYERS} layers", reason=PATH_TOO_LONG)
+
+
+def _check_leads_on(depth: int) -> None:
+    # Whoever holds a layer can write any depth beside it: an answer of its own would tell him where an opened layer leads.
+    if depth + 1 >= MAX_LAYERS:
+        raise MalformedError("the last layer that an onion may have leads on")
 
 
 def _seal_call(

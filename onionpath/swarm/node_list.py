@@ -199,7 +199,7 @@ def _checked(state: _State) -> SessionNode:
     hash_ = None if state.certificate_hash is None else bytes.fromhex(state.certificate_hash)
     if host.is_unspecified or not 1 <= state.storage_port <= 65_535:
         raise MalformedError("a node has no address")
-    if not 0 <= (swarm or 0) < NO_SWARM or len(hash_ or bytes(HASH_SIZE)) != HASH_SIZE:
+    if not 0 <= (swarm or 0) < NO_SWARM or (hash_ is not None and len(hash_) != HASH_SIZE):
         raise MalformedError("a node has a swarm or a certificate that is none")
     return SessionNode(
         parse_relay_id(parse_hex_key(state.pubkey_ed25519)),

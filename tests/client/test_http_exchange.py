@@ -43,6 +43,13 @@ def test_the_end_of_the_connection_ends_a_response_without_a_length() -> None:
     assert HttpResponse(200, b"hello") == exchange.receive(b"")
 
 
+def test_a_node_announces_a_response_only_so_often() -> None:
+    assert asked().receive(b"HTTP/1.1 100 Continue\r\n\r\n" * 256) is None
+
+    with pytest.raises(MalformedError, match="does not come"):
+        asked().receive(b"HTTP/1.1 100 Continue\r\n\r\n" * 257)
+
+
 def test_a_connection_is_free_for_another_request_after_a_whole_response() -> None:
     exchange = asked()
     assert not exchange.is_idle

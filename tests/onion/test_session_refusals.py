@@ -64,7 +64,16 @@ def test_a_path_that_is_too_long_is_told_so_as_in_the_original() -> None:
     packet = wrap(hops=2).packet
 
     assert TOO_LONG == decide_post(ONION, encode_post(packet._replace(depth=15)), hop_key(0))
-    assert TOO_LONG == decide_hop_message(ONION, encode_hop_message(packet._replace(depth=4)), hop_key(0))
+    assert TOO_LONG == decide_hop_message(ONION, encode_hop_message(packet._replace(depth=5)), hop_key(0))
+
+
+def test_a_depth_that_somebody_else_has_written_tells_nobody_where_a_layer_leads() -> None:
+    leads_on = wrap(hops=2).packet._replace(depth=4)
+    damaged = leads_on._replace(layer=leads_on.layer[:-1] + bytes([leads_on.layer[-1] ^ 1]))
+
+    assert UNREADABLE == decide_post(ONION, encode_post(damaged), hop_key(0))
+    assert UNREADABLE == decide_post(ONION, encode_post(leads_on), hop_key(0))
+    assert UNREADABLE == decide_hop_message(ONION, encode_hop_message(leads_on), hop_key(0))
 
 
 def test_a_good_packet_is_decided_alike_over_both_ways() -> None:

@@ -80,7 +80,7 @@ TABLE = {
         400, INVALID, lambda: packet_to(0, encode_framing(b"blob", {"host": "127.1"}))
     ),
     "too many layers": Case(400, TOO_LONG, lambda: wrap().packet._replace(depth=5)),
-    "too many layers on the way": Case(400, TOO_LONG, lambda: wrap(hops=3).packet._replace(depth=3)),
+    "the fifth layer leads on": Case(400, INVALID, lambda: wrap(hops=3).packet._replace(depth=3)),
     "the first relay knows no such relay": Case(
         502, b"Next node not found: " + SECOND.hex().encode(), harm=harm(1, Reason.NEXT_UNKNOWN)
     ),

@@ -157,7 +157,7 @@ async def test_a_layer_beyond_the_fifth_is_refused_by_name() -> None:
     world = World()
 
     assert too_long == await post(world, wrap().packet._replace(depth=5))
-    assert too_long == await post(world, wrap().packet._replace(depth=4))
+    assert UNREADABLE == await post(world, wrap().packet._replace(depth=4))
     assert [] == world.neighbours.asked
 
 

@@ -137,6 +137,7 @@ def test_of_a_stranger_s_node_only_what_is_known_is_looked_at() -> None:
         {"storage_port": True},
         {"swarm_id": -1},
         {"swarm_id": 2**64},
+        {"certificate_hash": ""},
         {"certificate_hash": "ab"},
         {"certificate_hash": "no hex"},
         {"pubkey_ed25519": OTHER["pubkey_ed25519"]},
