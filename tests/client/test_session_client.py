@@ -499,6 +499,18 @@ async def test_a_guard_that_breaks_http_is_a_guard_that_is_down(world: World, re
     assert {guard.relay_id} == marked
 
 
+async def test_a_connection_that_ends_at_the_moment_of_the_next_request_marks_nobody(world: World) -> None:
+    """Nodes end idle connections when they like, and nobody can tell that from a node that dies."""
+    async with client_of(world) as client:
+        target = no_guard(client)
+        await ask(client, target)
+        (guard,) = world.guards
+        guard.answer = dying
+
+        assert 200 == (await ask(client, target)).status
+        assert (2, set()) == (len(guard.posted), down(client))
+
+
 async def test_a_connection_that_a_node_has_closed_while_idle_is_no_failure(world: World) -> None:
     async with client_of(world) as client:
         await ask(client, world.list[3])
