@@ -7,11 +7,10 @@ from collections.abc import Iterable
 from random import Random
 from typing import Any
 
-from onionpath.crypto.identity import RelayId
 from onionpath.onion.session_packets import SessionReply
 from onionpath.swarm.arcs import WHOLE_RING
 from onionpath.swarm.hashes import message_hash
-from onionpath.swarm.reconciliation import Count, Counted
+from onionpath.swarm.reconciliation import Count, Counted, Key, Owed, OwedFound
 from simulations.virtual.swarm.accounts import Account
 from simulations.virtual.swarm.machines import Machine
 from simulations.virtual.swarm.world import MAX_LEARN_S, World
@@ -103,5 +102,8 @@ def count_at(machine: Machine) -> Counted:
     return counted
 
 
-def names_of(machines: Iterable[Machine]) -> set[RelayId]:
-    return {machine.name for machine in machines}
+def owed(machine: Machine, other: Machine) -> tuple[Key, ...]:
+    """What a machine has noted that another one has missed."""
+    (found,) = machine.store.apply([Owed(other.name)], now_ms=machine.now_ms)
+    assert isinstance(found, OwedFound)
+    return found.keys

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from onionpath.swarm.reconciliation import Key, Owed, OwedFound
+from onionpath.swarm.reconciliation import Key
 from simulations.virtual.swarm.machines import Machine
-from tests.replica.scenes import TTL_MS, Scene, count_at, part_of, swarm_of
+from tests.replica.scenes import TTL_MS, Scene, count_at, owed, part_of, swarm_of
 
 
 def test_every_member_says_that_it_has_it() -> None:
@@ -121,13 +121,6 @@ def test_a_member_with_a_wrong_clock_acknowledges_nothing(skew_s: float) -> None
     assert 200 != scene.store(scene.machines[0]).status
     assert 200 == scene.store(scene.machines[1], b"other").status
     assert scene.machines[0].member.around.counts.skewed > 0
-
-
-def owed(machine: Machine, other: Machine) -> tuple[Key, ...]:
-    """What a machine has noted that another one has missed."""
-    (found,) = machine.store.apply([Owed(other.name)], now_ms=machine.now_ms)
-    assert isinstance(found, OwedFound)
-    return found.keys
 
 
 def overlapping(scene: Scene) -> tuple[Machine, list[Machine]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.replica.scenes import Scene, count_at
+from tests.replica.scenes import Scene, count_at, owed
 
 
 def test_a_newcomer_answers_once_it_has_what_the_others_have() -> None:
@@ -133,3 +133,17 @@ def test_members_that_can_never_be_heard_again_are_not_waited_for() -> None:
     scene.wait(30.0)
 
     assert {scene.hello} == scene.found_at(rest[0]).keys()
+
+
+def test_what_a_member_was_owed_is_forgotten_when_it_is_none_any_more() -> None:
+    scene = Scene()
+    one, *_, gone = scene.machines
+    gone.kill()
+    scene.store(one)
+    scene.wait(10.0)
+    assert () != owed(one, gone)
+
+    scene.publish(scene.machines[:4], listed=scene.machines[:4])
+    scene.wait(10.0)
+
+    assert () == owed(one, gone)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
+from onionpath.crypto.identity import RelayId
 from onionpath.swarm.operations import (
     Change,
     Delete,
@@ -19,6 +21,11 @@ from onionpath.swarm.operations import (
     Version,
 )
 from onionpath.swarm.reconciliation import Key
+
+
+def brought_by(change: Change, first: RelayId) -> Change:
+    """The same change, on the account of the member that a client asked: no one of them fills the others' stores."""
+    return replace(change, source=first) if isinstance(change, Put) else change
 
 
 def outdone_by(result: Result) -> Version | None:

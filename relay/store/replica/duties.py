@@ -70,6 +70,11 @@ class Holding:
     is_new: bool = False
 
     @property
+    def partners(self) -> frozenset[RelayId]:
+        """Whom it has to do with."""
+        return self.members.union(*(debt.relays for debt in self.debts))
+
+    @property
     def owes_since(self) -> int | None:
         """The number of the oldest layout that is still to be compared with, but for the present one."""
         return next((debt.number for debt in self.debts if not debt.is_present), None)
@@ -120,6 +125,11 @@ class Duties:
 
     number: int = 0
     holdings: tuple[Holding, ...] = ()
+
+    @property
+    def partners(self) -> frozenset[RelayId]:
+        """All relays that hold what we hold, or know of it, we too."""
+        return frozenset().union(*(each.partners for each in self.holdings))
 
     def at(self, position: int) -> Holding | None:
         """What we hold there."""

@@ -18,7 +18,7 @@ from onionpath.onion.session_packets import SessionReply
 from onionpath.swarm.nodes import Roster
 from onionpath.swarm.operations import AccountId
 from onionpath.swarm.planning import Place, plan
-from onionpath.swarm.reconciliation import Note, Noted, NoteFound
+from onionpath.swarm.reconciliation import Note, Noted, NoteFound, Settle
 from onionpath.swarm.replies import NOT_READY
 from relay.store.replica.duties import Duties, follow
 from relay.store.replica.duties_form import NOTE, decode_duties, encode_duties
@@ -169,7 +169,10 @@ class Member:
                 around.duties = follow(around.duties, wanted, before=before, ours=around.ours)
             around.layout = wanted
         duties = around.duties
-        (found,) = yield from store(Note(NOTE, encode_duties(duties)))
+        # What relays were owed that we have nothing to do with any more is theirs to hear from others.
+        gone = sorted(self._noted.partners - duties.partners) if self._noted else []
+        forget = (Settle(relay, None) for relay in gone)
+        found, *_ = yield from store(Note(NOTE, encode_duties(duties)), *forget)
         if not isinstance(found, NoteFound):
             yield from pause(RETRY_S)
             return

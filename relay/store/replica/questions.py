@@ -11,7 +11,7 @@ from onionpath.swarm.plans import Write
 from onionpath.swarm.reconciliation import Digested, Digests, Fetch, Fetched, List, Take, Taken
 from onionpath.swarm.reconciliation import Listed as ListedHere
 from relay.store.replica import messages
-from relay.store.replica.changes import is_made, outdone_by, touched_by
+from relay.store.replica.changes import brought_by, is_made, outdone_by, touched_by
 from relay.store.replica.comparing import sum_of
 from relay.store.replica.layout import name_of
 from relay.store.replica.messages import (
@@ -54,15 +54,15 @@ def answer(around: Surroundings, relay: RelayId, said: Said) -> Job:
     if not around.is_ready:
         return BUSY
     try:
-        return (yield from _answer(around, said))
+        return (yield from _answer(around, relay, said))
     except MalformedError:
         return MALFORMED
 
 
-def _answer(around: Surroundings, said: Said) -> Talk[Answer]:
+def _answer(around: Surroundings, relay: RelayId, said: Said) -> Talk[Answer]:
     match said.question:
         case messages.Change():
-            return (yield from _change(around, said.question, said.number))
+            return (yield from _change(around, relay, said.question, said.number))
         case Compare():
             return (yield from _compare(around, said.question))
         case Listing():
@@ -73,7 +73,7 @@ def _answer(around: Surroundings, said: Said) -> Talk[Answer]:
             return (yield from _take(around, said.question, said.number))
 
 
-def _change(around: Surroundings, question: messages.Change, number: int) -> Talk[Answer]:
+def _change(around: Surroundings, first: RelayId, question: messages.Change, number: int) -> Talk[Answer]:
     """Judge the change as if a client had asked for it, and make it."""
     forwarded = decode_forwarded(question.request)
     plan = plan_forwarded(forwarded, now_ms=around.now_ms)
@@ -88,7 +88,7 @@ def _change(around: Surroundings, question: messages.Change, number: int) -> Tal
     # Nothing may come between this look and the store, or a new document could.
     if not around.is_ready or not _may_take(around, plan.account, number, members=question.members):
         return STALE
-    change = plan.change(forwarded.version)
+    change = brought_by(plan.change(forwarded.version), first)
     (result,) = yield from store(change)
     outdone = outdone_by(result)
     if outdone is not None:

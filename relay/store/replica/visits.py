@@ -66,7 +66,7 @@ class Visits:
         try:
             yield from self._deliver(relay)
             for holding in tuple(self._around.duties.holdings):
-                if relay in _partners(holding):
+                if relay in holding.partners:
                     yield from self._compare(relay, holding)
         finally:
             self._running.discard(relay)
@@ -131,9 +131,4 @@ def _heard(around: Surroundings, holding: Holding, relay: RelayId, comparison: C
 
 def _others(around: Surroundings) -> set[RelayId]:
     """Whoever we have something to do with."""
-    found = {relay for each in around.duties.holdings for relay in _partners(each)}
-    return found & around.layout.listed - {around.ours}
-
-
-def _partners(holding: Holding) -> frozenset[RelayId]:
-    return holding.members.union(*(debt.relays for debt in holding.debts))
+    return set(around.duties.partners & around.layout.listed - {around.ours})

@@ -22,7 +22,7 @@ from onionpath.swarm.plans import Write
 from onionpath.swarm.reconciliation import Owe
 from onionpath.swarm.replies import NOT_READY
 from relay.store.replica import messages
-from relay.store.replica.changes import is_made, keys_of, outdone_by, touched_by
+from relay.store.replica.changes import brought_by, is_made, keys_of, outdone_by, touched_by
 from relay.store.replica.layout import majority, name_of
 from relay.store.replica.rows import give, take
 from relay.store.replica.steps import Apply, Ask, Event, Job, Pause, Start
@@ -78,7 +78,7 @@ class _Turn:
     def __init__(self, around: Surroundings, plan: Write, version: Version) -> None:
         self._around = around
         self._plan = plan
-        self._change: Change = plan.change(version)
+        self._change: Change = brought_by(plan.change(version), around.ours)
         self._members = around.members_of(plan.account)
         self._forwarded = messages.Change(name_of(self._members), forward(plan, version))
         self._parts: dict[RelayId, Part | Failed] = {}
