@@ -199,3 +199,15 @@ def test_replicas_that_missed_different_messages_agree_within_a_minute() -> None
 
     assert 1 == len({frozenset(scene.found_at(machine)) for machine in scene.machines})
     assert 2 == len(scene.found_at(one))
+
+
+def test_a_version_from_far_ahead_is_not_followed() -> None:
+    """A liar could otherwise lead all others to versions that no store takes."""
+    scene = Scene()
+    one = scene.machines[0]
+    around = one.member.around
+
+    version = around.next_version(one.now_ms + 3_600_000)
+
+    assert version <= one.now_ms + 1
+    assert 200 == scene.store(one).status

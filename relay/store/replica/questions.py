@@ -79,7 +79,7 @@ def _change(around: Surroundings, first: RelayId, question: messages.Change, num
     plan = plan_forwarded(forwarded, now_ms=around.now_ms)
     if not isinstance(plan, Write):
         return NotMade(Failed.REFUSED)
-    if around.is_skewed(forwarded.judged_at_ms):
+    if around.is_skewed(forwarded.judged_at_ms) or not around.is_credible(forwarded.version):
         return SKEWED
     if plan.gate is not None:
         (said,) = yield from store(plan.gate.question)

@@ -24,6 +24,8 @@ from relay.store.replica.messages import (
 
 # Members whose clocks differ by more cannot give versions in the order of time. Fixed by the specification (§1.2).
 MAX_SKEW_MS = 30_000
+# Two clocks that differ by as much from a third one, whose versions they have seen.
+MAX_AHEAD_MS = 2 * MAX_SKEW_MS
 
 
 class Heard(NamedTuple):
@@ -78,9 +80,17 @@ class Surroundings:
         return self.is_ready and holding is not None and not holding.is_leaving and not holding.debts
 
     def next_version(self, known: int) -> Version:
-        """One that is above our clock, above all that we gave, and above ``known``."""
-        self._version = max(self.now_ms, self._version + 1, known + 1)
+        """One that is above our clock, above all that we gave, and above ``known``, if that can be believed."""
+        above = known + 1 if self.is_credible(known) else 0
+        self._version = max(self.now_ms, self._version + 1, above)
         return Version(self._version)
+
+    def is_credible(self, version: int) -> bool:
+        """Whether a member with a right clock can have given this version by now.
+
+        A liar's could be years ahead, and whoever went above it would be refused by all others.
+        """
+        return version <= self.now_ms + MAX_AHEAD_MS
 
     # Other members.
 

@@ -123,7 +123,9 @@ class _Turn:
 
     def _made_here(self, result: Result) -> None:
         ours = self._around.ours
-        self._outdone = max(self._outdone or Version(0), outdone_by(result) or Version(0)) or None
+        outdone = outdone_by(result)
+        if outdone is not None and self._around.is_credible(outdone):
+            self._outdone = Version(max(self._outdone or 0, outdone))
         self._parts[ours] = self._plan.part(result, self._around.identity)
         if is_made(result):
             self._touched[ours] = frozenset(touched_by(self._change, result))
@@ -139,7 +141,7 @@ class _Turn:
                 self._parts[relay] = part
                 if isinstance(part, Part):
                     self._touched[relay] = frozenset(touched)
-            case messages.Outdone(version):
+            case messages.Outdone(version) if self._around.is_credible(version):
                 self._outdone = Version(max(self._outdone or 0, version))
             case messages.NotMade(why):
                 self._parts[relay] = why
@@ -153,28 +155,24 @@ class _Turn:
 
     def _bring_together(self) -> Talk[bool]:
         """Let all who have made it have the same rows; whether a majority has them then."""
-        union = frozenset().union(*self._touched.values())
-        if all(touched == union for touched in self._touched.values()):
+        ours = self._around.ours
+        if len(set(self._touched.values())) == 1:
             return True
-        if not (yield from self._gather(union)):
+        if ours not in self._touched:
             return False
+        # Whoever can't show what it says that it has touched counts as one that hasn't made the change.
         for relay, touched in list(self._touched.items()):
-            if relay != self._around.ours and touched != union:
-                keys = keys_of(self._change, union - touched)
-                if not (yield from give(self._around, relay, keys, later=self._later)):
-                    del self._touched[relay]
+            missing = keys_of(self._change, touched - self._touched[ours])
+            if missing and not (yield from take(self._around, relay, missing, later=self._later)):
+                del self._touched[relay]
+        union = frozenset().union(*self._touched.values())
+        for relay, touched in list(self._touched.items()):
+            missing = keys_of(self._change, union - touched)
+            if relay == ours or not missing:
+                continue
+            if not (yield from give(self._around, relay, missing, later=self._later)):
+                del self._touched[relay]
         return self._is_made_by_enough()
-
-    def _gather(self, union: frozenset[str]) -> Talk[bool]:
-        """Fetch what others have met and we have not."""
-        missing = set(union - self._touched.get(self._around.ours, frozenset()))
-        for relay, touched in self._touched.items():
-            found = missing & touched
-            if found:
-                keys = keys_of(self._change, found)
-                if (yield from take(self._around, relay, keys, later=self._later)):
-                    missing -= found
-        return not missing and self._around.ours in self._touched
 
     def _wait_for_the_rest(self) -> Talk[None]:
         """As long as somebody may answer who has answered lately, but not long."""
