@@ -18,11 +18,16 @@ from onionpath.injected import Entropy
 from onionpath.link.frames import CallBody, call_capacity
 from onionpath.onion.geometry import Geometry, SizeClass
 from onionpath.onion.statuses import Reason
+from onionpath.service.call_shares import CallShares
 from onionpath.service.long_call_parts import TRANSFER_ID_SIZE
 from onionpath.service.long_calls import Capacities, LongCall, Part, PartCall
 
 # 2 MiB in a direction: 20 MB/s over a round trip of 100 ms, and a quarter of what may wait for one link.
 TURNS = 16
+# Of replies that have not come whole, as their peers announce them; one peer alone may have half. Without it one that
+# ends nothing could have us hold eleven megabytes for each call under way.
+MOST_HELD_BYTES = 128 * 1024 * 1024
+MOST_HELD = 16_384  # Above what may be asked at once.
 # Nobody waits for the answer to END; this is how long it may wait for a link.
 END_TIMEOUT_S = 10.0
 
@@ -41,7 +46,7 @@ class Asker(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Conversation:
-    """One long call under way; ``under_way`` are its asks by number."""
+    """One long call under way; ``under_way`` are its asks by number, ``held`` the bytes counted for its reply."""
 
     relay: RelayId
     service: int
@@ -49,6 +54,7 @@ class Conversation:
     call: LongCall
     told: Told
     under_way: dict[int, Part] = field(default_factory=dict)
+    held: int = 0
     is_over: bool = False
 
 
@@ -65,14 +71,24 @@ class Conversations:
 
     Args:
         entropy: for names of transfers.
+        most_bytes: of replies that have not come whole; a call whose reply finds no room ends as congested.
     """
 
-    def __init__(self, asker: Asker, geometry: Geometry, *, entropy: Entropy, turns: int = TURNS) -> None:
+    def __init__(
+        self,
+        asker: Asker,
+        geometry: Geometry,
+        *,
+        entropy: Entropy,
+        turns: int = TURNS,
+        most_bytes: int = MOST_HELD_BYTES,
+    ) -> None:
         self._asker = asker
         self._capacities = Capacities(*(call_capacity(geometry, size_class) for size_class in SizeClass))
         self._entropy = entropy
         self._most_turns = turns
         self._turns: dict[RelayId, _Turns] = {}
+        self._replies: CallShares[RelayId] = CallShares(max_calls=MOST_HELD, max_bytes=most_bytes)
         self._next_number = 1
 
     def begin(
@@ -101,6 +117,8 @@ class Conversations:
             if part.is_large:
                 self._give_turn_back(conversation.relay)
         conversation.under_way.clear()
+        if conversation.held:
+            self._replies.give_back(conversation.relay, conversation.held)
         if conversation.call.needs_end:
             self._ask(conversation, conversation.call.end, END_TIMEOUT_S, _hear_nothing)
 
@@ -126,6 +144,7 @@ class Conversations:
     def _answered(self, conversation: Conversation, number: int, answer: bytes | Reason) -> None:
         part = conversation.under_way.pop(number)
         conversation.call.answered(part, answer)
+        self._hold(conversation)
         if part.is_large:
             self._give_turn_back(conversation.relay)
         result = conversation.call.result
@@ -134,6 +153,17 @@ class Conversations:
         elif not conversation.is_over:
             self.end(conversation)
             conversation.told(result)
+
+    def _hold(self, conversation: Conversation) -> None:
+        """Count a reply once it is announced; one that came whole in its first part is nobody's to hold."""
+        size = conversation.call.reply_size
+        if conversation.held or conversation.is_over or conversation.call.result is not None or not size:
+            return
+        if self._replies.has_room(conversation.relay, size):
+            self._replies.take(conversation.relay, size)
+            conversation.held = size
+        else:
+            conversation.call.give_up(Reason.NEXT_CONGESTED)
 
     # Turns.
 

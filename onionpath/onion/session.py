@@ -158,7 +158,7 @@ def _check_depth(depth: int) -> None:
 
 
 def _check_leads_on(depth: int) -> None:
-    # Whoever holds a layer can write any depth beside it: an answer of its own would tell him where an opened layer leads.
+    # Whoever holds a layer can write any depth beside it; an answer of its own would tell him where the layer leads.
     if depth + 1 >= MAX_LAYERS:
         raise MalformedError("the last layer that an onion may have leads on")
 

@@ -7,6 +7,8 @@ caller holds is never taken from it, since what was carried out must be remember
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from onionpath.crypto.identity import RelayId
@@ -16,8 +18,8 @@ MAX_BYTES = 32 * 1024 * 1024
 MAX_CALLS = 16_384
 
 
-Caller = TypeVar("Caller", int, RelayId)
-"""The number of a link (``Call.caller``), or a relay."""
+Caller = TypeVar("Caller", int, RelayId, str)
+"""The number of a link (``Call.caller``), a relay, or the host of a server."""
 
 
 class CallShares(Generic[Caller]):
@@ -40,6 +42,28 @@ class CallShares(Generic[Caller]):
     def shrink(self, caller: Caller, size: int) -> None:
         """A call of this caller takes so many bytes less."""
         self._add(caller, 0, -size)
+
+    @contextmanager
+    def growing(self, caller: Caller) -> Iterator[Callable[[int], bool]]:
+        """Hold a call whose size shows only as it comes; gives what counts so many bytes more, if there is room.
+
+        All is given back at the end.
+        """
+        held = 0
+
+        def grow(size: int) -> bool:
+            nonlocal held
+            if not self.has_room(caller, size):
+                return False
+            self._add(caller, 0, size)
+            held += size
+            return True
+
+        self.take(caller, 0)
+        try:
+            yield grow
+        finally:
+            self.give_back(caller, held)
 
     def give_back(self, caller: Caller, size: int) -> None:
         """A call is forgotten, which held so many bytes."""

@@ -142,6 +142,15 @@ class LongCall:
 
     # Back.
 
+    @property
+    def reply_size(self) -> int:
+        """Bytes that the peer says its reply has; 0 until it says so."""
+        return self._total
+
+    def give_up(self, reason: Reason) -> None:
+        """End it for a reason of this side's, before it has a result."""
+        self._fail(reason)
+
     def answered(self, part: Part, answer: bytes | Reason) -> None:
         """What came of a part."""
         self._under_way -= 1

@@ -40,6 +40,13 @@ class Budget:
         # The source pays first: what it has too little for costs the others nothing.
         return _draw(self._of(source, now), size, now) and _draw(self._all, size, now)
 
+    def charge(self, source: str, size: int, *, now: UnixTime) -> None:
+        """Have this source pay for an answer of ``size`` bytes, since a few bytes may ask for a long one."""
+        rate, price = self._of(source, now), size // BYTES_PER_OPENING
+        # Answers that were asked for together cost more than the source has left: what it then owes is not the others'.
+        self._all.charge(min(price, max(0.0, rate.tokens)))
+        rate.charge(price)
+
     def _of(self, source: str, now: UnixTime) -> PacketRate:
         rate = self._sources.pop(source, None)
         if rate is None:

@@ -101,7 +101,8 @@ class ClientConnection:
         if isinstance(body, Response):
             return await self._refuse(body)
         response = await self._parts.requests.answer(route, body, source=self._source)
-        if not place.hold(len(response.body)):
+        if response is BUSY or not place.hold(len(response.body)):
+            # Who goes on asking over the same connection would be refused at our cost, as often as he likes.
             return await self._refuse(BUSY)
         return await self._respond(response, is_last=self._parts.is_closing())
 

@@ -29,4 +29,6 @@ class HopMessages:
         """The answer of whatever the layer leads to, or ``SERVICE_BUSY``."""
         if not self._budget.draw(peer.hex(), len(body), now=self._clock()):
             return Reason.SERVICE_BUSY
-        return encode_hop_answer(await self._onions.answer_hop_message(body))
+        answer = encode_hop_answer(await self._onions.answer_hop_message(body))
+        self._budget.charge(peer.hex(), len(answer), now=self._clock())
+        return answer

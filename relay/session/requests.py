@@ -61,23 +61,24 @@ class Requests:
         return answered | {f"failed_{kind}": count for kind, count in self._onions.failed.items()}
 
     async def answer(self, route: Route, body: bytes, *, source: str) -> Response:
-        """The response to one request.
+        """The response to one request; ``BUSY`` itself if its source has used up its part.
 
         Args:
             source: where it came from, for the budget and nothing else.
         """
-        response = await self._answer(route, body, source)
+        response = BUSY
+        if self._budget.draw(source, len(body), now=self._clock()):
+            response = await self._answer(route, body)
+            self._budget.charge(source, len(response.body), now=self._clock())
         self._answered[response.status] += 1
         return response
 
-    async def _answer(self, route: Route, body: bytes, source: str) -> Response:
-        if route is Route.STATISTICS:
-            return STATISTICS
-        if route is Route.PING:
-            return self._pong
-        if not self._budget.draw(source, len(body), now=self._clock()):
-            return BUSY
+    async def _answer(self, route: Route, body: bytes) -> Response:
         match route:
+            case Route.STATISTICS:
+                return STATISTICS
+            case Route.PING:
+                return self._pong
             case Route.ONION:
                 answer = await self._onions.answer_post(body)
                 return Response(answer.status, answer.body)

@@ -15,12 +15,16 @@ from onionpath.onion.session_answers import HopAnswer
 from onionpath.onion.session_lsrpc import LsrpcServer
 from onionpath.onion.session_refusals import Refusal, refuse
 from onionpath.onion.statuses import Reason
+from onionpath.service.call_shares import CallShares
 from onionpath.service.hosts import parse_host
 from relay.exit.dial import Dialer
 from relay.session.server_exchange import ServerExchange
 
 TIMEOUT_S = 25.0  # as the original waits
 READ_SIZE = 64 * 1024
+# Of responses that have not come whole, of which one host alone may have half: six of the longest. Without it, whoever
+# has a server that never ends its responses could have each place hold one of the longest.
+MOST_HELD_BYTES = 128 * 1024 * 1024
 # All of Session counts as one caller of the resolver: no lookups of its clients take more than a link's share.
 CALLER = -1
 
@@ -34,14 +38,22 @@ class ServerExit:
         dialer: judges every address.
         tls: the calling side's context, which verifies servers.
         at_once: requests under way, each of which has a socket; more are answered as busy.
+        most_bytes: of their responses, all together; what comes beyond is answered as busy too.
     """
 
     def __init__(
-        self, dialer: Dialer, tls: ssl.SSLContext, *, at_once: int, timeout_s: float = TIMEOUT_S
+        self,
+        dialer: Dialer,
+        tls: ssl.SSLContext,
+        *,
+        at_once: int,
+        most_bytes: int = MOST_HELD_BYTES,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         self._dialer = dialer
         self._tls = tls
         self._places = trio.CapacityLimiter(at_once)
+        self._responses: CallShares[str] = CallShares(max_bytes=most_bytes)
         self._timeout_s = timeout_s
 
     async def post(self, server: LsrpcServer, posted: bytes) -> HopAnswer:
@@ -75,16 +87,19 @@ class ServerExit:
                 stream = trio.SSLStream(
                     connection, self._tls, server_hostname=server.host, https_compatible=True
                 )
-            return await _exchange(stream, server, posted)
+            return await self._exchange(stream, server, posted)
 
-
-async def _exchange(stream: trio.abc.Stream, server: LsrpcServer, posted: bytes) -> HopAnswer:
-    exchange = ServerExchange(server, posted)
-    await stream.send_all(exchange.request)
-    while True:
-        answer = exchange.receive(bytes(await stream.receive_some(READ_SIZE)))
-        if answer is not None:
-            return answer
+    async def _exchange(self, stream: trio.abc.Stream, server: LsrpcServer, posted: bytes) -> HopAnswer:
+        exchange = ServerExchange(server, posted)
+        await stream.send_all(exchange.request)
+        with self._responses.growing(server.host) as hold:
+            while True:
+                data = bytes(await stream.receive_some(READ_SIZE))
+                if not hold(len(data)):
+                    return _refused(Refusal.BUSY)
+                answer = exchange.receive(data)
+                if answer is not None:
+                    return answer
 
 
 def _refused(refusal: Refusal) -> HopAnswer:

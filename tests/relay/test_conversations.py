@@ -6,15 +6,27 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from onionpath.crypto.identity import RelayId
-from onionpath.link.frames import CallBody
-from onionpath.onion.geometry import Geometry
+from onionpath.link.frames import CallBody, call_capacity
+from onionpath.onion.geometry import Geometry, SizeClass
 from onionpath.onion.statuses import Reason
-from onionpath.service.long_call_parts import Asked, State, Told, Verb, encode_told, parse_asked
+from onionpath.service.long_call_parts import (
+    TOLD_HEAD_SIZE,
+    Asked,
+    State,
+    Told,
+    Verb,
+    encode_told,
+    parse_asked,
+)
 from relay.conversations import Conversation, Conversations
 
 PEER, OTHER = RelayId(b"\1" * 32), RelayId(b"\2" * 32)
 LONG = bytes(8_140 + 5 * 131_020)  # a small part and five large ones
 TAKEN = encode_told(Told(State.TAKEN))
+# The first bytes, which fit a small frame, of a reply of a million.
+BEGUN = encode_told(
+    Told(State.REPLY, 1_000_000, 0, bytes(call_capacity(Geometry(), SizeClass.SMALL) - TOLD_HEAD_SIZE))
+)
 
 
 @dataclass
@@ -47,13 +59,20 @@ class Calls:
         answered(answer)
         return asked
 
+    def answer_latest(self, answer: bytes) -> None:
+        """Answer what was sent last."""
+        _, _, answered = self.under_way.pop(max(self.under_way))
+        answered(answer)
+
 
 class Asking:
     """Conversations with two turns for each peer."""
 
     def __init__(self) -> None:
         self.calls = Calls()
-        self.conversations = Conversations(self.calls, Geometry(), entropy=self.entropy, turns=2)
+        self.conversations = Conversations(
+            self.calls, Geometry(), entropy=self.entropy, turns=2, most_bytes=4_000_000
+        )
         self.told: list[bytes | Reason] = []
         self._names = 0
 
@@ -156,3 +175,21 @@ def test_whoever_is_told_may_ask_again_at_once() -> None:
 
     puts = [asked for _, asked, _ in asking.calls.under_way.values() if asked.verb is Verb.PUT]
     assert ([Reason.NEXT_CLOSED], 2) == (asking.told, len(puts))
+
+
+def test_replies_that_never_end_are_held_only_as_far_as_there_is_room() -> None:
+    asking = Asking()
+
+    def begin(relay: RelayId) -> Conversation:
+        begun = asking.begin(b"short", relay=relay)
+        asking.calls.answer_latest(BEGUN)
+        return begun
+
+    first, second, _ = begin(PEER), begin(PEER), begin(PEER)
+    assert [Reason.NEXT_CONGESTED] == asking.told
+    begin(OTHER)
+    asking.conversations.end(first)
+    asking.conversations.end(second)
+    begin(PEER)
+
+    assert [Reason.NEXT_CONGESTED] == asking.told

@@ -43,6 +43,16 @@ def test_a_long_layer_costs_more_openings_than_a_short_one() -> None:
     assert budget.draw("192.0.2.2", 0, now=START)
 
 
+def test_a_long_answer_is_paid_for_by_whoever_asked_and_not_twice_by_the_others() -> None:
+    budget = Budget(LIMITS, now=START)
+    assert budget.draw("192.0.2.1", 0, now=START)
+    budget.charge("192.0.2.1", 1_000 * BYTES_PER_OPENING, now=START)
+
+    assert not budget.draw("192.0.2.1", 0, now=UnixTime(START + 60))
+    assert [True] * 10 == [budget.draw("192.0.2.2", 0, now=START) for _ in range(10)]
+    assert not budget.draw("192.0.2.2", 0, now=START)
+
+
 def test_a_quiet_address_is_served_beside_a_greedy_one() -> None:
     budget = Budget(LIMITS, now=START)
     while budget.draw("192.0.2.1", 0, now=START):

@@ -238,6 +238,20 @@ async def test_too_many_openings_of_one_address_are_answered_as_busy(certificate
     assert b"Server busy, try again later" == answers[-1].body
 
 
+async def test_what_needs_no_key_is_counted_too_and_a_connection_beyond_its_part_ends(
+    certificate: CertificateFiles,
+) -> None:
+    world = World(clients=BudgetLimits(source_per_second=1, source_burst=2, per_second=100, burst=100))
+    async with open_door(world, certificate) as door, talking(door.port) as talk:
+        answers = [
+            await talk.ask("/get_stats/v1", method="GET"),
+            await talk.ask("/ping_test/v1"),
+            await talk.ask("/get_stats/v1", method="GET"),
+        ]
+        assert [200, 200, 503] == [answer.status for answer in answers]
+        assert await talk.is_over()
+
+
 async def test_bodies_are_held_only_where_there_is_room(certificate: CertificateFiles) -> None:
     limits = RoomLimits(bytes_held=100_000, bytes_per_source=60_000)
     async with open_door(World(), certificate, limits=limits) as door:

@@ -19,8 +19,9 @@ from onionpath.onion.session_packets import ServerCall, SessionCall, SessionPack
 from onionpath.onion.session_refusals import Refusal
 from onionpath.onion.session_v4 import V4Request
 from onionpath.onion.statuses import Reason
-from relay.session.budget import BudgetLimits
+from relay.session.budget import BYTES_PER_OPENING, BudgetLimits
 from relay.session.onions import MAX_REPLY_SIZE
+from relay.session.routes import Route
 from tests.onion.session_paths import ONION, entropy, hop_key, hops_of, packet_to, wrap
 from tests.session.relays import NOW, SLOT_S, Exit, World
 
@@ -317,3 +318,23 @@ async def test_clients_and_relays_have_budgets_of_their_own() -> None:
     assert Reason.SERVICE_BUSY == heard[2]
     assert [False, True] == [other == Reason.SERVICE_BUSY for other in others]
     assert 200 == (await post(world, wrap(hops=1, seed=2).packet)).status
+
+
+class Long:
+    """A destination with much to say."""
+
+    async def answer(self, request: bytes, *, max_reply: int) -> SessionReply:
+        return SessionReply(200, b"x" * 20 * BYTES_PER_OPENING)
+
+
+async def test_a_long_answer_costs_whoever_asked_as_much_as_long_layers_do() -> None:
+    ten = BudgetLimits(source_per_second=0.1, source_burst=10, per_second=100, burst=100)
+    world = World(relays=1, destination=Long(), clients=ten, peers=ten)
+    asking, other = hop_key(1).relay_id, hop_key(2).relay_id
+    message = encode_hop_message(wrap(hops=1).packet._replace(depth=1))
+
+    posted = [await world.guard.requests.answer(Route.STORAGE, b"", source="192.0.2.1") for _ in range(2)]
+    heard = [await world.guard.hop_messages.answer(peer, message) for peer in (asking, asking, other)]
+
+    assert [200, 503] == [answer.status for answer in posted]
+    assert [False, True, False] == [answer is Reason.SERVICE_BUSY for answer in heard]

@@ -135,6 +135,27 @@ async def test_a_name_that_is_looked_up_for_too_long_is_a_server_without_respons
     assert TIMED_OUT == await exit_.post(LsrpcServer("slow.example.org"), b"posted")
 
 
+async def test_responses_that_never_end_are_held_only_as_far_as_there_is_room() -> None:
+    async def endless(stream: trio.SocketStream) -> None:
+        await heard(stream)
+        await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + bytes(60_000))
+        await stream.receive_some(1)
+
+    exit_ = ServerExit(local_dialer(), verifying(), at_once=9, most_bytes=200_000, timeout_s=0.2)
+    answers: list[HopAnswer] = []
+
+    async def post_one(port: int) -> None:
+        answers.append(await exit_.post(LsrpcServer("127.0.0.1", port, protocol="http"), b"posted"))
+
+    async with server(endless) as port, trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(post_one, port)
+
+    assert [HopAnswer(503, b"Server busy, try again later")] * 2 + [TIMED_OUT] == answers
+    async with server(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 90000\r\n\r\n" + bytes(90_000))) as port:
+        assert 200 == (await exit_.post(LsrpcServer("127.0.0.1", port, protocol="http"), b"posted")).status
+
+
 async def test_a_silent_server_is_waited_for_so_long_and_no_longer() -> None:
     async def silent(stream: trio.SocketStream) -> None:
         await heard(stream)
