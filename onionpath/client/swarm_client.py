@@ -15,8 +15,16 @@ from typing import Protocol
 
 import anyio
 
+from onionpath.client.turns import Turns
 from onionpath.crypto.identity import RelayId
-from onionpath.errors import NotDurableError, OnionPathError, PeerError, RefusedError, UnreachableError
+from onionpath.errors import (
+    DirectoryError,
+    NotDurableError,
+    OnionPathError,
+    RefusedError,
+    UnreachableError,
+    UsageError,
+)
 from onionpath.onion.session_packets import SessionReply
 from onionpath.swarm.operations import AccountId, ExpiryRule, Message
 from onionpath.swarm.owner import Owner
@@ -117,6 +125,36 @@ class _Gathering:
             self.altered[member] = self.altered.get(member, 0) + page.altered
 
 
+@dataclass(slots=True)
+class _Writing:
+    """A write under way."""
+
+    receipt: Receipt
+    refusals: list[RefusedError] = field(default_factory=list)
+    why: OnionPathError | None = None
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether it is of no use to ask others."""
+        members = len(self.receipt.holders) + len(self.receipt.failed)
+        return len(self.refusals) >= min(REFUSALS_BELIEVED, members)
+
+    def result(self) -> Receipt:
+        """What came of it.
+
+        Raises:
+            NotDurableError, RefusedError; UsageError, DirectoryError: nobody was asked.
+        """
+        if self.receipt.is_durable:
+            return self.receipt
+        if self.is_refused:
+            raise self.refusals[-1]
+        if isinstance(self.why, UsageError | DirectoryError):
+            raise self.why
+        receipt = self.receipt
+        raise NotDurableError(_not_durable(receipt), receipt.holders, _plain(receipt.failed)) from self.why
+
+
 class SwarmClient:
     """Stores messages for accounts, and reads those of an account that one owns.
 
@@ -189,10 +227,14 @@ class SwarmClient:
             DirectoryError: nobody is known who stores for this account.
         """
         members = self._shuffled_swarm(owner.account)
-        gathering = _Gathering((view or View()).among(members))
-        with anyio.move_on_after(deadline_s):
-            await self._ask_enough(gathering, members, owner, namespace, deadline_s)
         needed = enough_to_read(len(members))
+        gathering = _Gathering((view or View()).among(members))
+
+        async def ask(member: RelayId) -> bool:
+            return await self._ask_member(gathering, member, owner, namespace, deadline_s)
+
+        with anyio.move_on_after(deadline_s):
+            await Turns(members, ask, needed=needed).take()
         if len(gathering.answered) < needed:
             failures = "; ".join(sorted(set(gathering.failed.values()))) or "no answer in time"
             raise UnreachableError(
@@ -208,27 +250,10 @@ class SwarmClient:
 
     # Reading.
 
-    async def _ask_enough(
-        self,
-        gathering: _Gathering,
-        members: Sequence[RelayId],
-        owner: Owner,
-        namespace: int,
-        deadline_s: float,
-    ) -> None:
-        """Ask as many members at once as are needed, and for each that fails another one."""
-        left = list(members)
-        missing = enough_to_read(len(members))
-        while missing and left:
-            asked, left = left[:missing], left[missing:]
-            async with anyio.create_task_group() as asking:
-                for member in asked:
-                    asking.start_soon(self._ask_member, gathering, member, owner, namespace, deadline_s)
-            missing = enough_to_read(len(members)) - len(gathering.answered)
-
     async def _ask_member(
         self, gathering: _Gathering, member: RelayId, owner: Owner, namespace: int, deadline_s: float
-    ) -> None:
+    ) -> bool:
+        """All pages of one member; whether it gave them."""
         try:
             for _ in range(MAX_PAGES):
                 after = gathering.view.cursor(member).last
@@ -239,8 +264,9 @@ class SwarmClient:
                     break
         except OnionPathError as error:
             gathering.failed[member] = str(error)
-        else:
-            gathering.answered.append(member)
+            return False
+        gathering.answered.append(member)
+        return True
 
     async def _page(
         self, member: RelayId, request: bytes, owner: Owner, namespace: int, deadline_s: float
@@ -262,25 +288,32 @@ class SwarmClient:
     async def _write(self, request: ReceiptedRequest, deadline_s: float) -> Receipt:
         """Send a write to one member after the other, until a majority has it or several refuse it."""
         members = self._shuffled_swarm(request.account)
-        receipt = Receipt(frozenset(), dict.fromkeys(members, "not asked"))
-        refusals: list[RefusedError] = []
-        why: OnionPathError | None = None
+        writing = _Writing(Receipt(frozenset(), dict.fromkeys(members, "not asked")))
+
+        async def ask(member: RelayId) -> bool:
+            await self._write_to(member, request, members, writing, deadline_s)
+            return writing.receipt.is_durable or writing.is_refused
+
         with anyio.move_on_after(deadline_s):
-            for member in members:
-                try:
-                    text, account = encode_request(request), request.account
-                    large = not isinstance(request, StoreRequest)
-                    reply = await self._ask(member, text, account, deadline_s, large_reply=large)
-                    receipt = receipt.joined(_receipt(request, reply, members))
-                except RefusedError as error:
-                    refusals.append(error)
-                except (UnreachableError, PeerError) as error:
-                    why = error
-                if receipt.is_durable:
-                    return receipt
-                if len(refusals) >= min(REFUSALS_BELIEVED, len(members)):
-                    raise refusals[-1]
-        raise NotDurableError(_not_durable(receipt), receipt.holders, _plain(receipt.failed)) from why
+            await Turns(members, ask, needed=1).take()
+        return writing.result()
+
+    async def _write_to(
+        self,
+        member: RelayId,
+        request: ReceiptedRequest,
+        members: Sequence[RelayId],
+        writing: _Writing,
+        deadline_s: float,
+    ) -> None:
+        text, large = encode_request(request), not isinstance(request, StoreRequest)
+        try:
+            reply = await self._ask(member, text, request.account, deadline_s, large_reply=large)
+            writing.receipt = writing.receipt.joined(_receipt(request, reply, members))
+        except RefusedError as error:
+            writing.refusals.append(error)
+        except OnionPathError as error:
+            writing.why = error
 
     # Both.
 

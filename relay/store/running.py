@@ -110,7 +110,7 @@ class RunningMember:
     def _tell_changes(self) -> None:
         if self.is_caught_up != self._was_caught_up:
             self._was_caught_up = not self._was_caught_up
-            log.info("storage_caught_up" if self._was_caught_up else "storage_fell_behind")
+            log.info("storage_ready" if self._was_caught_up else "storage_behind")
 
     @property
     def _now_ms(self) -> int:

@@ -60,7 +60,7 @@ class LocalNetwork:
         website: whether there is one.
         session: whether the relays take Session's onions too, and there are a seed and a file server for Session's
             clients.
-        storage: whether the relays store for accounts; then all of them are in swarms, and none is behind.
+        storage: whether the relays store for accounts; then each is in a swarm, and answers for its accounts.
         record: write down every link and the sizes of its frames, and what the website saw.
         parameters: of the network.
         relay_settings, authority_settings: ``section.key`` to value, for every relay or authority.
@@ -336,9 +336,7 @@ class LocalNetwork:
             self._tell("waiting until every relay answers for the accounts of its swarm")
             for relay in self.relays:
                 self.processes.wait_for(
-                    relay.has_caught_up,
-                    timeout_s=START_S,
-                    what=f"{relay.name} to know all that its swarm has",
+                    relay.answers_for_accounts, timeout_s=START_S, what=f"{relay.name} to answer for accounts"
                 )
         if self._with_session:
             self.nodes_file.write_bytes(ask_seed(self._session_endpoints, ALL_NODES).body)

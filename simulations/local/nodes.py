@@ -120,10 +120,10 @@ class LocalRelay(LocalNode):
         """Whether it has ever had the network's directory, and so knows the others."""
         return '"directory_refreshed"' in self.log()
 
-    def has_caught_up(self) -> bool:
-        """Whether it stores and, since its last start, knows all that its swarm has acknowledged."""
+    def answers_for_accounts(self) -> bool:
+        """Whether it stores and, since its last start, answers for all accounts of its swarm."""
         since_start = self.log().rpartition('"event":"ready"')[2]
-        return since_start.rfind('"storage_caught_up"') > since_start.rfind('"storage_fell_behind"')
+        return since_start.rfind('"storage_ready"') > since_start.rfind('"storage_behind"')
 
     def statistics(self) -> str:
         """Have it log its statistics, and give that line.

@@ -1,0 +1,60 @@
+"""Members of a swarm asked by turns: the next one when one was of no use, or has been silent for a while.
+
+Whoever is silent is left its time: it may be slow, and is replaced, not given up. Machines that have lost their power
+or their network are silent, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+
+import anyio
+from anyio.abc import TaskGroup
+
+from onionpath.crypto.identity import RelayId
+
+# Far above three relays' round trips and a write on a busy swarm, and so short that a person waits for two of them.
+PATIENCE_S = 4.0
+
+Ask = Callable[[RelayId], Awaitable[bool]]
+
+
+class Turns:
+    """One round of asking.
+
+    Args:
+        members: in the order in which they are asked.
+        ask: says whether the member was of use; raises nothing of ours.
+        needed: how many must be of use; as many are asked at the same time.
+    """
+
+    def __init__(
+        self, members: Iterable[RelayId], ask: Ask, *, needed: int, patience_s: float = PATIENCE_S
+    ) -> None:
+        self._left = iter(members)
+        self._ask = ask
+        self._needed = needed
+        self._patience_s = patience_s
+        self._useful: set[RelayId] = set()
+
+    async def take(self) -> None:
+        """Ask until enough were of use, or all that were asked have answered and nobody is left."""
+        async with anyio.create_task_group() as tasks:
+            for _ in range(self._needed):
+                tasks.start_soon(self._turn, tasks)
+
+    async def _turn(self, tasks: TaskGroup) -> None:
+        for member in self._left:
+            has_answered = anyio.Event()
+            tasks.start_soon(self._ask_one, member, has_answered, tasks)
+            with anyio.move_on_after(self._patience_s):
+                await has_answered.wait()
+            if member in self._useful:
+                return
+
+    async def _ask_one(self, member: RelayId, has_answered: anyio.Event, tasks: TaskGroup) -> None:
+        if await self._ask(member):
+            self._useful.add(member)
+        has_answered.set()
+        if len(self._useful) >= self._needed:
+            tasks.cancel_scope.cancel()
