@@ -10,7 +10,7 @@ import random
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import trio
@@ -21,7 +21,7 @@ from onionpath.link.tls import client_context, server_context
 from onionpath.onion.native import NativeOnion
 from onionpath.onion.replay import MemoryTables, ReplayMemory
 from onionpath.service.call_memory import CallMemory
-from onionpath.service.calls import Service, ServiceId
+from onionpath.service.calls import Service
 from onionpath.service.directory import DirectoryService
 from onionpath.service.registry import Registry
 from relay.authority.making import make_authority
@@ -37,17 +37,18 @@ from relay.listener import Gate, GateLimits, listening
 from relay.network_keeper import NetworkKeeper
 from relay.open_files import Shares, file_limit, share
 from relay.opening_speed import openings_per_second
-from relay.peers import PeerCalls, Peers
+from relay.peers import Peers
 from relay.recorder import FrameRecorder
 from relay.services import any_depth, build_dialer, build_services, with_deadline
 from relay.serving import Announce, Node, serve
-from relay.session.building import OpenedSession, Surroundings, build_session, open_session
+from relay.session.building import OpenedSession, Surroundings, offer_session, open_session
 from relay.session.destination import Destination
 from relay.session.network_destination import NetworkDestination
 from relay.session.newest_roster import NewestRoster
 from relay.settings import AuthoritySettings, RelaySettings
 from relay.state_folder import CERTIFICATE_NAME, DIRECTORY_NAME, LINK_KEY_NAME
 from relay.store.building import offer_storage, open_storage
+from relay.store.disk import DiskStore
 from relay.switch import Switch
 
 
@@ -63,35 +64,7 @@ async def run_relay(settings: RelaySettings, *, ready: Announce) -> None:
         stack.enter_context(FolderLock(base.state))
         opened = _open(settings, base, stack)
         async with open_storage(settings, base) as store, trio.open_nursery() as nursery:
-            dialer = build_dialer(settings, listeners=opened.all_listeners)
-            services, directory = build_services(settings, nursery, dialer, streams=shares.streams)
-            switch_limits = base.limits.switch_limits(openings_per_second=_openings_per_second(base.root))
-            node = _node(
-                base, opened.replay, services, opened.listeners, nursery,
-                shares=shares, switch_limits=switch_limits, recorder=opened.recorder,
-            )  # fmt: skip
-            keeper = _network_keeper(settings, base, opened, node, directory)
-            keeper.load()
-            key_keeper = KeyKeeper(
-                node.switch,
-                opened.packet_keys,
-                opened.replay,
-                relay_id=node.relay_id,
-                changed=keeper.publish_soon,
-                clock=base.clock,
-            )
-            roster = NewestRoster(lambda: keeper.directory, clock=base.clock)
-            peers = Peers(node.links, base.root.parameters.geometry, entropy=os.urandom)
-            destination: Destination = NetworkDestination(node.relay_id, roster, clock=base.clock)
-            if store is not None:
-                destination = offer_storage(store, base, node, keeper, peers, nursery)
-            if opened.session is not None:
-                around = Surroundings(base, shares, peers, dialer, destination, roster)
-                side = build_session(settings.session, opened.session, around)
-                node.registry.offer(ServiceId.SESSION, PeerCalls(side.hop_messages, nursery))
-                node = replace(node, door=side.door)
-            nursery.start_soon(keeper.run)
-            nursery.start_soon(key_keeper.run)
+            node = _start_parts(settings, base, shares, opened, store, nursery)
             await serve(node, nursery, ready=ready)
 
 
@@ -158,6 +131,48 @@ def _open(settings: RelaySettings, base: Base, stack: ExitStack) -> _Opened:
     listeners = stack.enter_context(listening(settings.listen, "relay.listen"))
     session = open_session(settings, base, stack) if settings.session.enabled else None
     return _Opened(replay, packet_keys, recorder, listeners, session)
+
+
+def _start_parts(
+    settings: RelaySettings,
+    base: Base,
+    shares: Shares,
+    opened: _Opened,
+    store: DiskStore | None,
+    nursery: trio.Nursery,
+) -> Node:
+    """Build a relay's parts, and start in ``nursery`` those that work by themselves."""
+    dialer = build_dialer(settings, listeners=opened.all_listeners)
+    services, directory = build_services(settings, nursery, dialer, streams=shares.streams)
+    switch_limits = base.limits.switch_limits(openings_per_second=_openings_per_second(base.root))
+    node = _node(
+        base, opened.replay, services, opened.listeners, nursery,
+        shares=shares, switch_limits=switch_limits, recorder=opened.recorder,
+    )  # fmt: skip
+    keeper = _network_keeper(settings, base, opened, node, directory)
+    keeper.load()
+    peers = Peers(node.links, base.root.parameters.geometry, entropy=os.urandom)
+    roster = NewestRoster(lambda: keeper.directory, clock=base.clock)
+    destination: Destination = NetworkDestination(node.relay_id, roster, clock=base.clock)
+    if store is not None:
+        destination = offer_storage(store, base, node, keeper, peers, nursery)
+    if opened.session is not None:
+        around = Surroundings(base, shares, peers, dialer, destination, roster)
+        node = offer_session(settings.session, opened.session, around, node, nursery)
+    nursery.start_soon(keeper.run)
+    nursery.start_soon(_key_keeper(base, opened, node, keeper).run)
+    return node
+
+
+def _key_keeper(base: Base, opened: _Opened, node: Node, keeper: NetworkKeeper) -> KeyKeeper:
+    return KeyKeeper(
+        node.switch,
+        opened.packet_keys,
+        opened.replay,
+        relay_id=node.relay_id,
+        changed=keeper.publish_soon,
+        clock=base.clock,
+    )
 
 
 def _network_keeper(

@@ -1,4 +1,4 @@
-"""Builds what a relay needs for Session's clients from its settings and from what stands already."""
+"""A relay's part for Session's clients, built from its settings and offered by a node that stands already."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import trio
 
 from onionpath.directory.session_door import SessionDoor
 from onionpath.onion.session_packets import SessionHopKey
+from onionpath.service.calls import ServiceId
 from onionpath.swarm.nodes import Roster
 from relay.exit.dial import Dialer
 from relay.foundation import Base
 from relay.listener import Gate, listening
 from relay.open_files import Shares
-from relay.peers import AsksPeers
+from relay.peers import AsksPeers, PeerCalls
+from relay.serving import Node
 from relay.session.budget import Budget
 from relay.session.destination import Destination
 from relay.session.door import HttpsDoor, door_context
@@ -32,14 +36,6 @@ from relay.session.server_exit import ServerExit
 from relay.settings import RelaySettings
 from relay.settings_sections import SessionSection
 from relay.state_folder import SESSION_CERTIFICATE_NAME, SESSION_TLS_KEY_NAME
-
-
-@dataclass(frozen=True, slots=True)
-class SessionSide:
-    """What clients come to, and what relays ask."""
-
-    door: HttpsDoor
-    hop_messages: HopMessages
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,27 +83,40 @@ def open_session(settings: RelaySettings, base: Base, stack: ExitStack) -> Opene
     return OpenedSession(keys, layer_memory(base, files), listeners)
 
 
-def build_session(settings: SessionSection, opened: OpenedSession, around: Surroundings) -> SessionSide:
-    """The door and the service for relays, which share keys, memory and destination."""
-    base = around.base
-    relay_id = base.keys.identity.relay_id
-    onions = Onions(
-        SessionHopKey(relay_id, opened.keys.private),
+def offer_session(
+    settings: SessionSection, opened: OpenedSession, around: Surroundings, node: Node, nursery: trio.Nursery
+) -> Node:
+    """The node with a door for clients, and with a service for relays: both share keys, memory and destination."""
+    clock = around.base.clock
+    onions = _onions(opened, around)
+    budget = Budget(relay_budget(settings.openings_per_second), now=clock())
+    messages = HopMessages(onions, budget, clock=clock)
+    node.registry.offer(ServiceId.SESSION, PeerCalls(messages, nursery))
+    return replace(node, door=_door(settings, opened, around, onions))
+
+
+def _onions(opened: OpenedSession, around: Surroundings) -> Onions:
+    return Onions(
+        SessionHopKey(around.base.keys.identity.relay_id, opened.keys.private),
         opened.memory,
         peers=around.peers,
         destination=around.destination,
         exit_=_server_exit(around),
         entropy=os.urandom,
-        clock=base.clock,
+        clock=around.base.clock,
     )
+
+
+def _door(settings: SessionSection, opened: OpenedSession, around: Surroundings, onions: Onions) -> HttpsDoor:
+    base = around.base
     requests = Requests(
         onions,
         Budget(client_budget(settings.openings_per_second), now=base.clock()),
-        relay_id=relay_id,
+        relay_id=base.keys.identity.relay_id,
         roster=around.roster,
         clock=base.clock,
     )
-    door = HttpsDoor(
+    return HttpsDoor(
         opened.listeners,
         door_context(base.state / SESSION_CERTIFICATE_NAME, base.state / SESSION_TLS_KEY_NAME),
         requests,
@@ -116,8 +125,6 @@ def build_session(settings: SessionSection, opened: OpenedSession, around: Surro
         is_seed=settings.seed,
         clock=base.clock,
     )
-    relays = Budget(relay_budget(settings.openings_per_second), now=base.clock())
-    return SessionSide(door, HopMessages(onions, relays, clock=base.clock))
 
 
 def _server_exit(around: Surroundings) -> ServerExit | None:
