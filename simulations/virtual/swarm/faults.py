@@ -7,7 +7,7 @@ from random import Random
 
 from onionpath.crypto.identity import RelayId
 from simulations.virtual.heap import Task
-from simulations.virtual.swarm.machines import Machine
+from simulations.virtual.swarm.machines import SLOW_COMMIT_S, USUAL_COMMIT_S, Machine
 from simulations.virtual.swarm.world import World
 
 MIN_PAUSE_S, MAX_PAUSE_S = 2.0, 15.0
@@ -180,11 +180,11 @@ class Faults:
 
     def _slow_disk(self) -> Heal:
         machine = self._any()
-        usual_s, machine.slowest_s = machine.slowest_s, 1.0
+        machine.slowest_s = SLOW_COMMIT_S
         self._say("slow", machine)
 
         def heal() -> None:
-            machine.slowest_s = usual_s
+            machine.slowest_s = USUAL_COMMIT_S
 
         return heal
 

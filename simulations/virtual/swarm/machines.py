@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 TICK_EVERY_S = 1.0
 FULL_DISK_SIZE = 0
+USUAL_COMMIT_S, SLOW_COMMIT_S = 0.005, 1.0  # at most
 MAX_REPLY = 10 * 1024 * 1024
 
 
@@ -40,7 +41,7 @@ class Machine:
         self.name: RelayId = identity.relay_id
         self.skew_s = 0.0
         self.is_disk_full = False
-        self.slowest_s = 0.005  # of one commit
+        self.slowest_s = USUAL_COMMIT_S
         self.is_up = False
         self.known: Known | None = None
         self._world = world
