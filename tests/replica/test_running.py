@@ -1,0 +1,95 @@
+"""A member on trio: one relay that is its whole swarm answers from its disk, and goes on after the disk was damaged."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import trio
+
+from onionpath.crypto.identity import RelayId
+from onionpath.injected import UnixTime
+from onionpath.onion.statuses import Reason
+from relay.store.disk import DiskStore, open_store
+from relay.store.replica.messages import Refused, decode_replied
+from relay.store.running import RunningMember
+from simulations.virtual.swarm.accounts import Account
+from tests.directory.networks import identity
+from tests.swarm.rosters import directory_of
+
+NOW = UnixTime(1_800_000_000.0)
+NOW_MS = int(NOW * 1000)
+ACCOUNT = Account(os.urandom)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "trio"
+
+
+class Nobody:
+    """No other relay can be asked."""
+
+    async def ask(self, relay: RelayId, service: int, body: bytes, *, timeout_s: float) -> bytes | Reason:
+        return Reason.NEXT_UNREACHABLE
+
+
+@asynccontextmanager
+async def running(store: DiskStore) -> AsyncIterator[RunningMember]:
+    async with trio.open_nursery() as nursery:
+        directory = directory_of({1: 0})
+        member = RunningMember(
+            identity(1),
+            store,
+            Nobody(),
+            nursery,
+            newest=lambda: directory,
+            fetch_soon=lambda: None,
+            clock=lambda: NOW,
+        )
+        nursery.start_soon(member.run)
+        yield member
+        nursery.cancel_scope.cancel()
+
+
+async def hashes(member: RunningMember) -> list[str]:
+    reply = await member.answer(ACCOUNT.retrieve(now_ms=NOW_MS), max_reply=1_000_000)
+    assert reply.status == 200, reply
+    return [message["hash"] for message in json.loads(reply.body)["messages"]]
+
+
+async def store_hello(member: RunningMember) -> str:
+    text = ACCOUNT.store(b"hello", now_ms=NOW_MS, ttl_ms=60_000)
+    reply = await member.answer(text, max_reply=1_000_000)
+    assert reply.status == 200, reply
+    stored: str = json.loads(reply.body)["hash"]
+    return stored
+
+
+async def until_ready(member: RunningMember) -> None:
+    with trio.fail_after(10):
+        while not member.is_caught_up:  # noqa: ASYNC110 - nobody tells; it takes milliseconds
+            await trio.sleep(0.01)
+
+
+async def test_what_is_acknowledged_is_read_in_the_next_life(tmp_path: Path) -> None:
+    async with open_store(tmp_path / "store") as store, running(store) as member:
+        await until_ready(member)
+        stored = await store_hello(member)
+
+    async with open_store(tmp_path / "store") as store, running(store) as member:
+        await until_ready(member)
+        assert [stored] == await hashes(member)
+
+
+async def test_bytes_that_no_member_sends_are_refused(tmp_path: Path) -> None:
+    async with open_store(tmp_path / "store") as store, running(store) as member:
+        await until_ready(member)
+
+        answered = await member.for_members.answer(RelayId(bytes(32)), b"nonsense")
+
+    assert isinstance(answered, bytes)
+    assert Refused("malformed") == decode_replied(answered).answer
