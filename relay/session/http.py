@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -26,6 +27,9 @@ from onionpath.onion.session_refusals import Refusal
 from onionpath.swarm.node_list import STORAGE_VERSION
 
 MAX_HEAD_SIZE = 16 * 1024  # bytes
+# Sixteen kilobytes in lines of four bytes would cost us as much as ten key exchanges.
+MAX_HEAD_LINES = 100
+_HEAD_END = re.compile(rb"\n\r?\n")
 MAX_BODY_SIZE = MAX_FRAMING_SIZE
 # Chunks of a few bytes would cost us a thousand times what they cost whoever sends them.
 MIN_CHUNK_SIZE = 64  # bytes, on average beyond the first chunks
@@ -102,6 +106,8 @@ class Conversation:
         """What the bytes so far say; None if more are needed."""
         if self._size > MAX_BODY_SIZE:
             return Refused(TOO_LARGE)
+        if self._http.their_state is h11.IDLE and has_long_head(self._http):
+            return Refused(NO_HTTP)
         try:
             event = self._http.next_event()
         except h11.RemoteProtocolError:
@@ -112,7 +118,8 @@ class Conversation:
             case h11.Data():
                 return self._take(event)
             case h11.EndOfMessage():
-                return Done()
+                # Nobody's clients send headers behind a body, and nothing bounds the lines of these.
+                return Refused(NO_HTTP) if event.headers else Done()
             case h11.ConnectionClosed():
                 return Left()
         return None
@@ -170,6 +177,14 @@ class Conversation:
         if (self._chunks - FREE_CHUNKS) * MIN_CHUNK_SIZE > self._size:
             return Refused(NO_HTTP)
         return Refused(TOO_LARGE) if self._size > MAX_BODY_SIZE else Part(bytes(data.data))
+
+
+def has_long_head(http: h11.Connection) -> bool:
+    """Whether the head that stands next has too many bytes or lines; h11 would read all of it before it says so."""
+    data, _ = http.trailing_data
+    end = _HEAD_END.search(data)
+    head = data[: end.start()] if end else data
+    return len(head) > MAX_HEAD_SIZE or head.count(b"\n") > MAX_HEAD_LINES
 
 
 def _reason(status: int) -> bytes:

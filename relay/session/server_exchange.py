@@ -14,9 +14,8 @@ from onionpath.errors import MalformedError
 from onionpath.onion.session_answers import HopAnswer
 from onionpath.onion.session_framing import MAX_FRAMING_SIZE
 from onionpath.onion.session_lsrpc import LsrpcServer
-from relay.session.http import FREE_CHUNKS, MIN_CHUNK_SIZE, PRODUCT
+from relay.session.http import FREE_CHUNKS, MAX_HEAD_SIZE, MIN_CHUNK_SIZE, PRODUCT, has_long_head
 
-MAX_HEAD_SIZE = 16 * 1024  # bytes
 MAX_RESPONSE_SIZE = MAX_FRAMING_SIZE
 MAX_STATUS = 599  # no relay passes others on
 
@@ -42,13 +41,18 @@ class ServerExchange:
         """
         self._http.receive_data(data)
         try:
-            while (event := self._http.next_event()) is not h11.NEED_DATA:
+            while (event := self._next_event()) is not h11.NEED_DATA:
                 if isinstance(event, h11.EndOfMessage):
                     return HopAnswer(self._status, bytes(self._body))
                 self._take(event)
         except h11.RemoteProtocolError as error:
             raise MalformedError("a server's response is no HTTP") from error
         return None
+
+    def _next_event(self) -> object:
+        if self._http.their_state is h11.SEND_RESPONSE and has_long_head(self._http):
+            raise MalformedError("a server's response has too long a head")
+        return self._http.next_event()
 
     def _take(self, event: object) -> None:
         match event:

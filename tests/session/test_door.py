@@ -193,6 +193,8 @@ BAD_HTTP = {
     "a chunk without its end": head("Transfer-Encoding: chunked") + b"1\r\nabc\r\n",
     "garbage behind the last chunk": head("Transfer-Encoding: chunked") + b"0\r\ngarbage\0\r\n\r\n",
     "a head of 50,001 bytes": head("X: " + "x" * 49_900),
+    "a hundred headers beside the usual ones": head(*["X: y"] * 100, "Content-Length: 0"),
+    "headers behind the body": head("Transfer-Encoding: chunked") + b"0\r\nX: y\r\n\r\n",
     "ten thousand headers": head(*["X: y"] * 10_000),
     "a head without end": head("X: " + "x" * 17_000)[:-4],
     "chunks of one byte": head("Transfer-Encoding: chunked") + b"1\r\nx\r\n" * 2_000,

@@ -96,6 +96,8 @@ BAD_RESPONSES = {
     "no status of HTTP": b"HTTP/1.1 600 X\r\nContent-Length: 0\r\n\r\n",
     "chunks of one byte": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 5_000,
     "announcements without end": b"HTTP/1.1 100 Continue\r\n\r\n" * 5_000,
+    "a head of many lines": b"HTTP/1.1 200 OK\r\n" + b"a:\r\n" * 101 + b"\r\n",
+    "a head of many bytes": b"HTTP/1.1 200 OK\r\na: " + b"a" * 17_000 + b"\r\n\r\n",
     "a head without end": b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000,
     "a body above the limit": b"HTTP/1.1 200 OK\r\n\r\n" + bytes(MAX_RESPONSE_SIZE + 1),
 }
