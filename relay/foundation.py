@@ -53,25 +53,38 @@ class Base:
 
 
 def open_replay(base: Base) -> ReplayFiles:
-    """The replay memory's files; whatever an earlier life may have lost is logged."""
-    files = _replay_files(base)
+    """The native packets' replay memory; whatever an earlier life may have lost is logged."""
+    files = _packet_memory(base)
     if files.is_far_ahead(base.clock()):
         # The clock was once far ahead. The old keys go first: then nothing recorded can come again under new tags.
         log.error("clock_was_ahead", packets_refused_until=files.refused_until, remedy="new packet keys")
         files.close()
         erase_packet_keys(base.state)
-        files = _replay_files(base)
+        files = _packet_memory(base)
     if files.loss is not None:
         log.warning("replay_memory_lost", loss=files.loss.value, packets_refused_until=files.refused_until)
     return files
 
 
-def _replay_files(base: Base) -> ReplayFiles:
+def _packet_memory(base: Base) -> ReplayFiles:
+    return replay_files(base, REPLAY_NAME, keys_existed=has_packet_keys(base.state))
+
+
+def replay_files(base: Base, folder: str, *, keys_existed: bool) -> ReplayFiles:
+    """A replay memory of its own, with the sizes that the operator wants.
+
+    Args:
+        folder: its name, inside of the state folder.
+        keys_existed: whether packets could be opened before now, so that an empty memory is a loss.
+
+    Raises:
+        SettingsError, KeyFileError: they cannot be used.
+    """
     return ReplayFiles(
-        base.state / REPLAY_NAME,
+        base.state / folder,
         now=base.clock(),
         slot_s=base.root.parameters.slot_s,
-        keys_existed=has_packet_keys(base.state),
+        keys_existed=keys_existed,
         entropy=os.urandom,
         boot_id=read_boot_id(os.urandom),
         capacity=base.limits.replay_entries,

@@ -74,8 +74,8 @@ def _endpoint(listener: socket.socket) -> tuple[IPAddress, int]:
 
 
 def any_depth(limits: LimitsSection) -> Limits:
-    """What echoes, documents and votes may take."""
-    # Echoes, documents and votes may be asked for twice; calls of neighbours have no key to tell a repetition by.
+    """What echoes, documents and votes may take: they have no effects, and neighbours may call them as well."""
+    # A neighbour's call has no key by which a repetition could be told, so nothing with effects may be asked that way.
     return Limits(timeout_s=limits.service_s, any_depth=True, has_effects=False)
 
 

@@ -5,14 +5,12 @@ Spec: docs/specs/session-onion.md §9.7; docs/decisions/0012-sessions-door.md sa
 
 from __future__ import annotations
 
-import os
-
 import structlog
 
 from onionpath.disk.private_files import erase_file
 from onionpath.onion.replay import ReplayMemory
-from relay.foundation import Base
-from relay.replay_files import ReplayFiles, read_boot_id
+from relay.foundation import Base, replay_files
+from relay.replay_files import ReplayFiles
 from relay.session.keys import has_session_keys
 from relay.session.layer_memory import LayerMemory
 from relay.state_folder import SESSION_REPLAY_NAME
@@ -46,12 +44,4 @@ def layer_memory(base: Base, files: ReplayFiles) -> LayerMemory:
 
 
 def _files(base: Base) -> ReplayFiles:
-    return ReplayFiles(
-        base.state / SESSION_REPLAY_NAME,
-        now=base.clock(),
-        slot_s=base.root.parameters.slot_s,
-        keys_existed=has_session_keys(base.state),
-        entropy=os.urandom,
-        boot_id=read_boot_id(os.urandom),
-        capacity=base.limits.replay_entries,
-    )
+    return replay_files(base, SESSION_REPLAY_NAME, keys_existed=has_session_keys(base.state))

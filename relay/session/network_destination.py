@@ -1,6 +1,6 @@
 """The destination of a relay that stores nothing: it knows the network and no account.
 
-Spec: docs/specs/storage.md §2 and docs/specs/session-network.md §3.
+Spec: docs/specs/storage.md §2 and docs/specs/session-network.md §4.
 """
 
 from __future__ import annotations

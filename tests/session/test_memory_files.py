@@ -10,9 +10,9 @@ import pytest
 from onionpath.injected import UnixTime
 from onionpath.onion.session_packets import SessionServe
 from onionpath.onion.session_refusals import Decision, Refusal, Refuse, refuse
+from relay import foundation
 from relay.foundation import Base
 from relay.replay_files import ReplayFiles
-from relay.session import memory_files
 from relay.session.keys import ensure_session_keys
 from relay.session.layer_memory import LayerMemory
 from relay.session.memory_files import layer_memory, open_memory_files
@@ -65,7 +65,7 @@ def test_after_power_loss_nothing_is_opened_for_this_slot_and_the_next(
     _, files, memory = opened(state, NOW)
     admitted(memory, NOW)
     files._lock.close()
-    monkeypatch.setattr(memory_files, "read_boot_id", lambda entropy: "another boot")
+    monkeypatch.setattr(foundation, "read_boot_id", lambda entropy: "another boot")
 
     ground, files, memory = opened(state, NOW + 1)
     not_ready = refuse(Refusal.NOT_READY, named=ground.keys.identity.relay_id)
@@ -80,7 +80,7 @@ def test_a_clean_stop_loses_nothing_even_over_a_boot(state: Path, monkeypatch: p
     _, files, memory = opened(state, NOW)
     admitted(memory, NOW)
     files.close()
-    monkeypatch.setattr(memory_files, "read_boot_id", lambda entropy: "another boot")
+    monkeypatch.setattr(foundation, "read_boot_id", lambda entropy: "another boot")
 
     _, files, memory = opened(state, NOW + 1)
     assert UNREADABLE == admitted(memory, NOW + 1)
