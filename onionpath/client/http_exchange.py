@@ -16,16 +16,9 @@ from dataclasses import dataclass, field
 import h11
 
 from onionpath.errors import MalformedError
-from onionpath.onion.session_framing import MAX_FRAMING_SIZE
+from onionpath.onion.session_http import FREE_PIECES, MAX_BODY_SIZE, MAX_HEAD_SIZE, is_in_crumbs
 
 ONION_PATH = b"/onion_req/v2"
-MAX_HEAD_SIZE = 16 * 1024  # bytes
-# What relays of the format may send each other; the reply of a packet is no longer than that.
-MAX_RESPONSE_SIZE = MAX_FRAMING_SIZE
-# Of a response without a length; chunks of a few bytes, and responses that only announce another one, would cost us a
-# thousand times what they cost the node.
-MIN_CHUNK_SIZE = 64
-FREE_CHUNKS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +94,13 @@ class HttpExchange:
             case h11.Data():
                 self._parts.append(bytes(event.data))
                 self._size += len(event.data)
-                if self._size > MAX_RESPONSE_SIZE:
-                    raise MalformedError(f"the response has more than {MAX_RESPONSE_SIZE} bytes")
-                if (len(self._parts) - FREE_CHUNKS) * MIN_CHUNK_SIZE > self._size:
+                if self._size > MAX_BODY_SIZE:
+                    raise MalformedError(f"the response has more than {MAX_BODY_SIZE} bytes")
+                if is_in_crumbs(len(self._parts), self._size):
                     raise MalformedError("the response comes in too small parts")
             case h11.InformationalResponse():
                 self._announced += 1
-                if self._announced > FREE_CHUNKS:
+                if self._announced > FREE_PIECES:
                     raise MalformedError("a response is announced, and does not come")
             case _:
                 raise MalformedError("the connection ended, or was switched to something else")

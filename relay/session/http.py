@@ -22,18 +22,13 @@ from http import HTTPStatus
 import h11
 
 from onionpath.injected import UnixTime
-from onionpath.onion.session_framing import MAX_FRAMING_SIZE
+from onionpath.onion.session_http import MAX_BODY_SIZE, MAX_HEAD_SIZE, is_in_crumbs
 from onionpath.onion.session_refusals import Refusal
 from onionpath.swarm.node_list import STORAGE_VERSION
 
-MAX_HEAD_SIZE = 16 * 1024  # bytes
 # Sixteen kilobytes in lines of four bytes would cost us as much as ten key exchanges.
 MAX_HEAD_LINES = 100
 _HEAD_END = re.compile(rb"\n\r?\n")
-MAX_BODY_SIZE = MAX_FRAMING_SIZE
-# Chunks of a few bytes would cost us a thousand times what they cost whoever sends them.
-MIN_CHUNK_SIZE = 64  # bytes, on average beyond the first chunks
-FREE_CHUNKS = 256
 # What the original calls itself, at its exits as well.
 PRODUCT = b"Oxen Storage Server/%d.%d.%d" % STORAGE_VERSION
 
@@ -174,7 +169,7 @@ class Conversation:
             return Part(bytes(data.data))
         self._size += len(data.data)
         self._chunks += data.chunk_start
-        if (self._chunks - FREE_CHUNKS) * MIN_CHUNK_SIZE > self._size:
+        if is_in_crumbs(self._chunks, self._size):
             return Refused(NO_HTTP)
         return Refused(TOO_LARGE) if self._size > MAX_BODY_SIZE else Part(bytes(data.data))
 

@@ -12,11 +12,10 @@ import h11
 
 from onionpath.errors import MalformedError
 from onionpath.onion.session_answers import HopAnswer
-from onionpath.onion.session_framing import MAX_FRAMING_SIZE
+from onionpath.onion.session_http import MAX_BODY_SIZE, MAX_HEAD_SIZE, is_in_crumbs
 from onionpath.onion.session_lsrpc import LsrpcServer
-from relay.session.http import FREE_CHUNKS, MAX_HEAD_SIZE, MIN_CHUNK_SIZE, PRODUCT, has_long_head
+from relay.session.http import PRODUCT, has_long_head
 
-MAX_RESPONSE_SIZE = MAX_FRAMING_SIZE
 MAX_STATUS = 599  # no relay passes others on
 
 _DEFAULT_PORTS: Mapping[str, int] = MappingProxyType({"https": 443, "http": 80})
@@ -63,9 +62,9 @@ class ServerExchange:
                 self._pieces += event.chunk_start
             case _:
                 self._pieces += 1
-        if self._status > MAX_STATUS or len(self._body) > MAX_RESPONSE_SIZE:
+        if self._status > MAX_STATUS or len(self._body) > MAX_BODY_SIZE:
             raise MalformedError("a server's response is too long, or has a status of its own")
-        if (self._pieces - FREE_CHUNKS) * MIN_CHUNK_SIZE > len(self._body):
+        if is_in_crumbs(self._pieces, len(self._body)):
             raise MalformedError("a server's response comes in crumbs")
 
 

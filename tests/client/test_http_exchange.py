@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onionpath.client.http_exchange import MAX_RESPONSE_SIZE, HttpExchange, HttpResponse
+from onionpath.client.http_exchange import HttpExchange, HttpResponse
 from onionpath.errors import MalformedError
+from onionpath.onion.session_http import MAX_BODY_SIZE
 
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
@@ -90,7 +91,7 @@ def test_an_end_before_the_end_is_refused() -> None:
         exchange.receive(b"")
 
 
-@pytest.mark.parametrize(("size", "is_read"), [(MAX_RESPONSE_SIZE, True), (MAX_RESPONSE_SIZE + 1, False)])
+@pytest.mark.parametrize(("size", "is_read"), [(MAX_BODY_SIZE, True), (MAX_BODY_SIZE + 1, False)])
 def test_a_response_has_ten_mebibytes_and_no_byte_more(size: int, is_read: bool) -> None:
     exchange = asked()
     exchange.receive(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)

@@ -10,12 +10,12 @@ import pytest
 import trio
 from structlog.testing import capture_logs
 
+from onionpath.onion.session_http import MAX_BODY_SIZE
 from onionpath.onion.session_messages import encode_post
 from onionpath.onion.session_packets import SessionReply
 from relay.listener import GateLimits
 from relay.session.budget import BudgetLimits
 from relay.session.connection import Patience
-from relay.session.http import MAX_BODY_SIZE
 from relay.session.requests import Requests
 from relay.session.room import RoomLimits
 from tests.onion.session_paths import ONION, hop_key, wrap

@@ -11,12 +11,12 @@ from onionpath.crypto.session_channels import SessionPublicKey
 from onionpath.onion.replay import MemoryTables, slot_at
 from onionpath.onion.session_answers import HopAnswer
 from onionpath.onion.session_framing import encode_framing
+from onionpath.onion.session_http import MAX_BODY_SIZE
 from onionpath.onion.session_lsrpc import LsrpcServer
 from onionpath.onion.session_messages import encode_post
 from onionpath.onion.session_packets import ServerCall, SessionCall, SessionHop, SessionPacket
 from onionpath.onion.session_v4 import V4Request
 from onionpath.onion.statuses import Reason
-from relay.session.http import MAX_BODY_SIZE
 from tests.onion.session_paths import ONION, entropy, hop_key, hops_of, packet_to, wrap
 from tests.session.doors import CertificateFiles, ask, open_door
 from tests.session.relays import NOW, SLOT_S, Exit, World

@@ -10,11 +10,11 @@ import pytest
 import trio
 
 from onionpath.onion.session_answers import HopAnswer
+from onionpath.onion.session_http import MAX_BODY_SIZE
 from onionpath.onion.session_lsrpc import LsrpcServer
 from onionpath.service.exit_policy import ExitPolicy, IPAddress
 from onionpath.service.hosts import DnsName
 from relay.exit.dial import Dialer, connect
-from relay.session.server_exchange import MAX_RESPONSE_SIZE
 from relay.session.server_exit import ServerExit
 from simulations.local.website_settings import HOST_NAME, make_certificates
 from tests.exit.servers import local_dialer, no_names, server
@@ -99,7 +99,7 @@ BAD_RESPONSES = {
     "a head of many lines": b"HTTP/1.1 200 OK\r\n" + b"a:\r\n" * 101 + b"\r\n",
     "a head of many bytes": b"HTTP/1.1 200 OK\r\na: " + b"a" * 17_000 + b"\r\n\r\n",
     "a head without end": b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000,
-    "a body above the limit": b"HTTP/1.1 200 OK\r\n\r\n" + bytes(MAX_RESPONSE_SIZE + 1),
+    "a body above the limit": b"HTTP/1.1 200 OK\r\n\r\n" + bytes(MAX_BODY_SIZE + 1),
 }
 
 
