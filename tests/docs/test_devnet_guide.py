@@ -1,4 +1,4 @@
-"""What the guide for a Session network on one machine says, run as it stands there."""
+"""What the guides say of a Session network on one machine and of its storage, run as it stands there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from simulations.local.network import LocalNetwork
 pytestmark = pytest.mark.processes
 
 ROOT = Path(__file__).parents[2]
-GUIDE = (ROOT / "docs/guides/session-devnet.md").read_text(encoding="utf-8")
+GUIDES = ("docs/guides/session-devnet.md", "docs/guides/embedding.md")
+GUIDE = "".join((ROOT / guide).read_text(encoding="utf-8") for guide in GUIDES)
 SHELL = dict(re.findall(r"```sh\n# a shell for a devnet: ([^\n]+)\n(.*?)```", GUIDE, re.DOTALL))
 PROGRAM = dict(re.findall(r"```python\n# program for a devnet[^:\n]*: (\S+)\n(.*?)```", GUIDE, re.DOTALL))
 ACCOUNT = "05" + bytes(range(32)).hex()
@@ -50,6 +51,12 @@ def test_what_one_format_stores_the_other_reads(network: LocalNetwork, tmp_path:
     count, _, rest = said[0].partition(" ")
     assert (True, "members have signed that they have it on disk") == (3 <= int(count) <= 5, rest)
     assert [b"hello"] == ast.literal_eval(said[1])
+
+
+def test_what_is_new_is_read_and_what_was_read_is_not(network: LocalNetwork, tmp_path: Path) -> None:
+    said = ran("account.py", tmp_path, str(network.trust_root_file)).splitlines()
+
+    assert ["[b'one'] {}", "[b'two'] {}"] == said
 
 
 def test_a_file_comes_back(network: LocalNetwork, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A local network for Session's clients, as others' programs meet it: over HTTP, and without looking at certificates."""
+"""A local network for Session's clients, as others' programs meet it: over HTTP, whatever the certificate."""
 
 from __future__ import annotations
 
