@@ -12,14 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import anyio
-
 from onionpath.crypto.session_channels import SessionPrivateKey
 from onionpath.errors import MalformedError
 from onionpath.injected import Entropy, SteadyClock
 from onionpath.lsrpc.opening import REPLAY_ENTRIES, Opening
 from onionpath.lsrpc.translation import INVALID_REQUEST, from_http, to_http
 from onionpath.ohttp.app_run import AppRun
+from onionpath.ohttp.arrivals import Arrivals, CrowdedError
 from onionpath.ohttp.asgi import (
     App,
     BodyTooLongError,
@@ -28,7 +27,6 @@ from onionpath.ohttp.asgi import (
     Scope,
     Send,
     header,
-    read_body,
     send_whole,
 )
 from onionpath.ohttp.messages import HttpRequest, HttpResponse, Limits
@@ -52,7 +50,8 @@ class SessionLimits:
     """What a gateway spends on its callers.
 
     Args:
-        in_flight: requests that are being read or answered; more get 503. Each may hold some 30 MB in memory.
+        in_flight: requests that are being answered; more get 503. Each may hold some 30 MB in memory.
+        arriving_bytes: of all posted bodies together that are not complete; beyond, the largest of them gets 503.
         posted_bytes: of a posted body.
         read_s: for a posted body to arrive.
         answer_s: for the app to answer; exits of the original wait for 25 s in all.
@@ -61,6 +60,7 @@ class SessionLimits:
 
     response: Limits = RESPONSE_LIMITS
     in_flight: int = 32
+    arriving_bytes: int = 64 * 1024 * 1024
     posted_bytes: int = MAX_FRAMING_SIZE
     read_s: float = 20.0
     answer_s: float = 20.0
@@ -94,6 +94,7 @@ class SessionGateway:
             entropy=entropy,
             replay_entries=self._limits.replay_entries,
         )
+        self._arrivals = Arrivals(most_bytes=self._limits.arriving_bytes)
         self._in_flight: set[object] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -110,33 +111,35 @@ class SessionGateway:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
             await send_whole(send, 405, media_type="text/plain", body=b"", headers={"allow": "POST"})
+        elif (posted := await self._read(receive)) is None:
+            pass
+        elif isinstance(posted, Refuse):
+            await _refuse(send, posted)
         elif len(self._in_flight) >= self._limits.in_flight:
             await _refuse(send, refuse(Refusal.BUSY))
         else:
-            await self._exchange(scope, receive, send)
+            await self._exchange(posted, scope, receive, send)
 
-    async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _exchange(self, posted: bytes, scope: Scope, receive: Receive, send: Send) -> None:
         place = object()
         self._in_flight.add(place)
         leave = partial(self._in_flight.discard, place)
         try:
-            posted = await self._read(receive)
-            if isinstance(posted, Refuse):
-                await _refuse(send, posted)
-            elif posted is not None:
-                await self._answer(posted, scope, receive, send, leave)
+            await self._answer(posted, scope, receive, send, leave)
         finally:
             leave()
 
     async def _read(self, receive: Receive) -> bytes | Refuse | None:
         """What was posted, or why it is not read; None if nobody waits for an answer."""
         try:
-            with anyio.fail_after(self._limits.read_s):
-                return await read_body(receive, max_bytes=self._limits.posted_bytes)
+            limits = self._limits
+            return await self._arrivals.read(receive, max_bytes=limits.posted_bytes, timeout_s=limits.read_s)
         except BodyTooLongError:
             return refuse(Refusal.TOO_LARGE)
         except TimeoutError:
             return Refuse(408, b"the request did not arrive in time\n")
+        except CrowdedError:
+            return refuse(Refusal.BUSY)
         except DisconnectedError:
             return None
 

@@ -23,6 +23,18 @@ class DisconnectedError(Exception):
     """Whoever asked has gone."""
 
 
+async def next_part(receive: Receive) -> tuple[bytes, bool]:
+    """The next part of a request's body, and whether there is more.
+
+    Raises:
+        DisconnectedError: it ended early.
+    """
+    event = await receive()
+    if event["type"] == "http.disconnect":
+        raise DisconnectedError
+    return event.get("body", b""), event.get("more_body", False)
+
+
 async def read_body(receive: Receive, *, max_bytes: int) -> bytes:
     """The whole body of a request.
 
@@ -30,16 +42,12 @@ async def read_body(receive: Receive, *, max_bytes: int) -> bytes:
         BodyTooLongError: it has more than ``max_bytes``.
         DisconnectedError: it ended early.
     """
-    body = bytearray()
-    more = True
+    body, more = bytearray(), True
     while more:
-        event = await receive()
-        if event["type"] == "http.disconnect":
-            raise DisconnectedError
-        body += event.get("body", b"")
+        part, more = await next_part(receive)
+        body += part
         if len(body) > max_bytes:
             raise BodyTooLongError
-        more = event.get("more_body", False)
     return bytes(body)
 
 

@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
-import anyio
-
 from onionpath.crypto.oblivious import ResponseSecret
 from onionpath.errors import BadLayerError, MalformedError, RefusedError, UsageError
 from onionpath.injected import Entropy, SteadyClock
 from onionpath.ohttp.app_run import AppRun
+from onionpath.ohttp.arrivals import Arrivals, CrowdedError
 from onionpath.ohttp.asgi import (
     App,
     BodyTooLongError,
@@ -26,7 +25,6 @@ from onionpath.ohttp.asgi import (
     Scope,
     Send,
     header,
-    read_body,
     send_whole,
 )
 from onionpath.ohttp.binary import decode_request, encode_response
@@ -53,6 +51,7 @@ from onionpath.ohttp.problems import DOES_NOT_OPEN, PROBLEM_TYPE, date_problem, 
 from onionpath.ohttp.replay import ReplayWindow
 
 WELL_KNOWN_PATH = "/.well-known/ohttp-gateway"
+_TOO_MANY = "too many requests at once"
 _NO_STORE = {"cache-control": "private, no-store"}
 
 
@@ -61,7 +60,8 @@ class GatewayLimits:
     """What a gateway spends on its callers.
 
     Args:
-        in_flight: requests that are being read or answered; more get 503. Each may hold about one message in memory.
+        in_flight: requests that are being answered; more get 503. Each may hold about one message in memory.
+        arriving_bytes: of all bodies together that are not complete; beyond, the largest of them gets 503.
         read_s: for the body of a sealed request to arrive.
         answer_s: for the app to answer.
     """
@@ -69,6 +69,7 @@ class GatewayLimits:
     request: Limits = REQUEST_LIMITS
     response: Limits = RESPONSE_LIMITS
     in_flight: int = 64
+    arriving_bytes: int = 64 * 1024 * 1024
     read_s: float = 20.0
     answer_s: float = 60.0
 
@@ -114,6 +115,7 @@ class ObliviousGateway:
         self._replays = None
         if replay_tolerance_s is not None:
             self._replays = ReplayWindow(started_at=self._clock.now(), tolerance_s=replay_tolerance_s)
+        self._arrivals = Arrivals(most_bytes=self._limits.arriving_bytes)
         self._in_flight: set[object] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -142,19 +144,19 @@ class ObliviousGateway:
             await send_whole(send, 405, media_type="text/plain", body=b"", headers=headers)
         elif header(scope, b"content-type") != REQUEST_TYPE.encode("ascii"):
             await _refuse(send, 415, "a sealed request is message/ohttp-req")
+        elif (sealed := await self._read(receive, send)) is None:
+            pass
         elif len(self._in_flight) >= self._limits.in_flight:
-            await _refuse(send, 503, "too many requests at once")
+            await _refuse(send, 503, _TOO_MANY)
         else:
-            await self._exchange(scope, receive, send)
+            await self._exchange(sealed, scope, receive, send)
 
-    async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _exchange(self, sealed: bytes, scope: Scope, receive: Receive, send: Send) -> None:
         place = object()
         self._in_flight.add(place)
         leave = partial(self._in_flight.discard, place)
         try:
-            sealed = await self._read(receive, send)
-            if sealed is not None:
-                await self._answer(sealed, scope, receive, send, leave)
+            await self._answer(sealed, scope, receive, send, leave)
         finally:
             leave()
 
@@ -178,12 +180,13 @@ class ObliviousGateway:
         """The sealed request, or None if there is none and the client knows."""
         max_bytes = padded_size(self._limits.request.message_bytes) + REQUEST_OVERHEAD
         try:
-            with anyio.fail_after(self._limits.read_s):
-                return await read_body(receive, max_bytes=max_bytes)
+            return await self._arrivals.read(receive, max_bytes=max_bytes, timeout_s=self._limits.read_s)
         except BodyTooLongError:
             await _refuse(send, 413, "the sealed request is too large")
         except TimeoutError:
             await _refuse(send, 408, "the sealed request did not arrive in time")
+        except CrowdedError:
+            await _refuse(send, 503, _TOO_MANY)
         except DisconnectedError:
             pass
         return None
