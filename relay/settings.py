@@ -253,6 +253,19 @@ def _check_session(settings: RelaySettings) -> None:
     for index, endpoint in enumerate(settings.session_listen):
         if endpoint.port and endpoint in settings.listen:
             raise SettingsError(f"{endpoint} is in relay.listen too", key=f"session.listen[{index}]")
+    if settings.session.enabled and not settings.session.advertise_port:
+        _check_session_reachable(settings)
+
+
+def _check_session_reachable(settings: RelaySettings) -> None:
+    """Refuse to publish an address at which nobody waits; a port that is published says that somebody forwards."""
+    address = next(each.host for each in settings.published if not each.is_ipv6)
+    if all(each.is_loopback and each.host != address for each in settings.session_listen):
+        raise SettingsError(
+            f"the relay publishes {address}, and nobody would answer there: expected {address}:PORT or 0.0.0.0:PORT,"
+            " or session.advertise_port for a port that is forwarded to here",
+            key="session.listen[0]",
+        )
 
 
 def _check_storage(storage: StorageSection) -> None:

@@ -108,6 +108,11 @@ BAD = {
         "session.advertise_port",
         "another port",
     ),
+    "session at loopback alone": (
+        "[relay]\nlisten = ['192.0.2.7:77']\n[session]\nenabled = true",
+        "session.listen[0]",
+        "expected 192.0.2.7:PORT",
+    ),
     "session nowhere": ("[session]\nlisten = []", "session.listen", "at least one"),
     "session port too high": ("[session]\nadvertise_port = 65536", "session.advertise_port", "<= 65535"),
     "account above all": ("[storage]\nmax_bytes = 1", "storage.account_bytes", "at most storage.max_bytes"),
@@ -130,6 +135,15 @@ def test_a_bad_setting_is_refused_by_name(tmp_path: Path, text: str, key: str, s
     assert str(caught.value).startswith(f"{tmp_path / 'relay.toml'}: {key}: ")
     assert said in str(caught.value)
     assert 3 == exit_code(caught.value)
+
+
+@pytest.mark.parametrize("chosen", ["listen = ['0.0.0.0:22021']", "advertise_port = 22021"])
+def test_sessions_clients_are_awaited_where_the_relay_is_published_or_where_a_port_leads(
+    tmp_path: Path, chosen: str
+) -> None:
+    text = f"[relay]\nlisten = ['192.0.2.7:77']\n[session]\nenabled = true\n{chosen}"
+
+    assert 22021 == load(tmp_path, text).session_listen[0].port
 
 
 def test_what_is_no_toml_is_named_by_its_line_alone(tmp_path: Path) -> None:
