@@ -93,7 +93,12 @@ def bench_session(plan: SessionPlan, *, progress: Callable[[str], None]) -> dict
     """Measure both formats over a network of five relays; gives the JSON of ``bench session``."""
     settings = {**LIFTED, "session.openings_per_second": 1e6}
     network = LocalNetwork(
-        relays=RELAYS, website=False, session=True, relay_settings=settings, authority_period_s=600
+        relays=RELAYS,
+        website=False,
+        session=True,
+        relay_settings=settings,
+        authority_period_s=600,
+        tell=progress,
     )
     with network, echo_server() as server:
         rows = anyio.run(_measure_all, network, server, plan, progress, backend="trio")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
@@ -59,6 +60,8 @@ def echo_server() -> Iterator[EchoServer]:
 
 
 def _serve(told: Connection) -> None:
+    # A Ctrl-C reaches all processes of a terminal; whoever started this one ends it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     key = SessionPrivateKey.generate(os.urandom)
     trio.run(_listen, HttpServer(SessionGateway(_echo, key, limits=LIMITS)), key.public, told)
 
