@@ -67,6 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _explain(error: BaseException) -> str | None:
     """Whatever happened in an experiment may be shown whole: it is about nobody."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error}: run it by .venv/bin/python, which any ./dev command sets up"
     return f"{type(error).__name__}: {error}" if isinstance(error, Exception) else None
 
 

@@ -95,7 +95,7 @@ _HINT_WORDS = {
     Refusal.TOO_LARGE: "the packet is too large",
     Refusal.NEXT_MALFORMED: "the next relay answered nonsense",
     Refusal.NEXT_UNKNOWN: "the next relay is not known",
-    Refusal.SERVER_UNREACHABLE: "the server could not be reached, or may not be",
+    Refusal.SERVER_UNREACHABLE: "the server could not be reached, or the exit's rules forbid it",
     Refusal.BUSY: "it sheds load",
     Refusal.NOT_READY: "the next relay is not ready",
     Refusal.NEXT_TIMED_OUT: "no answer of the next relay in time",

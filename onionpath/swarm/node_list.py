@@ -175,7 +175,7 @@ def _states(text: bytes) -> list[object]:
     try:
         states = msgspec.convert(read, _Result).service_node_states
     except msgspec.ValidationError as error:
-        raise MalformedError("a list of nodes is none") from error
+        raise MalformedError("service_node_states is missing, or is no list") from error
     if len(states) > MAX_NODES:
         raise MalformedError(f"a list has {len(states)} nodes, more than {MAX_NODES}")
     return states
