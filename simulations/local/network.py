@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -26,6 +25,7 @@ from relay.cards import read_card
 from relay.founding import CARD_FILE, found_authority, found_network, found_relay
 from relay.settings import Endpoint
 from simulations.local.file_server import FoundFileServer, found_file_server
+from simulations.local.network_folder import NetworkFolder, private_folder
 from simulations.local.nodes import RECORDS, START_S, LocalAuthority, LocalRelay, Website
 from simulations.local.processes import Processes
 from simulations.local.protocol import Program
@@ -111,7 +111,7 @@ class LocalNetwork:
 
     def __enter__(self) -> LocalNetwork:
         with ExitStack() as stack:
-            self.folder = stack.enter_context(_Folder(self._wanted_folder))
+            self.folder = stack.enter_context(NetworkFolder(self._wanted_folder))
             authorities = (
                 "1 authority" if self._authority_count == 1 else f"{self._authority_count} authorities"
             )
@@ -238,12 +238,12 @@ class LocalNetwork:
             self._website = self._found_website()
         if self._with_session:
             (endpoint,) = _free(ADDRESS)
-            folder = _private(self.folder / "file-server")
+            folder = private_folder(self.folder / "file-server")
             self._file_server = found_file_server(folder, host=ADDRESS, port=endpoint.port)
             self._seed = self._found_seed()
 
     def _found_authority(self, number: int) -> LocalAuthority:
-        folder = _private(self.folder / f"authority-{number}")
+        folder = private_folder(self.folder / f"authority-{number}")
         (endpoint,) = _free(f"127.1.0.{number}")
         values: dict[str, Any] = {
             "authority.listen": (str(endpoint),),
@@ -257,7 +257,7 @@ class LocalNetwork:
         return LocalAuthority(number, founded.keys.identity.public, folder, self.processes)
 
     def _found_relay(self, number: int) -> LocalRelay:
-        folder = _private(self.folder / f"relay-{number}")
+        folder = private_folder(self.folder / f"relay-{number}")
         host = f"127.{number + 1}.0.1"
         endpoint, free = _free(host, host)
         session_endpoint = free if self._with_session else None
@@ -283,7 +283,7 @@ class LocalNetwork:
         )
 
     def _found_website(self) -> Website:
-        folder = _private(self.folder / "website")
+        folder = private_folder(self.folder / "website")
         right, wrong = _free(ADDRESS, ADDRESS)
         ca_file, certificate, wrong_certificate = make_certificates(folder)
         notes = folder / "notes.jsonl" if self._record else None
@@ -301,7 +301,7 @@ class LocalNetwork:
     def _found_seed(self) -> SeedSettings:
         (endpoint,) = _free(ADDRESS)
         settings = SeedSettings(*endpoint, list(self._session_endpoints))
-        settings.write(_private(self.folder / "seed") / "seed.json")
+        settings.write(private_folder(self.folder / "seed") / "seed.json")
         return settings
 
     @property
@@ -340,39 +340,6 @@ class LocalNetwork:
                 )
         if self._with_session:
             self.nodes_file.write_bytes(ask_seed(self._session_endpoints, ALL_NODES).body)
-
-
-class _Folder:
-    """A folder of the network's own: made, found empty, or temporary."""
-
-    def __init__(self, wanted: Path | None) -> None:
-        self._wanted = wanted
-
-    def __enter__(self) -> Path:
-        if self._wanted is None:
-            self.folder = Path(tempfile.mkdtemp(prefix="onionpath-"))
-            return self.folder
-        self.folder = self._wanted.absolute()
-        try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if any(self.folder.iterdir()):
-                raise UsageError(
-                    f"{self.folder} is not empty, and a local network starts anew: remove it or name another"
-                )
-        except OSError as error:
-            raise UsageError(f"{self.folder}: {error.strerror}") from error
-        return self.folder
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._wanted is None:
-            shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _private(folder: Path) -> Path:
-    folder.mkdir(mode=0o700)
-    return folder
 
 
 def _free(*hosts: str) -> list[Endpoint]:
