@@ -31,17 +31,26 @@ MOST_HELD = 16_384  # Above what may be asked at once.
 # Nobody waits for the answer to END; this is how long it may wait for a link.
 END_TIMEOUT_S = 10.0
 
-Told = Callable[[bytes | Reason], None]
+Answered = Callable[[bytes | Reason], None]
 
 
 class Asker(Protocol):
     """A driver of a switch: it asks other relays single calls."""
 
     def ask(
-        self, number: int, relay_id: RelayId, call: CallBody, *, timeout_s: float, answered: Told
-    ) -> None: ...
+        self, number: int, relay_id: RelayId, call: CallBody, *, timeout_s: float, answered: Answered
+    ) -> None:
+        """Ask another relay.
 
-    def forget_ask(self, number: int) -> None: ...
+        Args:
+            number: the asker's own, for this ask alone.
+            answered: called once, perhaps before this returns.
+        """
+        ...
+
+    def forget_ask(self, number: int) -> None:
+        """Whoever asked does not want to know any more."""
+        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -52,7 +61,7 @@ class Conversation:
     service: int
     timeout_s: float
     call: LongCall
-    told: Told
+    told: Answered
     under_way: dict[int, Part] = field(default_factory=dict)
     held: int = 0
     is_over: bool = False
@@ -92,7 +101,7 @@ class Conversations:
         self._next_number = 1
 
     def begin(
-        self, relay: RelayId, service: int, request: bytes, *, timeout_s: float, told: Told
+        self, relay: RelayId, service: int, request: bytes, *, timeout_s: float, told: Answered
     ) -> Conversation:
         """Ask; ``told`` is called once with what came of it, perhaps before this returns, unless ``end`` comes first.
 
@@ -136,7 +145,7 @@ class Conversations:
         told = partial(self._answered, conversation, number)
         self._ask(conversation, conversation.call.call(part), conversation.timeout_s, told)
 
-    def _ask(self, conversation: Conversation, call: PartCall, timeout_s: float, told: Told) -> None:
+    def _ask(self, conversation: Conversation, call: PartCall, timeout_s: float, told: Answered) -> None:
         number, self._next_number = self._next_number, self._next_number + 1
         body = CallBody(conversation.service, call.answer_class, call.body)
         self._asker.ask(number, conversation.relay, body, timeout_s=timeout_s, answered=told)

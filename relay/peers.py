@@ -24,7 +24,7 @@ from onionpath.onion.geometry import Geometry
 from onionpath.onion.statuses import Reason
 from onionpath.service.calls import Call, Limits, Reply
 from onionpath.service.long_call_parts import MOST_BYTES, Asked, State, Told, Verb, encode_told, parse_asked
-from onionpath.service.transfers import LIFE_S, POLL_S, Begin, Ended, Step, Taken, Transfer, Transfers
+from onionpath.service.transfers import LIFE_S, POLL_S, Begin, Ended, Outcome, Taken, Transfer, Transfers
 from relay.conversations import Asker, Conversations
 
 # Of calls, most of which wait for a service that works; their bytes are bounded by ``Transfers``.
@@ -168,19 +168,19 @@ class PeerCalls:
         told = await self._tell(call, asked, self._transfers.take(call.peer, asked))
         return Reply.refused(told) if isinstance(told, Reason) else Reply(encode_told(told))
 
-    async def _tell(self, call: Call, asked: Asked, step: Step | Reason) -> Told | Reason:
-        match step:
+    async def _tell(self, call: Call, asked: Asked, outcome: Outcome | Reason) -> Told | Reason:
+        match outcome:
             case Reason():
-                return step
+                return outcome
             case Ended():
-                self._let_go(step.transfer)
-                return Told(State.TAKEN) if step.reason is None else step.reason
+                self._let_go(outcome.transfer)
+                return Told(State.TAKEN) if outcome.reason is None else outcome.reason
             case Taken():
-                self._life_of(step.transfer)
+                self._life_of(outcome.transfer)
                 return Told(State.TAKEN)
             case Begin():
-                self._life_of(step.transfer).begin(step.request)
-        return await self._wait(step.transfer, asked, call.reply_capacity)
+                self._life_of(outcome.transfer).begin(outcome.request)
+        return await self._wait(outcome.transfer, asked, call.reply_capacity)
 
     async def _wait(self, transfer: Transfer, asked: Asked, capacity: int) -> Told | Reason:
         life = self._life_of(transfer)

@@ -76,7 +76,7 @@ class Ended(NamedTuple):
     reason: Reason | None = None
 
 
-Step = Taken | Begin | Wait | Ended
+Outcome = Taken | Begin | Wait | Ended
 
 
 class Transfers:
@@ -89,7 +89,7 @@ class Transfers:
     def __len__(self) -> int:
         return len(self._all)
 
-    def take(self, peer: RelayId, asked: Asked) -> Step | Reason:
+    def take(self, peer: RelayId, asked: Asked) -> Outcome | Reason:
         """Note a part, and say what follows."""
         transfer = self._all.get((peer, asked.transfer_id))
         if asked.verb is Verb.END:
@@ -102,7 +102,7 @@ class Transfers:
             return self._break(transfer)
         return self._add(transfer, asked)
 
-    def _make(self, peer: RelayId, asked: Asked) -> Step | Reason:
+    def _make(self, peer: RelayId, asked: Asked) -> Outcome | Reason:
         if asked.verb is not Verb.PUT or asked.offset:
             return Reason.CALL_UNKNOWN
         if not self._shares.has_room(peer, asked.total):
@@ -116,7 +116,7 @@ class Transfers:
         self.end(transfer)
         return Ended(transfer, Reason.BAD_CALL)
 
-    def _add(self, transfer: Transfer, asked: Asked) -> Step:
+    def _add(self, transfer: Transfer, asked: Asked) -> Outcome:
         if transfer.is_complete:
             return Wait(transfer)
         if asked.verb is Verb.PUT and asked.offset not in transfer.pieces:

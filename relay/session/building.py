@@ -30,8 +30,8 @@ from relay.session.layer_memory import LayerMemory
 from relay.session.limits import client_budget, gate_limits, relay_budget
 from relay.session.memory_files import layer_memory, open_memory_files
 from relay.session.onions import Onions
+from relay.session.places import PlaceLimits, Places
 from relay.session.requests import Requests
-from relay.session.room import Room, RoomLimits
 from relay.session.server_exit import ServerExit
 from relay.settings import RelaySettings
 from relay.settings_sections import SessionSection
@@ -121,7 +121,7 @@ def _door(settings: SessionSection, opened: OpenedSession, around: Surroundings,
         door_context(base.state / SESSION_CERTIFICATE_NAME, base.state / SESSION_TLS_KEY_NAME),
         requests,
         gate=Gate(gate_limits(around.shares.session)),
-        room=Room(RoomLimits()),
+        places=Places(PlaceLimits()),
         is_seed=settings.seed,
         clock=base.clock,
     )

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import trio
 
 from onionpath.injected import UnixTime
-from relay.session.http import Conversation, Done, Event, Head, Left, Part, Refused, Response
+from relay.session.http import Done, DoorHttp, Event, Head, Left, Part, Refused, Response
+from relay.session.places import Place, Places
 from relay.session.requests import BUSY, Requests
-from relay.session.room import Place, Room
 from relay.session.routes import Route, route_of
 
 PIECE_SIZE = 64 * 1024  # bytes read or written at once
@@ -52,7 +52,7 @@ class DoorParts:
     """
 
     requests: Requests
-    room: Room
+    places: Places
     is_seed: bool
     is_closing: Callable[[], bool]
     clock: Callable[[], UnixTime]
@@ -70,7 +70,7 @@ class ClientConnection:
         self._stream = stream
         self._source = source
         self._parts = parts
-        self._http = Conversation()
+        self._http = DoorHttp()
 
     async def run(self) -> None:
         """Serve requests until there will be no more.
@@ -91,7 +91,7 @@ class ClientConnection:
                 return False
         if isinstance(route, Response):
             return await self._refuse(route)
-        with self._parts.room.entered(self._source) as place:
+        with self._parts.places.entered(self._source) as place:
             return await (self._refuse(BUSY) if place is None else self._serve(route, place))
 
     async def _serve(self, route: Route, place: Place) -> bool:

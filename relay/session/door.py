@@ -18,8 +18,8 @@ import trio
 from onionpath.injected import UnixTime
 from relay.listener import Gate, accept_forever, source_of
 from relay.session.connection import ClientConnection, DoorParts, Patience
+from relay.session.places import Places
 from relay.session.requests import Requests
-from relay.session.room import Room
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +58,7 @@ class HttpsDoor:
         requests: Requests,
         *,
         gate: Gate,
-        room: Room,
+        places: Places,
         is_seed: bool,
         clock: Callable[[], UnixTime],
         patience: Patience | None = None,
@@ -67,11 +67,11 @@ class HttpsDoor:
         self._tls = tls
         self._requests = requests
         self._gate = gate
-        self._room = room
+        self._places = places
         self._clock = clock
         self._accepting = trio.CancelScope()
         self._patience = patience or Patience()
-        self._parts = DoorParts(requests, room, is_seed, lambda: self.is_draining, clock, self._patience)
+        self._parts = DoorParts(requests, places, is_seed, lambda: self.is_draining, clock, self._patience)
 
     @property
     def is_draining(self) -> bool:
@@ -81,7 +81,7 @@ class HttpsDoor:
     @property
     def is_idle(self) -> bool:
         """Whether no request is under way."""
-        return not self._room.requests
+        return not self._places.requests
 
     async def run(self) -> None:
         """Serve until cancelled; once it drains, until the last connection has ended."""

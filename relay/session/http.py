@@ -83,7 +83,7 @@ NO_HTTP = Response(400, b"Bad Request")
 TOO_LARGE = Response(Refusal.TOO_LARGE.status, Refusal.TOO_LARGE.text.encode())
 
 
-class Conversation:
+class DoorHttp:
     """One connection's HTTP."""
 
     def __init__(self) -> None:

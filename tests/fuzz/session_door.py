@@ -8,7 +8,7 @@ from onionpath.onion.session_answers import HopAnswer, decode_hop_answer, encode
 from onionpath.onion.session_lsrpc import LsrpcServer
 from onionpath.onion.session_messages import encode_post
 from onionpath.onion.session_refusals import Refuse, decide_post
-from relay.session.http import Conversation, Done, Head, Left, Part, Refused, Response
+from relay.session.http import Done, DoorHttp, Head, Left, Part, Refused, Response
 from relay.session.routes import Route, route_of
 from relay.session.server_exchange import ServerExchange
 from tests.fuzz.session import KEY, ONION, PACKET
@@ -37,13 +37,13 @@ def door(data: bytes) -> None:
 
 def _heard(parts: list[bytes]) -> tuple[list[Heard], Response | None]:
     """Whole requests, each of which is answered, and the refusal that ends the connection, if one does."""
-    conversation = Conversation()
+    http = DoorHttp()
     requests: list[Heard] = []
     route: Route | Response = Response(200)
     body = b""
     for part in filter(None, parts):
-        conversation.receive(part)
-        while (event := conversation.next_event()) is not None:
+        http.receive(part)
+        while (event := http.next_event()) is not None:
             match event:
                 case Head():
                     route, body = route_of(event, is_seed=True), b""
@@ -51,7 +51,7 @@ def _heard(parts: list[bytes]) -> tuple[list[Heard], Response | None]:
                     body += data
                 case Done():
                     requests.append((route, body))
-                    if not _answered(conversation, route):
+                    if not _answered(http, route):
                         return requests, None
                 case Refused(response):
                     return requests, response
@@ -60,11 +60,11 @@ def _heard(parts: list[bytes]) -> tuple[list[Heard], Response | None]:
     return requests, None
 
 
-def _answered(conversation: Conversation, route: Route | Response) -> bool:
-    conversation.go_ahead()
+def _answered(http: DoorHttp, route: Route | Response) -> bool:
+    http.go_ahead()
     response = route if isinstance(route, Response) else Response(200, b"answer")
-    conversation.respond(response, now=NOW, is_last=isinstance(route, Response))
-    return conversation.start_again()
+    http.respond(response, now=NOW, is_last=isinstance(route, Response))
+    return http.start_again()
 
 
 def hop_answer(data: bytes) -> bytes:

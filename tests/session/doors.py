@@ -15,7 +15,7 @@ from onionpath.crypto.certificates import make_link_certificate
 from relay.listener import Gate, GateLimits, bind
 from relay.session.connection import Patience
 from relay.session.door import HttpsDoor, door_context
-from relay.session.room import Room, RoomLimits
+from relay.session.places import PlaceLimits, Places
 from tests.session.relays import World
 
 FAST = GateLimits(per_second=10_000, burst=10_000)
@@ -49,7 +49,7 @@ class Door(NamedTuple):
 
     port: int
     door: HttpsDoor
-    room: Room
+    places: Places
 
 
 @asynccontextmanager
@@ -57,19 +57,19 @@ async def open_door(
     world: World,
     certificate: CertificateFiles,
     *,
-    limits: RoomLimits | None = None,
+    limits: PlaceLimits | None = None,
     gate: GateLimits = FAST,
     patience: Patience | None = None,
     is_seed: bool = False,
 ) -> AsyncIterator[Door]:
     """Relay 0 of a world, behind a real socket."""
-    listener, room = bind("127.0.0.1", 0), Room(limits or RoomLimits())
+    listener, places = bind("127.0.0.1", 0), Places(limits or PlaceLimits())
     door = HttpsDoor(
         [listener],
         door_context(*certificate),
         world.guard.requests,
         gate=Gate(gate),
-        room=room,
+        places=places,
         is_seed=is_seed,
         clock=world.clock,
         patience=patience,
@@ -77,7 +77,7 @@ async def open_door(
     with listener:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(door.run)
-            yield Door(listener.getsockname()[1], door, room)
+            yield Door(listener.getsockname()[1], door, places)
             nursery.cancel_scope.cancel()
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from onionpath.injected import UnixTime
 from relay.session.budget import BYTES_PER_OPENING, Budget, BudgetLimits
-from relay.session.room import Place, Room, RoomLimits
+from relay.session.places import Place, PlaceLimits, Places
 
 SOURCES = st.sampled_from(["192.0.2.1", "192.0.2.2", "192.0.2.3"])
 LIMITS = BudgetLimits(source_per_second=10, source_burst=20, per_second=15, burst=30)
@@ -74,20 +74,20 @@ STEPS = st.lists(st.tuples(SOURCES, st.integers(0, 40)), max_size=30)
 
 @given(STEPS)
 def test_a_room_never_holds_more_than_it_may_and_gets_everything_back(steps: list[tuple[str, int]]) -> None:
-    limits = RoomLimits(requests=6, requests_per_source=3, bytes_held=100, bytes_per_source=60)
-    room = Room(limits)
+    limits = PlaceLimits(requests=6, requests_per_source=3, bytes_held=100, bytes_per_source=60)
+    places = Places(limits)
     with ExitStack() as stack:
-        places: list[tuple[str, Place]] = []
+        taken: list[tuple[str, Place]] = []
         for source, size in steps:
-            place = stack.enter_context(room.entered(source))
+            place = stack.enter_context(places.entered(source))
             if place is not None:
-                places.append((source, place))
+                taken.append((source, place))
                 place.hold(size)
-            assert limits.requests >= room.requests == len(places)
-            assert limits.bytes_held >= room.bytes_held == sum(place.held for _, place in places)
-            of_source = [place for each, place in places if each == source]
+            assert limits.requests >= places.requests == len(taken)
+            assert limits.bytes_held >= places.bytes_held == sum(place.held for _, place in taken)
+            of_source = [place for each, place in taken if each == source]
             assert limits.requests_per_source >= len(of_source)
             assert limits.bytes_per_source >= sum(place.held for place in of_source)
 
-    assert (0, 0) == (room.requests, room.bytes_held)
-    assert ({}, {}) == (room._requests, room._bytes)
+    assert (0, 0) == (places.requests, places.bytes_held)
+    assert ({}, {}) == (places._requests, places._bytes)

@@ -16,8 +16,8 @@ from onionpath.onion.session_packets import SessionReply
 from relay.listener import GateLimits
 from relay.session.budget import BudgetLimits
 from relay.session.connection import Patience
+from relay.session.places import PlaceLimits
 from relay.session.requests import Requests
-from relay.session.room import RoomLimits
 from tests.onion.session_paths import ONION, hop_key, wrap
 from tests.session.doors import Answer, CertificateFiles, ask, open_door, talking, until
 from tests.session.relays import World
@@ -255,14 +255,14 @@ async def test_what_needs_no_key_is_counted_too_and_a_connection_beyond_its_part
 
 
 async def test_bodies_are_held_only_where_there_is_room(certificate: CertificateFiles) -> None:
-    limits = RoomLimits(bytes_held=100_000, bytes_per_source=60_000)
+    limits = PlaceLimits(bytes_held=100_000, bytes_per_source=60_000)
     async with open_door(World(), certificate, limits=limits) as door:
         async with talking(door.port) as first, talking(door.port) as second:
             await first.say(head("Content-Length: 50000") + bytes(49_999))
-            await until(lambda: door.room.bytes_held == 49_999)
+            await until(lambda: door.places.bytes_held == 49_999)
             await second.say(head("Content-Length: 20000") + bytes(20_000))
             busy = await second.hear()
-        await until(lambda: not door.room.bytes_held)
+        await until(lambda: not door.places.bytes_held)
 
     assert (503, b"Server busy, try again later") == (busy.status, busy.body)
 
@@ -270,10 +270,10 @@ async def test_bodies_are_held_only_where_there_is_room(certificate: Certificate
 async def test_more_requests_at_once_than_there_are_places_are_answered_as_busy(
     certificate: CertificateFiles,
 ) -> None:
-    async with open_door(World(), certificate, limits=RoomLimits(requests_per_source=1)) as door:
+    async with open_door(World(), certificate, limits=PlaceLimits(requests_per_source=1)) as door:
         async with talking(door.port) as first, talking(door.port) as second:
             await first.say(head("Content-Length: 5"))
-            await until(lambda: door.room.requests == 1)
+            await until(lambda: door.places.requests == 1)
             busy = await second.ask("/ping_test/v1")
 
     assert 503 == busy.status

@@ -14,12 +14,14 @@ MEBIBYTE = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class RoomLimits:
-    """Args:
-    requests: under way at once; the original queues a thousand.
-    requests_per_source: of these, from one source.
-    bytes_held: of bodies that came and have not been answered; while one is worked on, some copies of it live.
-    bytes_per_source: of these, from one source; room for two of the longest bodies.
+class PlaceLimits:
+    """How much a door takes on at once.
+
+    Args:
+        requests: under way at once; the original queues a thousand.
+        requests_per_source: of these, from one source.
+        bytes_held: of bodies that came and have not been answered; while one is worked on, some copies of it live.
+        bytes_per_source: of these, from one source; room for two of the longest bodies.
     """
 
     requests: int = 1_000
@@ -28,10 +30,10 @@ class RoomLimits:
     bytes_per_source: int = 20 * MEBIBYTE
 
 
-class Room:
-    """Counts both; what was entered or taken is given back at the end of ``entered``."""
+class Places:
+    """Counts the requests and their bytes; what was entered or taken is given back at the end of ``entered``."""
 
-    def __init__(self, limits: RoomLimits) -> None:
+    def __init__(self, limits: PlaceLimits) -> None:
         self._limits = limits
         self._requests: Counter[str] = Counter()
         self._bytes: Counter[str] = Counter()
@@ -74,18 +76,18 @@ class Room:
 
 
 class Place:
-    """One request's share of a room."""
+    """One request under way, and the bytes that it holds."""
 
-    __slots__ = ("_room", "_source", "held")
+    __slots__ = ("_places", "_source", "held")
 
-    def __init__(self, room: Room, source: str) -> None:
-        self._room = room
+    def __init__(self, places: Places, source: str) -> None:
+        self._places = places
         self._source = source
         self.held = 0
 
     def hold(self, size: int) -> bool:
         """Count bytes of its body; False if there is no room for them, and then they must not be kept."""
-        if not self._room.hold(self._source, size):
+        if not self._places.hold(self._source, size):
             return False
         self.held += size
         return True
