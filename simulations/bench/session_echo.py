@@ -10,9 +10,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
-import anyio
 import trio
-from anyio.abc import SocketAttribute
 
 from onionpath.crypto.session_channels import SessionPrivateKey, SessionPublicKey
 from onionpath.errors import UnreachableError
@@ -63,13 +61,8 @@ def _serve(told: Connection) -> None:
     # A Ctrl-C reaches all processes of a terminal; whoever started this one ends it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     key = SessionPrivateKey.generate(os.urandom)
-    trio.run(_listen, HttpServer(SessionGateway(_echo, key, limits=LIMITS)), key.public, told)
-
-
-async def _listen(server: HttpServer, key: SessionPublicKey, told: Connection) -> None:
-    async with await anyio.create_tcp_listener(local_host=HOST) as listener:
-        told.send((listener.extra(SocketAttribute.local_port), key.encoded))  # noqa: S610 - anyio's, not Django's
-        await listener.serve(server.serve)
+    server = HttpServer(SessionGateway(_echo, key, limits=LIMITS))
+    trio.run(server.listen, HOST, 0, lambda port: told.send((port, key.public.encoded)))
 
 
 async def _echo(scope: Scope, receive: Receive, send: Send) -> None:

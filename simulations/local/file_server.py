@@ -20,7 +20,7 @@ import msgspec
 import trio
 
 from onionpath.crypto.session_channels import SessionPublicKey
-from onionpath.errors import RefusedError, UsageError
+from onionpath.errors import RefusedError
 from onionpath.injected import UnixTime
 from onionpath.lsrpc.gateway import SessionGateway
 from onionpath.lsrpc.key_file import create_key, read_key
@@ -35,6 +35,7 @@ from onionpath.ohttp.asgi import (
 )
 from simulations.local.file_shelf import Shelf
 from simulations.local.http_server import HttpServer
+from simulations.local.process_settings import ProcessSettings
 
 # What Session's clients send at most, and how long Session's own server keeps it.
 MAX_FILE_BYTES = 10_000_000
@@ -42,7 +43,7 @@ LIFE_S = 14 * 24 * 3600.0
 _PATH = re.compile(r"/file/([0-9a-f]{32})(/info)?")
 
 
-class FileServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class FileServerSettings(ProcessSettings, frozen=True, forbid_unknown_fields=True):
     """The content of ``file-server.json``.
 
     Args:
@@ -56,22 +57,6 @@ class FileServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     key: str
     folder: str
     life_s: float = LIFE_S
-
-    def write(self, file: Path) -> None:
-        """Store it."""
-        file.write_bytes(msgspec.json.encode(self))
-
-    @classmethod
-    def read(cls, file: Path) -> FileServerSettings:
-        """Read what ``write`` stored.
-
-        Raises:
-            UsageError: it isn't that.
-        """
-        try:
-            return msgspec.json.decode(file.read_bytes(), type=cls)
-        except (OSError, msgspec.DecodeError) as error:
-            raise UsageError(f"{file}: {error}") from error
 
 
 class FoundFileServer(NamedTuple):
@@ -173,12 +158,4 @@ def run_file_server(settings_file: Path, ready: Callable[[object], None]) -> Non
     folder.mkdir(mode=0o700, exist_ok=True)
     app = FileServer(Shelf(folder, life_s=settings.life_s))
     gateway = SessionGateway(app, read_key(Path(settings.key)), serves_plain=False)
-    trio.run(_listen, settings, HttpServer(gateway), ready)
-
-
-async def _listen(settings: FileServerSettings, server: HttpServer, ready: Callable[[object], None]) -> None:
-    async with await anyio.create_tcp_listener(
-        local_host=settings.host, local_port=settings.port
-    ) as listener:
-        ready(None)
-        await listener.serve(server.serve)
+    trio.run(HttpServer(gateway).listen, settings.host, settings.port, ready)

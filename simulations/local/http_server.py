@@ -6,11 +6,12 @@ A connection carries one request at a time. A server in the world is uvicorn or 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import anyio
 import h11
-from anyio.abc import ByteStream
+from anyio.abc import ByteStream, SocketAttribute
 
 from onionpath.ohttp.asgi import App, Event, Scope
 
@@ -22,7 +23,7 @@ REQUEST_S = 120.0
 
 
 class HttpServer:
-    """Serves connections for one app; give its ``serve`` to a listener.
+    """Serves connections for one app: at an address by ``listen``, or those of somebody's listener by ``serve``.
 
     Args:
         request_s: after which a request, or a connection that says nothing, is given up.
@@ -32,6 +33,19 @@ class HttpServer:
         self._app = app
         self._request_s = request_s
         self._connections = 0
+
+    async def listen(self, host: str, port: int, ready: Callable[[int], None]) -> None:
+        """Serve at this address until cancelled; ``ready`` is told the port once connections can be made to it.
+
+        Args:
+            port: 0 for one that is free.
+
+        Raises:
+            OSError: it is in use.
+        """
+        async with await anyio.create_tcp_listener(local_host=host, local_port=port) as listener:
+            ready(listener.extra(SocketAttribute.local_port))  # noqa: S610 - anyio's, not Django's
+            await listener.serve(self.serve)
 
     async def serve(self, stream: ByteStream) -> None:
         """Serve one connection until either side ends it; above 256 of them it is closed at once."""

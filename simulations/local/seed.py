@@ -12,12 +12,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import anyio
 import anyio.to_thread
 import msgspec
 import trio
 
-from onionpath.errors import UnreachableError, UsageError
+from onionpath.errors import UnreachableError
 from onionpath.ohttp.asgi import (
     BodyTooLongError,
     DisconnectedError,
@@ -29,6 +28,7 @@ from onionpath.ohttp.asgi import (
 )
 from relay.settings import Endpoint
 from simulations.local.http_server import HttpServer
+from simulations.local.process_settings import ProcessSettings
 
 ASK_S = 5.0
 MAX_QUESTION_BYTES = 64 * 1024
@@ -77,7 +77,7 @@ def _ask(relay: Endpoint, question: bytes) -> Said:
         connection.close()
 
 
-class SeedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SeedSettings(ProcessSettings, frozen=True, forbid_unknown_fields=True):
     """The content of ``seed.json``.
 
     Args:
@@ -88,22 +88,6 @@ class SeedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: str
     port: int
     relays: list[tuple[str, int]]
-
-    def write(self, file: Path) -> None:
-        """Store it."""
-        file.write_bytes(msgspec.json.encode(self))
-
-    @classmethod
-    def read(cls, file: Path) -> SeedSettings:
-        """Read what ``write`` stored.
-
-        Raises:
-            UsageError: it isn't that.
-        """
-        try:
-            return msgspec.json.decode(file.read_bytes(), type=cls)
-        except (OSError, msgspec.DecodeError) as error:
-            raise UsageError(f"{file}: {error}") from error
 
     @property
     def url(self) -> str:
@@ -142,12 +126,4 @@ def run_seed(settings_file: Path, ready: Callable[[object], None]) -> None:
     """
     settings = SeedSettings.read(settings_file)
     app = PlainSeed([Endpoint(*relay) for relay in settings.relays])
-    trio.run(_listen, settings, HttpServer(app), ready)
-
-
-async def _listen(settings: SeedSettings, server: HttpServer, ready: Callable[[object], None]) -> None:
-    async with await anyio.create_tcp_listener(
-        local_host=settings.host, local_port=settings.port
-    ) as listener:
-        ready(None)
-        await listener.serve(server.serve)
+    trio.run(HttpServer(app).listen, settings.host, settings.port, ready)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
-
 from onionpath.errors import UsageError
+from simulations.local.process_settings import ProcessSettings
 
 # A name of its own, so that it is easy to see who has learned it; exits know *.localhost without a query.
 HOST_NAME = "website.localhost"
 ADDRESS = "127.0.0.1"
 
 
-class WebsiteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class WebsiteSettings(ProcessSettings, frozen=True, forbid_unknown_fields=True):
     """The content of ``website.json``.
 
     Args:
@@ -26,22 +25,6 @@ class WebsiteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     certificate: str
     wrong_certificate: str
     notes: str | None
-
-    def write(self, file: Path) -> None:
-        """Store it."""
-        file.write_bytes(msgspec.json.encode(self))
-
-    @classmethod
-    def read(cls, file: Path) -> WebsiteSettings:
-        """Read what ``write`` stored.
-
-        Raises:
-            UsageError: it isn't that.
-        """
-        try:
-            return msgspec.json.decode(file.read_bytes(), type=cls)
-        except (OSError, msgspec.DecodeError) as error:
-            raise UsageError(f"{file}: {error}") from error
 
 
 def make_certificates(folder: Path) -> tuple[Path, Path, Path]:
