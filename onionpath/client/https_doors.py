@@ -33,7 +33,7 @@ class NodeDoor:
         self._places = anyio.Semaphore(MAX_CONNECTIONS_OF_ONE)
         self._open: set[HttpsConnection] = set()
         self._idle: list[HttpsConnection] = []
-        self._is_closed = False
+        self._is_retired = False
         self.heard = 0  # Reads, of whatever connection.
 
     @property
@@ -72,14 +72,14 @@ class NodeDoor:
             raise
 
     async def aclose(self) -> None:
-        """Close all connections; what is under way fails."""
+        """Close all connections; what is under way fails, and the next request makes a new one."""
         self._idle.clear()
         for connection in list(self._open):
             await connection.aclose()
 
-    async def close(self) -> None:
-        """The same for good."""
-        self._is_closed = True
+    async def retire(self) -> None:
+        """Close all connections for good."""
+        self._is_retired = True
         await self.aclose()
 
     def _take_idle(self) -> HttpsConnection | None:
@@ -95,7 +95,7 @@ class NodeDoor:
 
     async def _connect(self) -> HttpsConnection:
         connection = await connect_https(self._node, self._context, self._dial, heard=self._note)
-        if self._is_closed:
+        if self._is_retired:
             # Nobody is left who would read from it, or close it.
             await connection.aclose()
             raise UnreachableError("the client was closed", edge=FIRST_EDGE, sent=False)
@@ -147,14 +147,14 @@ class HttpsDoors:
         )
         self._doors[node.relay_id] = door
         for relay_id in surplus({each: door.in_flight for each, door in self._doors.items()}):
-            await self._doors.pop(relay_id).close()
+            await self._doors.pop(relay_id).retire()
         return door
 
     async def aclose(self) -> None:
         """Close all of them; what is under way fails."""
         self._is_closed = True
         for door in self._doors.values():
-            await door.close()
+            await door.retire()
 
 
 def surplus(in_flight: Mapping[RelayId, int]) -> list[RelayId]:

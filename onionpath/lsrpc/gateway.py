@@ -15,7 +15,7 @@ from functools import partial
 from onionpath.crypto.session_channels import SessionPrivateKey
 from onionpath.errors import MalformedError
 from onionpath.injected import Entropy, SteadyClock
-from onionpath.lsrpc.opening import REPLAY_ENTRIES, Opening
+from onionpath.lsrpc.posted_layers import REPLAY_ENTRIES, PostedLayers
 from onionpath.lsrpc.translation import INVALID_REQUEST, from_http, to_http
 from onionpath.ohttp.app_run import AppRun
 from onionpath.ohttp.arrivals import Arrivals, CrowdedError
@@ -55,7 +55,7 @@ class SessionLimits:
         posted_bytes: of a posted body.
         read_s: for a posted body to arrive.
         answer_s: for the app to answer; exits of the original wait for 25 s in all.
-        replay_entries: of the memory of what was answered, see ``opening.Opening``.
+        replay_entries: of the memory of what was answered, see ``posted_layers.PostedLayers``.
     """
 
     response: Limits = RESPONSE_LIMITS
@@ -89,7 +89,7 @@ class SessionGateway:
         self._limits = limits or SessionLimits()
         self._clock = clock or SteadyClock(time.time, time.monotonic)
         self._entropy = entropy
-        self._opening = Opening(
+        self._layers = PostedLayers(
             key,
             entropy=entropy,
             replay_entries=self._limits.replay_entries,
@@ -146,7 +146,7 @@ class SessionGateway:
     async def _answer(
         self, posted: bytes, scope: Scope, receive: Receive, send: Send, leave: Callable[[], None]
     ) -> None:
-        opened = self._opening.open(posted, now=self._clock.now())
+        opened = self._layers.open(posted, now=self._clock.now())
         if isinstance(opened, Refuse):
             await _refuse(send, opened)
             return

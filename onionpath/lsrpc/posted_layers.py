@@ -21,7 +21,7 @@ from onionpath.onion.session_server import ServerLayer, open_posted
 REPLAY_ENTRIES = 2**21
 
 
-class Opening:
+class PostedLayers:
     """Opens what exits post, each layer once.
 
     Args:
