@@ -38,7 +38,8 @@ def test_a_guides_program_runs_as_it_stands(name: str, network: LocalNetwork, tm
 
     ran = subprocess.run(
         [sys.executable, "-W", "error", str(file), *arguments],
-        capture_output=True, text=True, timeout=60, cwd=ROOT, check=False, env={"PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=60, cwd=ROOT, check=False,
+        env={"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
     )  # fmt: skip
 
     assert (0, "") == (ran.returncode, ran.stderr)
