@@ -16,7 +16,8 @@ from onionpath.errors import MalformedError
 from onionpath.injected import UnixTime
 from onionpath.onion.session_fields import decode_fields
 from onionpath.onion.session_packets import SessionReply
-from onionpath.swarm.node_list import HARD_FORK, STORAGE_VERSION, NodesQuestion, answer_nodes, swarm_hex
+from onionpath.swarm.node_list import HARD_FORK, STORAGE_VERSION, swarm_hex
+from onionpath.swarm.node_question import NodesQuestion, answer_nodes
 from onionpath.swarm.nodes import Roster, SessionNode
 
 MAX_SEED_REQUEST_SIZE = 16 * 1024  # bytes

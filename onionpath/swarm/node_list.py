@@ -1,11 +1,10 @@
-"""The list of nodes that Session's seeds give out: written for a question, and read as a stranger's.
+"""The list of nodes that Session's seeds give out: what stands in it of each, and how a stranger's is read.
 
-Spec: docs/specs/session-network.md §2.
+Spec: docs/specs/session-network.md §2.1 and §2.3.
 """
 
 from __future__ import annotations
 
-import heapq
 import ipaddress
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +14,11 @@ import msgspec
 from onionpath.crypto.certificates import HASH_SIZE
 from onionpath.crypto.identity import parse_relay_id
 from onionpath.crypto.session_channels import SessionPublicKey
-from onionpath.crypto.tags import digest
 from onionpath.errors import MalformedError
 from onionpath.onion.session_fields import decode_fields
 from onionpath.onion.session_instructions import parse_hex_key
 from onionpath.swarm.json_depth import check_depth
-from onionpath.swarm.nodes import Roster, SessionNode
+from onionpath.swarm.nodes import SessionNode
 
 # Session's own, for a relay without a swarm; no swarm of a document has it.
 NO_SWARM = 2**64 - 1
@@ -30,10 +28,8 @@ HARD_FORK = (19, 4)
 MAX_LIST_SIZE = 16 * 1024 * 1024  # bytes
 MAX_LIST_DEPTH = 8
 MAX_NODES = 20_000
-_ALL = "all"
-_ASKED_FOR_ONLY = frozenset({"certificate_hash"})
 
-_NODE_FIELDS: Mapping[str, Callable[[SessionNode], object]] = {
+NODE_FIELDS: Mapping[str, Callable[[SessionNode], object]] = {
     "service_node_pubkey": lambda node: node.relay_id.hex(),
     "pubkey_ed25519": lambda node: node.relay_id.hex(),
     "pubkey_x25519": lambda node: node.session_key.encoded.hex(),
@@ -47,50 +43,16 @@ _NODE_FIELDS: Mapping[str, Callable[[SessionNode], object]] = {
     "requested_unlock_height": lambda _: 0,
     "certificate_hash": lambda node: node.certificate_hash.hex() if node.certificate_hash else None,
 }
-_LIST_FIELDS: Mapping[str, Callable[[Roster], object]] = {
-    "height": lambda roster: roster.number,
-    "target_height": lambda roster: roster.number,
-    "block_hash": lambda roster: roster.digest.hex(),
-    "hardfork": lambda _: HARD_FORK[0],
-    "snode_revision": lambda _: HARD_FORK[1],
-}
 
 
-class NodesQuestion(msgspec.Struct, frozen=True):
-    """The parameters of a question for nodes; what else a client sends is not looked at."""
-
-    fields: dict[str, bool] | list[str] | None = None
-    limit: int = 0
-    service_node_pubkeys: list[str] | None = None
-
-    @classmethod
-    def parse(cls, params: object) -> NodesQuestion:
-        """Read parameters; none at all ask for everything.
-
-        Raises:
-            MalformedError: one has another type.
-        """
-        try:
-            return msgspec.convert({} if params is None else params, cls)
-        except (msgspec.ValidationError, UnicodeEncodeError) as error:
-            raise MalformedError("a question for nodes has a parameter of another type") from error
-
-
-def answer_nodes(question: NodesQuestion, roster: Roster, *, lot: bytes) -> dict[str, object]:
-    """The list of nodes that a question asks for.
-
-    Args:
-        lot: draws the nodes where the question wants only some; another one for each question.
-    """
-    names = _names(question.fields)
-    states = [_state(node, names) for node in _chosen(question, roster, lot)]
-    beside = {name: value(roster) for name, value in _LIST_FIELDS.items() if name in names}
-    return {**beside, "service_node_states": states, "status": "OK"}
+def node_state(node: SessionNode, names: Collection[str]) -> dict[str, object]:
+    """What a list says of a node, as far as its fields are among these names."""
+    return {name: value(node) for name, value in NODE_FIELDS.items() if name in names}
 
 
 def encode_nodes(nodes: Sequence[SessionNode]) -> bytes:
     """A list with everything that is known of these nodes, for ``parse_nodes`` and for people."""
-    states = [_state(node, _NODE_FIELDS.keys()) for node in nodes]
+    states = [node_state(node, NODE_FIELDS.keys()) for node in nodes]
     return msgspec.json.encode({"service_node_states": states, "status": "OK"}, order="sorted")
 
 
@@ -127,30 +89,6 @@ def parse_nodes(text: bytes) -> NodeList:
 def swarm_hex(swarm: int | None) -> str:
     """A swarm as Session writes it: hex without leading zeros."""
     return f"{NO_SWARM if swarm is None else swarm:x}"
-
-
-def _names(fields: Mapping[str, bool] | Sequence[str] | None) -> frozenset[str]:
-    everything = frozenset({*_NODE_FIELDS, *_LIST_FIELDS}) - _ASKED_FOR_ONLY
-    if fields is None:
-        return everything
-    named = [name for name, wanted in fields.items() if wanted] if isinstance(fields, Mapping) else fields
-    names = frozenset(named) | (everything if _ALL in named else frozenset())
-    return names - {name[1:] for name in named if name.startswith("-")}
-
-
-def _chosen(question: NodesQuestion, roster: Roster, lot: bytes) -> Sequence[SessionNode]:
-    nodes: Sequence[SessionNode] = roster.nodes
-    if question.service_node_pubkeys is not None:
-        wanted = {key.lower() for key in question.service_node_pubkeys}
-        nodes = [node for node in nodes if node.relay_id.hex() in wanted]
-    if 0 < question.limit < len(nodes):
-        # Not simply the first: everybody who wants a few would ask the same ones.
-        nodes = heapq.nsmallest(question.limit, nodes, key=lambda node: digest(lot + node.relay_id))
-    return nodes
-
-
-def _state(node: SessionNode, names: Collection[str]) -> dict[str, object]:
-    return {name: value(node) for name, value in _NODE_FIELDS.items() if name in names}
 
 
 class _Result(msgspec.Struct, frozen=True):

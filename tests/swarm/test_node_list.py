@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onionpath.errors import MalformedError
-from onionpath.swarm.node_list import NodesQuestion, answer_nodes, encode_nodes, parse_nodes
+from onionpath.swarm.node_list import encode_nodes, parse_nodes
+from onionpath.swarm.node_question import NodesQuestion, answer_nodes
 from tests.directory.networks import door, identity
 from tests.swarm.rosters import roster_of
 
