@@ -53,6 +53,7 @@ from relay.store.rows import (
 )
 
 ANY_TIME_MS = 2**63 - 1
+LAST_SEQUENCE = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +69,38 @@ class Scene:
     free_size: int
 
 
-def carry_out(change: Change, ledger: Ledger, scene: Scene) -> Result:
+@dataclass(frozen=True, slots=True)
+class Within:
+    """A change by namespace, but only of messages whose sequence numbers are from ``first`` to ``last``."""
+
+    change: DeleteWhere | ExpireWhere
+    first: int = 0
+    last: int = LAST_SEQUENCE
+
+
+def carry_out(change: Change | Within, ledger: Ledger, scene: Scene) -> Result:
     """Make one change."""
     match change:
         case Put():
             return _put(change, ledger, scene)
         case Delete():
             return _delete(change, ledger, scene)
-        case DeleteWhere():
-            return _delete_where(change, ledger, scene)
+        case DeleteWhere() | ExpireWhere():
+            return _carry_out_within(Within(change), ledger, scene)
+        case Within():
+            return _carry_out_within(change, ledger, scene)
         case Expire():
             return _expire(change, ledger, scene)
-        case ExpireWhere():
-            return _expire_where(change, ledger, scene)
         case Revoke():
             return _revoke(change, ledger, scene)
+
+
+def _carry_out_within(within: Within, ledger: Ledger, scene: Scene) -> Result:
+    match within.change:
+        case DeleteWhere():
+            return _delete_where(within.change, within, ledger, scene)
+        case ExpireWhere():
+            return _expire_where(within.change, within, ledger, scene)
 
 
 def _put(put: Put, ledger: Ledger, scene: Scene) -> Result:
@@ -152,7 +170,7 @@ def rivals_of(namespace: int, name: str, holder: Holder, ledger: Ledger, *, now_
     """The other messages of a namespace that holds one alone."""
     if not is_public_outbox(namespace):
         return []
-    held = ledger.select(holder, statements.LIVE_OF_NAMESPACE, (namespace, ANY_TIME_MS))
+    held = ledger.select(holder, statements.LIVE_OF_NAMESPACE, (namespace, ANY_TIME_MS, 0, LAST_SEQUENCE))
     return [each for each in held if each.standing.key.name != name and each.is_served(now_ms)]
 
 
@@ -197,19 +215,20 @@ def _bury_stranger(
         ledger.put(holder, None, tombstone(key, version, namespace=0, until_ms=until_ms))
 
 
-def _delete_where(delete: DeleteWhere, ledger: Ledger, scene: Scene) -> Deleted:
+def _delete_where(delete: DeleteWhere, within: Within, ledger: Ledger, scene: Scene) -> Deleted:
     holder = ledger.holder(delete.account)
     if holder is None:
         return Deleted({})
     until_ms = ANY_TIME_MS if delete.until_ms is None else delete.until_ms
-    held = _live(delete.namespace, until_ms, holder, ledger)
+    held = _live(delete.namespace, until_ms, within, holder, ledger)
     return _delete_found(held, delete.version, holder, ledger, scene)
 
 
-def _live(namespace: int | None, until_ms: int, holder: Holder, ledger: Ledger) -> list[Held]:
+def _live(namespace: int | None, until_ms: int, within: Within, holder: Holder, ledger: Ledger) -> list[Held]:
+    rest = (until_ms, within.first, within.last)
     if namespace is None:
-        return ledger.select(holder, statements.LIVE, (until_ms,))
-    return ledger.select(holder, statements.LIVE_OF_NAMESPACE, (namespace, until_ms))
+        return ledger.select(holder, statements.LIVE, rest)
+    return ledger.select(holder, statements.LIVE_OF_NAMESPACE, (namespace, *rest))
 
 
 def _delete_found(
@@ -280,13 +299,13 @@ def _change_standing(held: Held, standing: Standing, holder: Holder, ledger: Led
     ledger.put(holder, held, Row(standing, held.namespace, until_ms, None))
 
 
-def _expire_where(expire: ExpireWhere, ledger: Ledger, scene: Scene) -> Shortened:
+def _expire_where(expire: ExpireWhere, within: Within, ledger: Ledger, scene: Scene) -> Shortened:
     holder = ledger.holder(expire.account)
     if holder is None:
         return Shortened({})
     found = [
         held
-        for held in _live(expire.namespace, ANY_TIME_MS, holder, ledger)
+        for held in _live(expire.namespace, ANY_TIME_MS, within, holder, ledger)
         if held.is_served(scene.now_ms) and held.standing.expiry_ms > expire.expiry_ms
     ]
     later = [held for held in found if _is_later(held, expire.version, expire.expiry_ms)]

@@ -22,9 +22,11 @@ from onionpath.disk.private_files import make_private_dir, translated
 from onionpath.errors import KeyFileError, SettingsError
 from onionpath.swarm.operations import NotDone, Operation
 from onionpath.swarm.reconciliation import Purge, Removed, Upkeep
+from relay.store.batches import Answer, Batch, Reading, Repair
 from relay.store.damage import check_rows, is_sound, move_aside
-from relay.store.engine import Answer, Batch, Engine, EngineStatistics, Reading, Repair, read
+from relay.store.engine import Engine, EngineStatistics, read
 from relay.store.opening import open_sound
+from relay.store.portions import PORTION_ROWS
 from relay.store.room import Limits
 from relay.store.schema import connect, connect_reader
 from relay.store.writer import Writer
@@ -91,7 +93,7 @@ class DiskStore:
         """Counts since it was opened; None while it is not open."""
         return self._engine.statistics() if self._engine else None
 
-    async def purge(self, *, now_ms: int, most: int = 500) -> int:
+    async def purge(self, *, now_ms: int, most: int = PORTION_ROWS) -> int:
         """Remove what has ended, in steps between which others write; gives the number of rows."""
         total = 0
         while True:

@@ -29,9 +29,7 @@ from onionpath.swarm.operations import (
     IsRevoked,
     NewestVersion,
     NotDone,
-    Operation,
     Put,
-    Result,
     Retrieve,
     Revoke,
 )
@@ -39,7 +37,6 @@ from onionpath.swarm.reconciliation import (
     Count,
     Digests,
     Fetch,
-    Finding,
     LetGo,
     List,
     Missing,
@@ -50,66 +47,16 @@ from onionpath.swarm.reconciliation import (
     Purge,
     Settle,
     Take,
-    Upkeep,
 )
 from relay.store import comparison, exchange, notes, statements
-from relay.store.changes import Scene, carry_out
+from relay.store.batches import Answer, Batch, Order, Outcome, Reading, Repair
+from relay.store.changes import Scene, Within, carry_out
 from relay.store.damage import recount_all, remove_damaged
 from relay.store.ledger import Ledger
+from relay.store.portions import Course
 from relay.store.questions import answer
 from relay.store.room import Limits, free_for_rows
 from relay.store.rows import DamagedRowError
-
-
-@dataclass(frozen=True, slots=True)
-class Repair:
-    """Remove rows that were found damaged; with ``all`` count everything anew as well."""
-
-    sequences: tuple[int, ...]
-    all: bool = False
-
-
-Answer = Result | Finding
-Order = Operation | Upkeep | Repair
-Reading = (
-    Retrieve | Expiries | IsRevoked | NewestVersion | Digests | List | Fetch | Count | Missing | Noted | Owed
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What one caller wants, in order; all of it is carried out, or nothing."""
-
-    orders: tuple[Order, ...]
-    now_ms: int
-
-    @property
-    def size(self) -> int:
-        """Bytes of data that it carries."""
-        return sum(_data_size(order) for order in self.orders)
-
-    @property
-    def is_reading(self) -> bool:
-        """Whether it changes nothing."""
-        return all(isinstance(order, Reading) for order in self.orders)
-
-    def answers(self, reason: NotDone) -> list[Answer]:
-        """The same reason for everything."""
-        return [reason for _ in self.orders]
-
-
-def _data_size(order: Order) -> int:
-    match order:
-        case Put():
-            return len(order.message.data)
-        case Take():
-            return sum(len(row.data or b"") for row in order.rows)
-        case Note():
-            return len(order.value)
-    return 0
-
-
-Outcome = list[Answer] | Exception
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +105,10 @@ class Engine:
         except apsw.Error:
             return self._break(batches)
 
+    def course(self, batch: Batch) -> Course:
+        """The portions in which a batch is carried out."""
+        return Course(batch, self._look)
+
     def statistics(self) -> EngineStatistics:
         """Counts since the start."""
         return EngineStatistics(self._commits, self._batches, self._orders, self._size, self._removed_rows)
@@ -169,6 +120,14 @@ class Engine:
             self._connection.pragma("wal_checkpoint", "TRUNCATE")
         with suppress(apsw.Error):
             self._connection.close()
+
+    def _look(self, change: DeleteWhere | ExpireWhere) -> list[int]:
+        values = (change.account, change.namespace)
+        try:
+            return sorted(number for (number,) in self._connection.execute(statements.LIVE_SEQUENCES, values))
+        except apsw.Error:
+            self.is_broken = True
+            return []
 
     def _commit_alone(self, batch: Batch) -> Outcome:
         for is_starved in (False, True):
@@ -226,7 +185,7 @@ class Engine:
 
     def _obey(self, order: Order, ledger: Ledger, scene: Scene, damaged: set[int]) -> Answer:
         match order:
-            case Put() | Delete() | DeleteWhere() | Expire() | ExpireWhere() | Revoke():
+            case Put() | Delete() | DeleteWhere() | Expire() | ExpireWhere() | Revoke() | Within():
                 return carry_out(order, ledger, scene)
             case Take():
                 return exchange.take(order, ledger, scene)

@@ -11,7 +11,8 @@ from types import TracebackType
 
 from onionpath.swarm.operations import Operation
 from onionpath.swarm.reconciliation import Upkeep
-from relay.store.engine import Answer, Batch, Engine, EngineStatistics
+from relay.store.batches import Answer, Batch
+from relay.store.engine import Engine, EngineStatistics
 from relay.store.opening import open_sound
 from relay.store.room import Limits
 from relay.store.schema import CHECKPOINT_PAGES, connect
@@ -50,7 +51,9 @@ class InlineStore:
 
     def apply(self, operations: Sequence[Operation | Upkeep], *, now_ms: int) -> list[Answer]:
         """Carry out operations in order, each seeing the ones before; one answer each, and all of it is durable."""
-        (outcome,) = self._engine.commit([Batch(tuple(operations), now_ms)])
+        course = self._engine.course(Batch(tuple(operations), now_ms))
+        while (outcome := course.outcome) is None:
+            course.record(self._engine.commit([course.portion])[0])
         if isinstance(outcome, Exception):
             raise outcome
         return outcome

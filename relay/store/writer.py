@@ -4,10 +4,12 @@ So a busy store syncs once for many callers, and an idle one at once for each; n
 
 | a caller                     | finds                                                                        |
 |------------------------------|------------------------------------------------------------------------------|
-| waits, and is given up       | its batch is withdrawn, or, if it is being committed, carried out all the same |
+| waits, and is given up       | its batch is withdrawn, or, if it has been begun, carried out all the same   |
 | comes when too much waits    | BUSY at once                                                                 |
 | comes after ``close``        | DAMAGED at once; what came before is carried out first                       |
 
+Of what is large (``portions``) each commit carries out one portion, and the rest of it waits in a second line, beside
+which whoever comes goes on. A note is never carried out before anything that came earlier, and waits in that line, too.
 Spec: docs/specs/store.md §5.2.
 """
 
@@ -21,9 +23,12 @@ from threading import Condition, Thread
 import trio
 
 from onionpath.swarm.operations import NotDone
-from relay.store.engine import Answer, Batch, Engine, Outcome
+from relay.store.batches import Answer, Batch, Outcome
+from relay.store.engine import Engine
+from relay.store.portions import Course, rows_at_once
 
-GROUP_ORDERS, GROUP_SIZE = 1_024, 8 * 1024 * 1024
+# A thousand rows take some 30 ms, and whoever comes meanwhile waits for them.
+GROUP_ROWS, GROUP_SIZE = 1_024, 8 * 1024 * 1024
 WAITING_ORDERS, WAITING_SIZE = 16_384, 64 * 1024 * 1024
 
 
@@ -32,10 +37,13 @@ class _Waiting:
     batch: Batch
     done: trio.Event | None
     size: int = field(init=False)
+    rows: int = field(init=False)  # in the next commit
+    course: Course | None = None  # once it has been begun
     outcome: Outcome | None = None
 
     def __post_init__(self) -> None:
         self.size = self.batch.size
+        self.rows = rows_at_once(self.batch)
 
 
 class Writer:
@@ -44,6 +52,7 @@ class Writer:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._queue: deque[_Waiting] = deque()
+        self._long: deque[_Waiting] = deque()  # begun, in the order in which they came
         self._queued_orders = self._queued_size = 0
         self._condition = Condition()
         self._is_closing = False
@@ -87,7 +96,7 @@ class Writer:
         with self._condition:
             if self._is_closing:
                 return NotDone.DAMAGED
-            if self._queue and (
+            if (self._queue or self._long) and (
                 self._queued_orders + orders > WAITING_ORDERS
                 or self._queued_size + waiting.size > WAITING_SIZE
             ):
@@ -110,33 +119,64 @@ class Writer:
 
     def _run(self) -> None:
         while group := self._next_group():
-            outcomes = self._engine.commit([waiting.batch for waiting in group])
-            for waiting, outcome in zip(group, outcomes, strict=True):
-                waiting.outcome = outcome
+            self._carry_out(group)
             try:
                 self._token.run_sync_soon(_wake, group)
             except trio.RunFinishedError:
                 continue
         self._engine.close()
 
-    def _next_group(self) -> list[_Waiting]:
-        """All that waits, up to one group's size; empty once this is closed and nothing waits."""
+    def _carry_out(self, group: Sequence[_Waiting]) -> None:
+        courses = [self._course_of(waiting) for waiting in group]
+        outcomes = self._engine.commit([course.portion for course in courses])
+        for waiting, course, outcome in zip(group, courses, outcomes, strict=True):
+            course.record(outcome)
+            waiting.outcome = course.outcome
         with self._condition:
-            while not self._queue and not self._is_closing:
+            self._line_up(group)
+
+    def _course_of(self, waiting: _Waiting) -> Course:
+        if waiting.course is None:
+            waiting.course = self._engine.course(waiting.batch)
+        return waiting.course
+
+    def _line_up(self, group: Sequence[_Waiting]) -> None:
+        """Let the first of the long line go if it is finished; what was begun beside it and is not waits at the end."""
+        fresh = group[1:] if self._long else group
+        if self._long and self._long[0].outcome is not None:
+            self._book(self._long.popleft(), -1)
+        for waiting in fresh:
+            if waiting.outcome is None:
+                self._book(waiting, 1)
+                self._long.append(waiting)
+
+    def _next_group(self) -> list[_Waiting]:
+        """A portion of the first that is long, and all else that waits, up to one group's size; empty once this is
+        closed and nothing waits."""
+        with self._condition:
+            while not (self._queue or self._long or self._is_closing):
                 self._condition.wait()
-            group: list[_Waiting] = []
-            orders = size = 0
-            while self._queue:
-                orders += len(self._queue[0].batch.orders)
-                size += self._queue[0].size
-                if group and (orders > GROUP_ORDERS or size > GROUP_SIZE):
-                    break
-                group.append(self._queue.popleft())
-                self._book(group[-1], -1)
+            group = [self._long[0]] if self._long else []
+            self._fill(group)
             return group
+
+    def _fill(self, group: list[_Waiting]) -> None:
+        rows = size = 0
+        while self._queue:
+            first = self._queue[0]
+            if first.batch.is_note and group:
+                if len(group) > 1 or not self._long:
+                    return  # something that came before it in this group may turn out to be long
+                self._long.append(self._queue.popleft())
+                continue
+            rows, size = rows + first.rows, size + first.size
+            if group and (rows > GROUP_ROWS or size > GROUP_SIZE):
+                return
+            group.append(self._queue.popleft())
+            self._book(first, -1)
 
 
 def _wake(group: Sequence[_Waiting]) -> None:
     for waiting in group:
-        if waiting.done is not None:
+        if waiting.done is not None and waiting.outcome is not None:
             waiting.done.set()

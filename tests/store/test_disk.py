@@ -15,10 +15,11 @@ import trio.testing
 
 from onionpath.errors import KeyFileError
 from onionpath.swarm.arcs import WHOLE_RING
-from onionpath.swarm.operations import Delete, NotDone, Retrieved, Stored, Version
+from onionpath.swarm.operations import Delete, NewestVersion, NotDone, Retrieved, Stored, Version
 from onionpath.swarm.reconciliation import Count, Counted, Missing, MissingFound
+from relay.store.batches import Batch
 from relay.store.disk import FILE_NAME, CheckReport, DiskStore, open_store
-from relay.store.engine import Batch, Engine
+from relay.store.engine import Engine
 from relay.store.room import Limits
 from relay.store.schema import connect, migrate
 from relay.store.writer import WAITING_ORDERS, Writer
@@ -112,11 +113,11 @@ def engine_in(tmp_path: Path, disk_free_size: Callable[[], int] = lambda: 2**40)
 
 async def test_too_much_that_waits_is_refused_at_once(tmp_path: Path) -> None:
     writer = Writer(engine_in(tmp_path))
-    delete = Delete(ALICE, (), Version(NOW_MS))
+    question = NewestVersion(ALICE)
     for _ in range(3):
-        writer.hand_in(Batch((delete,) * WAITING_ORDERS, NOW_MS))
+        writer.hand_in(Batch((question,) * WAITING_ORDERS, NOW_MS))
 
-    assert [NotDone.BUSY] == await writer.commit(Batch((delete,), NOW_MS))
+    assert [NotDone.BUSY] == await writer.commit(Batch((question,), NOW_MS))
     await trio.to_thread.run_sync(writer.close)
 
 

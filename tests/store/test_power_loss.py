@@ -7,8 +7,20 @@ from random import Random
 
 import pytest
 
-from onionpath.swarm.operations import Delete, Expire, ExpiryRule, Operation, Retrieved, Version
+from onionpath.swarm.arcs import WHOLE_RING
+from onionpath.swarm.operations import (
+    Delete,
+    Deleted,
+    DeleteWhere,
+    Expire,
+    ExpiryRule,
+    Operation,
+    Retrieved,
+    Version,
+)
+from onionpath.swarm.reconciliation import Count, Counted
 from relay.store.inline import InlineStore
+from relay.store.portions import PORTION_ROWS
 from simulations.disk.simulated import SimulatedDisk
 from tests.store.accounts import DAY_MS, HOUR_MS, NOW_MS, account_named, all_of, message_of, put
 from tests.swarm.model_store import ModelStore
@@ -105,6 +117,52 @@ def test_what_was_acknowledged_survives_five_hundred_power_losses() -> None:
 
     assert 500 == len(taken)
     assert [] == [index for index, image in enumerate(taken) if not survives(image)]
+
+
+MANY = [message_of(b"%d" % number, account=ACCOUNTS[0]) for number in range(3 * PORTION_ROWS)]
+DELETE_MANY = Delete(ACCOUNTS[0], tuple(message.hash for message in MANY), Version(NOW_MS + 1))
+
+
+@pytest.mark.parametrize("change", [DELETE_MANY, DeleteWhere(ACCOUNTS[0], None, None, DELETE_MANY.version)])
+def test_a_large_delete_that_power_loss_cuts_short_is_a_smaller_delete(change: Delete | DeleteWhere) -> None:
+    """It was not acknowledged; each message is there whole or gone, and who asks again has the rest deleted."""
+    left = [messages_left(image, change) for image in images_of(change, Random(10), 30)]
+
+    assert {len(MANY), 0} < set(left)
+    assert [] == [count for count in left if count % PORTION_ROWS]
+
+
+def images_of(change: Delete | DeleteWhere, choice: Random, most: int) -> list[SimulatedDisk]:
+    """Let the power go while a store that holds many messages carries out one change."""
+    disk, taken = SimulatedDisk(), list[SimulatedDisk]()
+
+    def perhaps_lose_power() -> None:
+        if len(taken) < most and choice.random() < 0.15:
+            taken.append(disk.after_power_loss(choice))
+
+    with InlineStore(PATH, vfs=disk.vfs, checkpoint_pages=CHECKPOINT_PAGES) as store:
+        store.apply([put(message) for message in MANY], now_ms=NOW_MS)
+        disk.before_change = perhaps_lose_power
+        store.apply([change], now_ms=NOW_MS)
+        taken.append(disk.after_power_loss(choice))
+        disk.before_change = lambda: None
+    disk.close()
+    return taken
+
+
+def messages_left(disk: SimulatedDisk, change: Delete | DeleteWhere) -> int:
+    """How many are there, after checks that the books agree and that the same change deletes just these."""
+    with InlineStore(PATH, vfs=disk.vfs, set_aside=disk.set_aside) as store:
+        left = sorted(state_of(store))
+        (counted,) = store.apply([Count(WHOLE_RING)], now_ms=NOW_MS)
+        (deleted,) = store.apply([change], now_ms=NOW_MS)
+        assert isinstance(counted, Counted)
+        assert isinstance(deleted, Deleted)
+        assert (len(left), len(MANY)) == (counted.messages, counted.messages + counted.traces)
+        assert tuple(left) == deleted.hashes
+        assert {} == state_of(store)
+    disk.close()
+    return len(left)
 
 
 def test_a_store_that_did_not_sync_would_be_found_out() -> None:

@@ -149,7 +149,7 @@ class ModelStore:
         for name in filter(is_hash, delete.hashes):
             row = rows.get(name)
             if row is not None and row.version > delete.version:
-                outdone_by += [row.newest] if row.message else []
+                outdone_by += [row.newest] if row.message and row.message.expiry_ms > now_ms else []
                 continue
             if row and row.message and row.message.expiry_ms > now_ms:
                 gone.setdefault(row.message.namespace, []).append(name)
