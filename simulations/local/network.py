@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -261,26 +262,27 @@ class LocalNetwork:
         host = f"127.{number + 1}.0.1"
         endpoint, free = _free(host, host)
         session_endpoint = free if self._with_session else None
-        values: dict[str, Any] = (
-            {
-                "relay.listen": (str(endpoint),),
-                "limits.replay_entries": REPLAY_ENTRIES,
-                "log.format": "json",
-            }
-            | _EXIT
-            | self._relay_settings
-        )
-        if session_endpoint is not None:
-            values |= _SESSION | {"session.listen": (str(session_endpoint),)}
-        if self._with_storage:
-            values |= {"storage.enabled": True}
-        if self._record:
-            values["simulation.record_frames"] = RECORDS
+        values = self._relay_values(endpoint, session_endpoint)
         founded = found_relay(folder, values, trust_root=self.trust_root_file, entropy=os.urandom)
         relay_id = founded.keys.identity.relay_id
         return LocalRelay(
             number, relay_id, endpoint, folder, self.processes, session_endpoint=session_endpoint
         )
+
+    def _relay_values(self, endpoint: Endpoint, session_endpoint: Endpoint | None) -> dict[str, Any]:
+        values: dict[str, Any] = {
+            "relay.listen": (str(endpoint),),
+            "limits.replay_entries": REPLAY_ENTRIES,
+            "log.format": "json",
+        }
+        values |= _EXIT | self._relay_settings
+        if session_endpoint is not None:
+            values |= _SESSION | {"session.listen": (str(session_endpoint),)}
+        if self._with_storage:
+            values["storage.enabled"] = True
+        if self._record:
+            values["simulation.record_frames"] = RECORDS
+        return values
 
     def _found_website(self) -> Website:
         folder = private_folder(self.folder / "website")
@@ -311,35 +313,37 @@ class LocalNetwork:
     def _start(self) -> None:
         for authority in self.authorities:
             authority.start()
-        if self._website is not None:
-            folder = self.folder / "website"
-            self.processes.start(WEBSITE, Program.WEBSITE, folder / "website.json", folder / "log")
-        if self._file_server is not None:
-            settings = self._file_server.settings
-            self.processes.start(FILE_SERVER, Program.FILE_SERVER, settings, settings.with_name("log"))
-        if self._seed is not None:
-            folder = self.folder / "seed"
-            self.processes.start(SEED, Program.SEED, folder / "seed.json", folder / "log")
+        servers = self._start_servers()
         # A relay whose authority doesn't answer tries again later and later, so authorities go first.
         self.processes.wait_ready(*(one.name for one in self.authorities), timeout_s=START_S)
         for relay in self.relays:
             relay.start()
-        servers = {WEBSITE: self._website, FILE_SERVER: self._file_server, SEED: self._seed}
-        serving = [name for name, server in servers.items() if server is not None]
-        self.processes.wait_ready(*serving, *(relay.name for relay in self.relays), timeout_s=START_S)
+        self.processes.wait_ready(*servers, *(relay.name for relay in self.relays), timeout_s=START_S)
         self._tell("all processes serve; waiting until every relay has the directory")
-        for relay in self.relays:
-            self.processes.wait_for(
-                relay.has_directory, timeout_s=START_S, what=f"{relay.name} to learn of the others"
-            )
+        self._wait_for_relays(LocalRelay.has_directory, "to learn of the others")
         if self._with_storage:
             self._tell("waiting until every relay answers for the accounts of its swarm")
-            for relay in self.relays:
-                self.processes.wait_for(
-                    relay.answers_for_accounts, timeout_s=START_S, what=f"{relay.name} to answer for accounts"
-                )
+            self._wait_for_relays(LocalRelay.answers_for_accounts, "to answer for accounts")
         if self._with_session:
             self.nodes_file.write_bytes(ask_seed(self._session_endpoints, ALL_NODES).body)
+
+    def _start_servers(self) -> Sequence[str]:
+        """Start whatever there is beside authorities and relays, and give its names."""
+        website, seed = self.folder / "website" / "website.json", self.folder / "seed" / "seed.json"
+        programs = []
+        if self._website is not None:
+            programs.append((WEBSITE, Program.WEBSITE, website))
+        if self._file_server is not None:
+            programs.append((FILE_SERVER, Program.FILE_SERVER, self._file_server.settings))
+        if self._seed is not None:
+            programs.append((SEED, Program.SEED, seed))
+        for name, program, settings in programs:
+            self.processes.start(name, program, settings, settings.with_name("log"))
+        return [name for name, _, _ in programs]
+
+    def _wait_for_relays(self, is_so: Callable[[LocalRelay], bool], what: str) -> None:
+        for relay in self.relays:
+            self.processes.wait_for(partial(is_so, relay), timeout_s=START_S, what=f"{relay.name} {what}")
 
 
 def _free(*hosts: str) -> list[Endpoint]:
