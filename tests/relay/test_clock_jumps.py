@@ -76,18 +76,18 @@ def test_a_relay_whose_clock_was_a_year_ahead_serves_again_with_new_keys(tmp_pat
 def test_keys_are_erased_before_the_tags_begin_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Life(tmp_path / "state", NOW + YEAR_S).files.close()
     order = []
-    erase, open_files = erase_packet_keys, foundation._replay_files
+    erase, open_files = erase_packet_keys, foundation.replay_files
 
     def note_erase(state: Path) -> None:
         order.append("erased")
         erase(state)
 
-    def note_open(base: foundation.Base) -> object:
+    def note_open(base: foundation.Base, folder: str, *, keys_existed: bool) -> object:
         order.append("opened")
-        return open_files(base)
+        return open_files(base, folder, keys_existed=keys_existed)
 
     monkeypatch.setattr(foundation, "erase_packet_keys", note_erase)
-    monkeypatch.setattr(foundation, "_replay_files", note_open)
+    monkeypatch.setattr(foundation, "replay_files", note_open)
     Life(tmp_path / "state", NOW).files.close()
 
     assert ["opened", "erased", "opened"] == order
