@@ -17,6 +17,7 @@ from onionpath.swarm.namespaces import HIGHEST, LOWEST
 from onionpath.swarm.operations import AccountId
 
 MAX_HASHES = 10_000
+MAX_ECHO = 64  # characters
 MAX_TOKENS = 50
 TOKEN_SIZE = 36  # bytes
 SIGNATURE_SIZE = 64  # bytes
@@ -224,3 +225,9 @@ def _token(text: str, name: str) -> bytes:
 
 def _wrong(name: str, expected: str) -> BadRequestError:
     return refuse_request(f"Invalid value given for '{name}': {expected}")
+
+
+def echoed(name: object) -> str:
+    """A name from a request, if it is short and plain enough to stand in a text that answers it; or nothing."""
+    is_plain = isinstance(name, str) and len(name) <= MAX_ECHO and name.isascii() and name.isprintable()
+    return str(name) if is_plain else ""

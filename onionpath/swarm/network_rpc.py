@@ -16,6 +16,7 @@ from onionpath.errors import MalformedError
 from onionpath.injected import UnixTime
 from onionpath.onion.session_fields import decode_fields
 from onionpath.onion.session_packets import SessionReply
+from onionpath.swarm.fields import echoed
 from onionpath.swarm.node_list import HARD_FORK, STORAGE_VERSION, swarm_hex
 from onionpath.swarm.node_question import NodesQuestion, answer_nodes
 from onionpath.swarm.nodes import Roster, SessionNode
@@ -90,7 +91,7 @@ def _answer_swarm(params: Mapping[str, object], roster: Roster, *, now: UnixTime
 def _answer_oxend(params: Mapping[str, object], roster: Roster, *, now: UnixTime) -> SessionReply:
     endpoint = params.get("endpoint")
     if endpoint != "get_service_nodes":
-        return _refusal(f"Invalid oxend endpoint '{_plain(endpoint)}'")
+        return _refusal(f"Invalid oxend endpoint '{echoed(endpoint)}'")
     try:
         question = NodesQuestion.parse(params.get("params"))
     except MalformedError as error:
@@ -121,12 +122,6 @@ def _base32z(relay_id: RelayId) -> str:
     """52 characters of 5 bits each; the last one has 4 bits of zeros."""
     number = int.from_bytes(relay_id, "big") << 4
     return "".join(_BASE32Z[number >> shift & 31] for shift in range(255, -1, -5))
-
-
-def _plain(name: object) -> str:
-    """What was asked for, short and of plain characters: it comes back in a text."""
-    is_plain = isinstance(name, str) and len(name) <= 64 and name.isascii() and name.isprintable()
-    return str(name) if is_plain else ""
 
 
 def _refusal(reason: str) -> SessionReply:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from onionpath.errors import MalformedError
 from onionpath.onion.session_fields import decode_fields
-from onionpath.swarm.fields import MAX_INTEGER, BadRequestError, Fields, refuse_request
+from onionpath.swarm.fields import MAX_INTEGER, BadRequestError, Fields, echoed, refuse_request
 from onionpath.swarm.methods import METHODS
 from onionpath.swarm.requests import (
     Asked,
@@ -28,7 +28,6 @@ MAX_PARTS = 20
 # Twenty requests with a list each open 64, and an ifelse between two such batches twice as many.
 _MAX_BRACKETS = 512
 _MAX_IFELSE_DEPTH = 8
-_MAX_ECHO = 64  # characters
 
 _NETWORK_METHODS = frozenset({"info", "get_swarm", "get_snodes_for_pubkey", "oxend_request"})
 _META_METHODS = frozenset({"batch", "sequence", "ifelse"})
@@ -64,7 +63,7 @@ def read_leaf(method: str, params: Mapping[str, object]) -> Leaf:
     if method in _NETWORK_METHODS:
         return NetworkRequest(method, params)
     if (read := METHODS.get(method)) is None:
-        raise BadRequestError(f"no method {_plain(method)}")
+        raise BadRequestError(f"no method {echoed(method)}")
     fields = Fields(params)
     return Asked(read(fields), fields.taken)
 
@@ -122,7 +121,7 @@ def _branch(params: Mapping[str, object], name: str, *, depth: int) -> Request |
 def _check_method(method: str) -> None:
     """An unknown method within another request makes the whole invalid."""
     if method not in METHODS and method not in _NETWORK_METHODS and method not in _META_METHODS:
-        raise refuse_request(f'Invalid subrequest: invalid method "{_plain(method)}"')
+        raise refuse_request(f'Invalid subrequest: invalid method "{echoed(method)}"')
 
 
 def _method_and_params(request: object, what: str) -> tuple[str, dict[str, object]]:
@@ -155,8 +154,3 @@ def _bound(given: Mapping[str, object], name: str, size: int) -> Bound | None:
         return None
     read = tuple(Fields({name: number}).integer(name, -MAX_INTEGER, MAX_INTEGER) or 0 for number in numbers)
     return (*read, *(0,) * size)[:size]
-
-
-def _plain(method: str) -> str:
-    """The name that was asked for, if it may stand in a text of ours."""
-    return method if len(method) <= _MAX_ECHO and method.isascii() and method.isprintable() else ""

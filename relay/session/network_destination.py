@@ -14,6 +14,7 @@ from onionpath.errors import MalformedError
 from onionpath.injected import UnixTime
 from onionpath.onion.session_packets import SessionReply
 from onionpath.onion.session_refusals import Refusal, refuse
+from onionpath.swarm.fields import echoed
 from onionpath.swarm.json_depth import check_depth
 from onionpath.swarm.network_rpc import answer_network
 from onionpath.swarm.nodes import Roster
@@ -21,7 +22,6 @@ from onionpath.swarm.nodes import Roster
 # Calls about the network nest three deep, and are short.
 MAX_DEPTH = 8
 MAX_CALL_SIZE = 64 * 1024  # bytes
-MAX_NAME_SIZE = 64
 
 _NO_JSON = SessionReply(400, b"invalid json")
 
@@ -53,7 +53,7 @@ class NetworkDestination:
             return self._not_ready
         reply = answer_network(call.method, call.params, roster, now=self._clock())
         if reply is None:
-            return SessionReply(400, f"no method {_plain(call.method)}".encode())
+            return SessionReply(400, f"no method {echoed(call.method)}".encode())
         return reply if len(reply.body) <= max_reply else SessionReply(500, b"request failed")
 
 
@@ -82,9 +82,3 @@ def _read(request: bytes) -> object:
         return json.loads(request.decode("utf-8"))
     except (MalformedError, ValueError):
         return None
-
-
-def _plain(name: str) -> str:
-    """A name that may come back in a text, or nothing."""
-    is_plain = len(name) <= MAX_NAME_SIZE and name.isascii() and name.isprintable()
-    return name if is_plain else ""
