@@ -41,7 +41,12 @@ _REASONS = {int(reason): reason for reason in Reason}
 
 
 class Ask(NamedTuple):
-    """One of them."""
+    """One of them.
+
+    Args:
+        number: the asker's own, by which it knows the answer.
+        size_class, answer_class: of the CALL, and of the ANSWER that is asked for.
+    """
 
     number: int
     relay: RelayId
@@ -51,12 +56,16 @@ class Ask(NamedTuple):
 
 
 class _Sent(NamedTuple):
+    """Its CALL has left over this link."""
+
     link_id: int
     exchange_id: int
 
 
 class _Waiting(NamedTuple):
-    body: bytes  # of its CALL frame
+    """Its CALL's body, until there is a link."""
+
+    body: bytes
 
     def __repr__(self) -> str:
         return f"<_Waiting {len(self.body)} bytes>"
@@ -218,11 +227,13 @@ class Asks:
         self._end(step, asked, reason)
 
     def _end(self, step: Step, asked: Ask, result: bytes | Reason) -> None:
+        """Tell the asker, of an ask that is in no table any more."""
         if isinstance(result, Reason):
             self._counts[f"ask_{result.name.lower()}"] += 1
         step.actions.answers.append((asked.number, result))
 
     def _take(self, asked: Ask) -> None:
+        """Remove an ask from wherever it is, with what it holds there."""
         match self._all[asked.number][1]:
             case _Waiting(body):
                 self._exchanges.release(len(body))
@@ -234,6 +245,7 @@ class Asks:
         self._drop(asked)
 
     def _drop(self, asked: Ask) -> None:
+        """Remove an ask that holds no bytes and awaits nothing over a link."""
         self._all.pop(asked.number, None)
         of_relay = self._by_relay[asked.relay]
         del of_relay[asked.number]

@@ -217,19 +217,9 @@ def _node(
     switch_limits: SwitchLimits,
     recorder: FrameRecorder | None = None,
 ) -> Node:
-    limits = base.limits
     memory = CallMemory(base.clock, slot_s=base.root.parameters.slot_s)
     registry = Registry(services, with_deadline, memory=memory)
-    switch = Switch(
-        NativeOnion(base.root.parameters.geometry, base.root.network_id),
-        base.keys.identity,
-        network_id=base.root.network_id,
-        link_key_hash=base.keys.link.key_hash,
-        replay=replay,
-        limits=switch_limits,
-        entropy=os.urandom,
-        watch=recorder,
-    )
+    switch = _switch(base, replay, switch_limits, recorder)
     links = Links(
         switch,
         registry,
@@ -237,9 +227,22 @@ def _node(
         server_tls=server_context(base.state / CERTIFICATE_NAME, base.state / LINK_KEY_NAME),
         client_tls=client_context(),
         clock=base.clock,
-        timeouts=Timeouts(limits.connect_s, limits.handshake_s),
+        timeouts=Timeouts(base.limits.connect_s, base.limits.handshake_s),
         most_dialled=shares.dialled,
         recorder=recorder,
     )
     gate = Gate(GateLimits(connections=shares.accepted))
     return Node(base.keys.identity.relay_id, listeners, gate, links, switch, registry, base.clock)
+
+
+def _switch(base: Base, replay: ReplayMemory, limits: SwitchLimits, recorder: FrameRecorder | None) -> Switch:
+    return Switch(
+        NativeOnion(base.root.parameters.geometry, base.root.network_id),
+        base.keys.identity,
+        network_id=base.root.network_id,
+        link_key_hash=base.keys.link.key_hash,
+        replay=replay,
+        limits=limits,
+        entropy=os.urandom,
+        watch=recorder,
+    )
