@@ -15,7 +15,7 @@ from typing import Protocol
 
 import anyio
 
-from onionpath.client.turns import Turns
+from onionpath.client.turns import Heard, Turns
 from onionpath.crypto.identity import RelayId
 from onionpath.errors import (
     DirectoryError,
@@ -230,8 +230,8 @@ class SwarmClient:
         needed = enough_to_read(len(members))
         gathering = _Gathering((view or View()).among(members))
 
-        async def ask(member: RelayId) -> bool:
-            return await self._ask_member(gathering, member, owner, namespace, deadline_s)
+        async def ask(member: RelayId, heard: Heard) -> bool:
+            return await self._ask_member(gathering, member, owner, namespace, deadline_s, heard)
 
         with anyio.move_on_after(deadline_s):
             await Turns(members, ask, needed=needed).take()
@@ -251,7 +251,13 @@ class SwarmClient:
     # Reading.
 
     async def _ask_member(
-        self, gathering: _Gathering, member: RelayId, owner: Owner, namespace: int, deadline_s: float
+        self,
+        gathering: _Gathering,
+        member: RelayId,
+        owner: Owner,
+        namespace: int,
+        deadline_s: float,
+        heard: Heard,
     ) -> bool:
         """All pages of one member; whether it gave them."""
         try:
@@ -260,6 +266,7 @@ class SwarmClient:
                 request = retrieve_request(owner, namespace=namespace, after=after, now_ms=_now_ms())
                 page = await self._page(member, encode_request(request), owner, namespace, deadline_s)
                 gathering.take(member, page, now_ms=_now_ms())
+                heard()
                 if not page.has_more or not page.messages:
                     break
         except OnionPathError as error:
@@ -290,7 +297,7 @@ class SwarmClient:
         members = self._shuffled_swarm(request.account)
         writing = _Writing(Receipt(frozenset(), dict.fromkeys(members, "not asked")))
 
-        async def ask(member: RelayId) -> bool:
+        async def ask(member: RelayId, _: Heard) -> bool:
             await self._write_to(member, request, members, writing, deadline_s)
             return writing.receipt.is_durable or writing.is_refused
 

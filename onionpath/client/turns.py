@@ -16,7 +16,35 @@ from onionpath.crypto.identity import RelayId
 # Far above three relays' round trips and a write on a busy swarm, and so short that a person waits for two of them.
 PATIENCE_S = 4.0
 
-Ask = Callable[[RelayId], Awaitable[bool]]
+Heard = Callable[[], None]
+Ask = Callable[[RelayId, Heard], Awaitable[bool]]
+
+
+class _Silence:
+    """Of one member, while it is asked."""
+
+    def __init__(self) -> None:
+        self._word = anyio.Event()
+        self._has_ended = False
+
+    def interrupt(self) -> None:
+        """It has said something, and may go on."""
+        self._word.set()
+
+    def end(self) -> None:
+        """It has said everything."""
+        self._has_ended = True
+        self._word.set()
+
+    async def wait_for_end(self, patience_s: float) -> None:
+        """Until it has said everything, or nothing for so long."""
+        while not self._has_ended:
+            with anyio.move_on_after(patience_s) as patience:
+                await self._word.wait()
+            if patience.cancelled_caught:
+                return
+            if not self._has_ended:
+                self._word = anyio.Event()
 
 
 class Turns:
@@ -24,7 +52,8 @@ class Turns:
 
     Args:
         members: in the order in which they are asked.
-        ask: says whether the member was of use; raises nothing of ours.
+        ask: says whether the member was of use, and calls what it is given whenever it has heard something; raises
+            nothing of ours.
         needed: how many must be of use; as many are asked at the same time.
     """
 
@@ -45,16 +74,15 @@ class Turns:
 
     async def _turn(self, tasks: TaskGroup) -> None:
         for member in self._left:
-            has_answered = anyio.Event()
-            tasks.start_soon(self._ask_one, member, has_answered, tasks)
-            with anyio.move_on_after(self._patience_s):
-                await has_answered.wait()
+            silence = _Silence()
+            tasks.start_soon(self._ask_one, member, silence, tasks)
+            await silence.wait_for_end(self._patience_s)
             if member in self._useful:
                 return
 
-    async def _ask_one(self, member: RelayId, has_answered: anyio.Event, tasks: TaskGroup) -> None:
-        if await self._ask(member):
+    async def _ask_one(self, member: RelayId, silence: _Silence, tasks: TaskGroup) -> None:
+        if await self._ask(member, silence.interrupt):
             self._useful.add(member)
-        has_answered.set()
+        silence.end()
         if len(self._useful) >= self._needed:
             tasks.cancel_scope.cancel()

@@ -171,10 +171,9 @@ async def test_one_member_that_refuses_without_reason_is_passed_over() -> None:
     liar = swarm.relays[0]
     swarm.lies = {liar: lambda _: SessionReply(401, b"store: signature verification failed")}
 
-    for number in range(10):
-        await SwarmClient(swarm).store(OWNER.account, bytes([number]))
-
-    assert liar in {member for member, _ in swarm.asked}
+    # Whom a client asks is its own choice; each of these stores succeeds, the last one after the liar was asked.
+    while liar not in {member for member, _ in swarm.asked}:
+        await SwarmClient(swarm).store(OWNER.account, b"hello")
 
 
 async def test_what_members_refuse_together_is_refused() -> None:
