@@ -1,29 +1,19 @@
-"""The destination of a relay that stores nothing: it knows the network and no account.
+"""The destination of a relay that stores nothing: it knows the network, and sends all others to the right swarm.
 
-Spec: docs/specs/storage.md §2 and docs/specs/session-network.md §4.
+Spec: docs/specs/storage.md §4 and docs/specs/session-network.md §4.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from typing import NamedTuple
 
 from onionpath.crypto.identity import RelayId
-from onionpath.errors import MalformedError
 from onionpath.injected import UnixTime
 from onionpath.onion.session_packets import SessionReply
 from onionpath.onion.session_refusals import Refusal, refuse
-from onionpath.swarm.fields import echoed
-from onionpath.swarm.json_depth import check_depth
-from onionpath.swarm.network_rpc import answer_network
 from onionpath.swarm.nodes import Roster
-
-# Calls about the network nest three deep, and are short.
-MAX_DEPTH = 8
-MAX_CALL_SIZE = 64 * 1024  # bytes
-
-_NO_JSON = SessionReply(400, b"invalid json")
+from onionpath.swarm.planning import Place, plan
+from onionpath.swarm.plans import carry_out
 
 
 class NetworkDestination:
@@ -45,40 +35,16 @@ class NetworkDestination:
 
     async def answer(self, request: bytes, *, max_reply: int) -> SessionReply:
         """Answer, or refuse by value."""
-        call = _parse(request)
-        if isinstance(call, SessionReply):
-            return call
         roster = self._roster()
         if roster is None:
             return self._not_ready
-        reply = answer_network(call.method, call.params, roster, now=self._clock())
-        if reply is None:
-            return SessionReply(400, f"no method {echoed(call.method)}".encode())
-        return reply if len(reply.body) <= max_reply else SessionReply(500, b"request failed")
-
-
-class _Call(NamedTuple):
-    method: str
-    params: dict[str, object]
-
-
-def _parse(request: bytes) -> _Call | SessionReply:
-    fields = _read(request)
-    if not isinstance(fields, dict):
-        return _NO_JSON
-    method, params = fields.get("method"), fields.get("params")
-    if not isinstance(method, str):
-        return SessionReply(400, b"invalid json: no `method` field")
-    if not isinstance(params, dict):
-        return SessionReply(400, b"invalid json: no `params` field")
-    return _Call(method, params)
-
-
-def _read(request: bytes) -> object:
-    if len(request) > MAX_CALL_SIZE:
-        return None
-    try:
-        check_depth(request, most=MAX_DEPTH)
-        return json.loads(request.decode("utf-8"))
-    except (MalformedError, ValueError):
-        return None
+        place = Place(roster, stores=lambda _: False)
+        run = carry_out(
+            plan(request, place, now_ms=int(self._clock() * 1_000), max_reply=max_reply), max_reply=max_reply
+        )
+        try:
+            next(run)
+        except StopIteration as end:
+            reply: SessionReply = end.value
+            return reply
+        raise AssertionError("whoever stores for nobody has no step to carry out")

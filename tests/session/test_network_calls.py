@@ -1,4 +1,4 @@
-"""What a relay that stores nothing answers: everything about the network, and no more."""
+"""What a relay that stores nothing answers: everything about the network, and who does store."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import pytest
 from onionpath.injected import UnixTime
 from onionpath.onion.session_packets import SessionReply
 from onionpath.swarm.nodes import Roster
-from relay.session.network_destination import MAX_CALL_SIZE, NetworkDestination
+from onionpath.swarm.rpc import MAX_REQUEST_SIZE
+from relay.session.network_destination import NetworkDestination
 from relay.session.newest_roster import NewestRoster
 from tests.directory.networks import NOW, descriptor, network
 from tests.onion.session_paths import hop_key
 from tests.session.doors import CertificateFiles, ask, open_door
 from tests.session.relays import World
+from tests.swarm.accounts import PERSON
+from tests.swarm.rosters import roster_of
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "session"
 DIRECTORY = network([descriptor(number) for number in range(1, 4)]).directory()
@@ -46,8 +49,8 @@ async def test_the_network_is_told_in_json() -> None:
         (b"[]", b"invalid json"),
         (b"\xff", b"invalid json"),
         (b"[" * 10_000, b"invalid json"),
-        (b'{"method":"info","params":{},"x":' + b"[" * 9 + b"]" * 9 + b"}", b"invalid json"),
-        (b" " * MAX_CALL_SIZE + b"{}", b"invalid json"),
+        (b'{"method":"info","params":{},"x":' + b"[" * 512 + b"]" * 512 + b"}", b"invalid json"),
+        (b" " * MAX_REQUEST_SIZE + b"{}", b"invalid json"),
         (b"{}", b"invalid json: no `method` field"),
         (b'{"method":1,"params":{}}', b"invalid json: no `method` field"),
         (b'{"method":"info"}', b"invalid json: no `params` field"),
@@ -55,7 +58,7 @@ async def test_the_network_is_told_in_json() -> None:
         (b'{"method":"nope","params":{}}', b"no method nope"),
         (b'{"method":"no\\npe","params":{}}', b"no method "),
         (b'{"method":"' + b"x" * 65 + b'","params":{}}', b"no method "),
-        (b'{"method":"store","params":{}}', b"no method store"),
+        (b'{"method":"store","params":{}}', b"invalid request: Required field 'timestamp' missing"),
     ],
 )
 async def test_what_it_cannot_answer_it_refuses_in_the_words_of_the_original(
@@ -76,8 +79,20 @@ async def test_the_refusals_are_those_that_were_captured() -> None:
         assert (reply["status"], reply["body"].encode()) == (ours.status, ours.body)
 
 
+async def test_whoever_stores_or_retrieves_here_is_sent_to_the_right_swarm() -> None:
+    """As by any relay of another swarm."""
+    roster = roster_of({1: 0, 2: 0})
+    for request in (PERSON.store(), PERSON.retrieve()):
+        reply = await ask_node(json.dumps(request).encode(), roster=roster)
+
+        assert 421 == reply.status
+        assert {node.relay_id.hex() for node in roster.nodes} == {
+            node["pubkey_ed25519"] for node in json.loads(reply.body)["snodes"]
+        }
+
+
 async def test_a_reply_that_is_too_long_is_none() -> None:
-    assert SessionReply(500, b"request failed") == await ask_node(
+    assert SessionReply(413, b"reply too large") == await ask_node(
         b'{"method":"info","params":{}}', max_reply=10
     )
 
