@@ -85,6 +85,8 @@ def decode_part(data: bytes, request: WriteRequest) -> Part | Failed:
     for failed in Failed:
         if data == failed.value.encode():
             return failed
+    if len(data) > MAX_PART_SIZE or data.count(b"{") + data.count(b"[") > _MAX_BRACKETS:
+        return Failed.BAD_REPLY
     try:
         check_depth(data, most=_MAX_DEPTH)
         fields = decode_fields(data, max_size=MAX_PART_SIZE, max_brackets=_MAX_BRACKETS)

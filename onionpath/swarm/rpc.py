@@ -27,6 +27,8 @@ MAX_PARTS = 20
 
 # Twenty requests with a list each open 64, and an ifelse between two such batches twice as many.
 _MAX_BRACKETS = 512
+# Twenty requests have ten keys each.
+_MAX_COLONS = 5_000
 _MAX_IFELSE_DEPTH = 8
 
 _NETWORK_METHODS = frozenset({"info", "get_swarm", "get_snodes_for_pubkey", "oxend_request"})
@@ -43,7 +45,9 @@ def read_request(text: bytes) -> Request:
         BadRequestError: it cannot be read; the error's text is the reply's body, and 400 its status.
     """
     try:
-        envelope = decode_fields(text, max_size=MAX_REQUEST_SIZE, max_brackets=_MAX_BRACKETS)
+        envelope = decode_fields(
+            text, max_size=MAX_REQUEST_SIZE, max_brackets=_MAX_BRACKETS, max_colons=_MAX_COLONS
+        )
     except MalformedError as error:
         raise BadRequestError("invalid json") from error
     method, params = envelope.get("method"), envelope.get("params")
