@@ -101,10 +101,10 @@ class NotDurableError(UnreachableError):
 
     Args:
         holders: relay ids of members that have it, by their own signature.
-        failed: the others, with what is said of them.
+        failed: the others' relay ids, with what is said of them.
     """
 
-    def __init__(self, message: str, holders: Iterable[bytes], failed: Mapping[bytes, str]) -> None:
+    def __init__(self, message: str, holders: Iterable[bytes], failed: Iterable[tuple[bytes, str]]) -> None:
         super().__init__(message)
         self.holders = frozenset(holders)
         self.failed = dict(failed)

@@ -9,43 +9,30 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Protocol
 
 import anyio
 
-from onionpath.client.turns import Heard, Turns
+from onionpath.client.quorum import Heard, Quorum
+from onionpath.client.swarm_reading import Gathering, Reading
+from onionpath.client.swarm_writing import StoredMessage, Writing
 from onionpath.crypto.identity import RelayId
-from onionpath.errors import (
-    DirectoryError,
-    NotDurableError,
-    OnionPathError,
-    RefusedError,
-    UnreachableError,
-    UsageError,
-)
+from onionpath.errors import OnionPathError
 from onionpath.onion.session_packets import SessionReply
-from onionpath.swarm.operations import AccountId, ExpiryRule, Message
+from onionpath.swarm.operations import AccountId, ExpiryRule
 from onionpath.swarm.owner import Owner
-from onionpath.swarm.receipts import Receipt, ReceiptedRequest, enough_to_read, read_receipt
+from onionpath.swarm.receipts import Receipt, ReceiptedRequest
 from onionpath.swarm.requests import StoreRequest
-from onionpath.swarm.signing import (
-    delete_request,
-    encode_request,
-    expire_request,
-    retrieve_request,
-    store_request,
-)
-from onionpath.swarm.view import Page, View, in_order, read_page
+from onionpath.swarm.signing import delete_request, encode_request, expire_request, store_request
+from onionpath.swarm.view import View
 
 DEFAULT_TTL_S = 14 * 86_400.0  # the longest in a public inbox
 DEFAULT_DEADLINE_S = 40.0
 # A page through the native format has 96 KiB of messages, so that this is 25 MB of one namespace in one reading.
 MAX_PAGES = 256
+# So few that what seven members say of them fits into one reply.
 HASHES_AT_ONCE = 256
-# One member that refuses may lie; a second one is asked before the caller is told.
-REFUSALS_BELIEVED = 2
 
 
 class StorageNetwork(Protocol):
@@ -68,91 +55,6 @@ class StorageNetwork(Protocol):
             as ``Client.call``.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class StoredMessage:
-    """A message that is stored for good, until it expires.
-
-    Args:
-        hash: its name, for ``delete`` and ``expire``.
-        receipt: which members have signed that they hold it, a majority at least.
-    """
-
-    hash: str
-    receipt: Receipt
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What a namespace holds that was not known before.
-
-    Args:
-        messages: by the sender's time; each once, whoever of the members gave it.
-        view: for the next reading.
-        answered: the members that were asked and answered.
-        failed: those that did not, and why.
-        altered: members that gave messages whose content had another hash, and how many; none is in ``messages``.
-    """
-
-    messages: tuple[Message, ...]
-    view: View
-    answered: tuple[RelayId, ...]
-    failed: Mapping[RelayId, str]
-    altered: Mapping[RelayId, int]
-
-    @property
-    def withheld(self) -> Mapping[RelayId, frozenset[str]]:
-        """See ``View.withheld``."""
-        return self.view.withheld()
-
-
-@dataclass(slots=True)
-class _Gathering:
-    """A reading under way."""
-
-    view: View
-    messages: list[Message] = field(default_factory=list)
-    answered: list[RelayId] = field(default_factory=list)
-    failed: dict[RelayId, str] = field(default_factory=dict)
-    altered: dict[RelayId, int] = field(default_factory=dict)
-
-    def take(self, member: RelayId, page: Page, *, now_ms: int) -> None:
-        """Take note of a page."""
-        self.messages += self.view.new(page)
-        self.view = self.view.after(member, page, now_ms=now_ms)
-        if page.altered:
-            self.altered[member] = self.altered.get(member, 0) + page.altered
-
-
-@dataclass(slots=True)
-class _Writing:
-    """A write under way."""
-
-    receipt: Receipt
-    refusals: list[RefusedError] = field(default_factory=list)
-    why: OnionPathError | None = None
-
-    @property
-    def is_refused(self) -> bool:
-        """Whether it is of no use to ask others."""
-        members = len(self.receipt.holders) + len(self.receipt.failed)
-        return len(self.refusals) >= min(REFUSALS_BELIEVED, members)
-
-    def result(self) -> Receipt:
-        """What came of it.
-
-        Raises:
-            NotDurableError, RefusedError; UsageError, DirectoryError: nobody was asked.
-        """
-        if self.receipt.is_durable:
-            return self.receipt
-        if self.is_refused:
-            raise self.refusals[-1]
-        if isinstance(self.why, UsageError | DirectoryError):
-            raise self.why
-        receipt = self.receipt
-        raise NotDurableError(_not_durable(receipt), receipt.holders, _plain(receipt.failed)) from self.why
 
 
 class SwarmClient:
@@ -227,63 +129,33 @@ class SwarmClient:
             DirectoryError: nobody is known who stores for this account.
         """
         members = self._shuffled_swarm(owner.account)
-        needed = enough_to_read(len(members))
-        gathering = _Gathering((view or View()).among(members))
+        gathering = Gathering(owner, namespace, members, (view or View()).among(members))
 
         async def ask(member: RelayId, heard: Heard) -> bool:
-            return await self._ask_member(gathering, member, owner, namespace, deadline_s, heard)
+            return await self._ask_for_pages(member, gathering, deadline_s, heard)
 
         with anyio.move_on_after(deadline_s):
-            await Turns(members, ask, needed=needed).take()
-        if len(gathering.answered) < needed:
-            failures = "; ".join(sorted(set(gathering.failed.values()))) or "no answer in time"
-            raise UnreachableError(
-                f"{len(gathering.answered)} of {len(members)} members answered and {needed} must: {failures}"
-            )
-        return Reading(
-            in_order(gathering.messages),
-            gathering.view,
-            tuple(gathering.answered),
-            gathering.failed,
-            gathering.altered,
-        )
+            await Quorum(members, ask, needed=gathering.needed).gather()
+        return gathering.result()
 
-    # Reading.
-
-    async def _ask_member(
-        self,
-        gathering: _Gathering,
-        member: RelayId,
-        owner: Owner,
-        namespace: int,
-        deadline_s: float,
-        heard: Heard,
+    async def _ask_for_pages(
+        self, member: RelayId, gathering: Gathering, deadline_s: float, heard: Heard
     ) -> bool:
         """All pages of one member; whether it gave them."""
+        account = gathering.owner.account
         try:
             for _ in range(MAX_PAGES):
-                after = gathering.view.cursor(member).last
-                request = retrieve_request(owner, namespace=namespace, after=after, now_ms=_now_ms())
-                page = await self._page(member, encode_request(request), owner, namespace, deadline_s)
-                gathering.take(member, page, now_ms=_now_ms())
+                request = gathering.next_request(member, now_ms=_now_ms())
+                reply = await self._ask(member, request, account, deadline_s, large_reply=True)
+                has_more = gathering.take(member, reply, now_ms=_now_ms())
                 heard()
-                if not page.has_more or not page.messages:
+                if not has_more:
                     break
         except OnionPathError as error:
-            gathering.failed[member] = str(error)
+            gathering.fail(member, error)
             return False
-        gathering.answered.append(member)
+        gathering.end(member)
         return True
-
-    async def _page(
-        self, member: RelayId, request: bytes, owner: Owner, namespace: int, deadline_s: float
-    ) -> Page:
-        reply = await self._ask(member, request, owner.account, deadline_s, large_reply=True)
-        if reply.status != 200:
-            raise _refused(reply)
-        return read_page(reply.body, owner.account, namespace)
-
-    # Writing.
 
     async def _write_all(self, requests: Sequence[ReceiptedRequest], deadline_s: float) -> Receipt:
         """Several writes, one after the other; who has done all of them."""
@@ -295,34 +167,25 @@ class SwarmClient:
     async def _write(self, request: ReceiptedRequest, deadline_s: float) -> Receipt:
         """Send a write to one member after the other, until a majority has it or several refuse it."""
         members = self._shuffled_swarm(request.account)
-        writing = _Writing(Receipt(frozenset(), dict.fromkeys(members, "not asked")))
+        writing = Writing(request, members)
 
         async def ask(member: RelayId, _: Heard) -> bool:
-            await self._write_to(member, request, members, writing, deadline_s)
-            return writing.receipt.is_durable or writing.is_refused
+            await self._write_to(member, writing, deadline_s)
+            return writing.is_settled
 
         with anyio.move_on_after(deadline_s):
-            await Turns(members, ask, needed=1).take()
+            await Quorum(members, ask, needed=1).gather()
         return writing.result()
 
-    async def _write_to(
-        self,
-        member: RelayId,
-        request: ReceiptedRequest,
-        members: Sequence[RelayId],
-        writing: _Writing,
-        deadline_s: float,
-    ) -> None:
-        text, large = encode_request(request), not isinstance(request, StoreRequest)
+    async def _write_to(self, member: RelayId, writing: Writing, deadline_s: float) -> None:
+        request = writing.request
+        # A small reply has room for what members say of one message, but not for their lists of hashes.
+        large = not isinstance(request, StoreRequest)
+        text = encode_request(request)
         try:
-            reply = await self._ask(member, text, request.account, deadline_s, large_reply=large)
-            writing.receipt = writing.receipt.joined(_receipt(request, reply, members))
-        except RefusedError as error:
-            writing.refusals.append(error)
+            writing.take(await self._ask(member, text, request.account, deadline_s, large_reply=large))
         except OnionPathError as error:
-            writing.why = error
-
-    # Both.
+            writing.fail(error)
 
     def _shuffled_swarm(self, account: AccountId) -> list[RelayId]:
         members = list(self._network.swarm_of(account))
@@ -340,43 +203,9 @@ class SwarmClient:
 
 
 def _in_parts(hashes: Sequence[str]) -> list[Sequence[str]]:
-    """So few at once that what seven members say of them fits into one reply; at least one part, to be refused."""
+    """At least one part, so that no hashes at all are refused like too many."""
     return [hashes[start : start + HASHES_AT_ONCE] for start in range(0, len(hashes) or 1, HASHES_AT_ONCE)]
-
-
-def _receipt(request: ReceiptedRequest, reply: SessionReply, members: Sequence[RelayId]) -> Receipt:
-    """What a reply to a write proves.
-
-    Raises:
-        UnreachableError: this member can't, or doesn't store for this account any more; another one may.
-        RefusedError: this member refuses it, as any other may.
-        MalformedError: this is no reply.
-    """
-    if reply.status in (200, 404, 503) and reply.body.startswith(b"{"):
-        return read_receipt(request, reply.body, members)
-    if reply.status in (421, 429, 502, 503, 504):
-        raise UnreachableError(f"a member of the swarm answered {_words(reply)}")
-    raise _refused(reply)
-
-
-def _refused(reply: SessionReply) -> RefusedError:
-    return RefusedError(f"the swarm answered {_words(reply)}", reason=f"status {reply.status}")
-
-
-def _words(reply: SessionReply) -> str:
-    text = reply.body.decode(errors="replace")[:200] if not reply.is_json else ""
-    return f"{reply.status} {text}".rstrip()
-
-
-def _not_durable(receipt: Receipt) -> str:
-    members = len(receipt.holders) + len(receipt.failed)
-    return f"{len(receipt.holders)} of {members} members of the swarm have signed that they have it"
 
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _plain(failed: Mapping[RelayId, str]) -> dict[bytes, str]:
-    # The tree of errors knows no rooms, and relay ids only as bytes.
-    return {bytes(relay): why for relay, why in failed.items()}

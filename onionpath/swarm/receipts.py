@@ -14,11 +14,11 @@ import msgspec
 
 from onionpath.crypto.identity import RelayId, is_signed_by
 from onionpath.errors import MalformedError
+from onionpath.swarm.fields import MAX_HASHES
+from onionpath.swarm.majorities import majority
 from onionpath.swarm.requests import DeleteRequest, ExpireRequest, StoreRequest
 
 MAX_REPLY_SIZE = 10 * 1024 * 1024  # bytes
-# A delete that names 10,000 messages is answered with as many hashes.
-_MAX_HASHES = 10_000
 
 ReceiptedRequest = StoreRequest | DeleteRequest | ExpireRequest
 
@@ -54,16 +54,6 @@ class Receipt:
         return Receipt(holders, failed)
 
 
-def majority(members: int) -> int:
-    """How many of a swarm's members make what they have durable. Any two majorities share a member."""
-    return members // 2 + 1
-
-
-def enough_to_read(members: int) -> int:
-    """How many members are asked so that one of them has whatever a majority has."""
-    return members - majority(members) + 1
-
-
 class _Entry(msgspec.Struct, frozen=True):
     """A member's part, of any write."""
 
@@ -75,7 +65,6 @@ class _Entry(msgspec.Struct, frozen=True):
     expiry: int | list[int] = 0
     failed: bool | int = False
     timeout: bool | int = False
-    reason: str = ""
 
 
 class _Reply(msgspec.Struct, frozen=True):
@@ -127,7 +116,7 @@ def _signed(request: ReceiptedRequest, entry: _Entry) -> bytes | None:
         case StoreRequest():
             return request.hash.encode() if entry.hash == request.hash else None
         case DeleteRequest():
-            if len(entry.deleted) > _MAX_HASHES or not set(entry.deleted) <= set(request.hashes):
+            if len(entry.deleted) > MAX_HASHES or not set(entry.deleted) <= set(request.hashes):
                 return None
             return "".join((request.account.hex(), *request.hashes, *entry.deleted)).encode()
         case ExpireRequest():

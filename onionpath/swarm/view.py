@@ -7,7 +7,6 @@ A cursor belongs to one replica, because each keeps its own order. Spec: docs/sp
 
 from __future__ import annotations
 
-from base64 import b64decode
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
@@ -16,28 +15,13 @@ import msgspec
 
 from onionpath.crypto.identity import RelayId
 from onionpath.errors import MalformedError
-from onionpath.swarm.hashes import message_hash
-from onionpath.swarm.operations import AccountId, Message
+from onionpath.swarm.operations import Message
+from onionpath.swarm.pages import Page
 
 # Replicas that can reach each other agree within this time, so that who lacks a message for longer hides it, or is
 # cut off from the others.
 CONVERGENCE_MS = 60_000
 MAX_KNOWN = 50_000  # messages of one namespace that a view remembers, the ones that expire last
-_MAX_PAGE_SIZE = 10 * 1024 * 1024  # bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """What one member answered to one question.
-
-    Args:
-        messages: in its own order; each has the hash that its content makes.
-        altered: how many had another; they are shown to nobody.
-    """
-
-    messages: tuple[Message, ...]
-    has_more: bool
-    altered: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,42 +121,6 @@ class View:
 
 
 _UNASKED = Cursor()
-
-
-class _Message(msgspec.Struct, frozen=True):
-    hash: str
-    timestamp: int
-    expiration: int
-    data: str
-
-
-class _Retrieved(msgspec.Struct, frozen=True):
-    messages: list[_Message]
-    more: bool | int = False
-
-
-def read_page(reply: bytes, account: AccountId, namespace: int) -> Page:
-    """Read a member's answer, and drop what doesn't have the hash of its content.
-
-    Raises:
-        MalformedError: it is no list of messages.
-    """
-    if len(reply) > _MAX_PAGE_SIZE:
-        raise MalformedError("a page of messages is too long")
-    try:
-        read = msgspec.json.decode(reply, type=_Retrieved)
-        messages = [_message(each, account, namespace) for each in read.messages]
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise MalformedError("a member's answer is no list of messages") from error
-    sound = tuple(
-        message for message in messages if message_hash(account, namespace, message.data) == message.hash
-    )
-    return Page(sound, bool(read.more), len(messages) - len(sound))
-
-
-def _message(given: _Message, account: AccountId, namespace: int) -> Message:
-    data = b64decode(given.data, validate=True)
-    return Message(account, namespace, given.hash, given.timestamp, given.expiration, data)
 
 
 # How a view is kept between two runs of a program.

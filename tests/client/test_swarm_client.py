@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from onionpath.client.swarm_client import REFUSALS_BELIEVED, StorageNetwork, SwarmClient
+from onionpath.client.swarm_client import StorageNetwork, SwarmClient
+from onionpath.client.swarm_writing import REFUSALS_BELIEVED
 from onionpath.crypto.identity import IdentityKey, RelayId
 from onionpath.errors import NotDurableError, RefusedError, UnreachableError, UsageError
 from onionpath.onion.session_packets import SessionReply

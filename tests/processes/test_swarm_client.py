@@ -19,8 +19,9 @@ from onionpath.errors import NotDurableError, UnreachableError
 from onionpath.path.constraints import Constraints
 from onionpath.path.roles import NO_CONSTRAINTS
 from onionpath.swarm.owner import Owner
+from onionpath.swarm.pages import read_page
 from onionpath.swarm.signing import encode_request, retrieve_request
-from onionpath.swarm.view import decode_view, encode_view, read_page
+from onionpath.swarm.view import decode_view, encode_view
 from simulations.local.network import LocalNetwork
 from simulations.local.nodes import LocalRelay
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from onionpath.crypto.identity import RelayId
 from onionpath.directory.swarms import RING, account_position, swarm_of
 from onionpath.swarm.arcs import WHOLE_RING
-from relay.store.replica.layout import Layout, enough_to_know, majority
+from relay.store.replica.layout import Layout
 
 IDS = st.sets(st.integers(0, RING - 2) | st.integers(0, 9) | st.integers(RING - 9, RING - 2), min_size=1)
 
@@ -45,8 +45,3 @@ def test_without_a_swarm_nobody_holds_anything() -> None:
     assert [(WHOLE_RING, frozenset())] == [
         tuple(share) for share in Layout.of_swarms(1, {}, frozenset()).shares
     ]
-
-
-def test_whoever_asks_enough_meets_each_majority() -> None:
-    for count in range(1, 12):
-        assert count + 1 == majority(count) + enough_to_know(count)

@@ -11,13 +11,7 @@ from onionpath.crypto.identity import IdentityKey, RelayId
 from onionpath.errors import MalformedError
 from onionpath.swarm.operations import ExpiryRule
 from onionpath.swarm.owner import Owner
-from onionpath.swarm.receipts import (
-    Receipt,
-    ReceiptedRequest,
-    enough_to_read,
-    majority,
-    read_receipt,
-)
+from onionpath.swarm.receipts import Receipt, ReceiptedRequest, read_receipt
 from onionpath.swarm.signing import delete_request, encode_request, expire_request, store_request
 from tests.swarm.accounts import DAY_MS, T
 from tests.swarm.members import Members
@@ -35,14 +29,6 @@ def asked(members: Members, request: ReceiptedRequest) -> dict[str, Any]:
 
 def receipt_of(request: ReceiptedRequest, reply: object, members: Members) -> Receipt:
     return read_receipt(request, json.dumps(reply).encode(), relays_of(members))
-
-
-@pytest.mark.parametrize(
-    ("members", "wanted", "read"), [(5, 3, 3), (6, 4, 3), (7, 4, 4), (1, 1, 1), (10, 6, 5)]
-)
-def test_whatever_a_majority_has_is_among_those_that_are_read(members: int, wanted: int, read: int) -> None:
-    assert (wanted, read) == (majority(members), enough_to_read(members))
-    assert members < majority(members) + enough_to_read(members)
 
 
 def test_every_write_of_ours_is_receipted_by_each_member() -> None:

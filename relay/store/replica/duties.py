@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 
 from onionpath.crypto.identity import RelayId
 from onionpath.swarm.arcs import Arc
-from relay.store.replica.layout import Layout, Share, enough_to_know, majority
+from onionpath.swarm.majorities import enough_to_read, majority
+from relay.store.replica.layout import Layout, Share
 
 # Layouts may follow each other while one cannot be caught up with; of more than these the oldest is given up.
 MAX_DEBTS = 8
@@ -173,7 +174,7 @@ def follow(duties: Duties, layout: Layout, *, before: Layout | None, ours: Relay
 
 def newcomer_debt(members: frozenset[RelayId], ours: RelayId, number: int) -> Debt:
     """To have compared with enough of the present members."""
-    return Debt(members - {ours}, enough_to_know(len(members)), number, is_present=True)
+    return Debt(members - {ours}, enough_to_read(len(members)), number, is_present=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +194,7 @@ class _Turn:
         if old.members:
             # We are one of those who together know everything, if we were one of them.
             counts = 0 if old.is_leaving else 1
-            needed = enough_to_know(len(old.members)) - counts
+            needed = enough_to_read(len(old.members)) - counts
             debt = Debt(old.members - {self.ours}, needed, self.last_number)
             kept = kept.owing(debt, self.layout.listed)
         return self.as_newcomer(kept) if old.is_newcomer else kept
@@ -207,7 +208,7 @@ class _Turn:
             return
         for earlier in self.before.within(share.arc):
             holding = Holding(earlier.arc, share.members)
-            needed = enough_to_know(len(earlier.members)) if earlier.members else 0
+            needed = enough_to_read(len(earlier.members)) if earlier.members else 0
             debt = Debt(earlier.members - {self.ours}, needed, self.last_number)
             yield holding.owing(debt, self.layout.listed)
 

@@ -1,4 +1,4 @@
-"""Which relays hold which share of the accounts' ring, by one signed document, and how many of them decide.
+"""Which relays hold which share of the accounts' ring, by one signed document.
 
 Spec: docs/specs/replication.md §1.
 """
@@ -23,16 +23,6 @@ class Share(NamedTuple):
 
     arc: Arc
     members: frozenset[RelayId]
-
-
-def majority(count: int) -> int:
-    """How many members must have a change on disk before it is acknowledged."""
-    return count // 2 + 1
-
-
-def enough_to_know(count: int) -> int:
-    """How many members together know everything that was acknowledged: each majority has one of them."""
-    return count - majority(count) + 1
 
 
 def name_of(members: frozenset[RelayId]) -> bytes:

@@ -10,10 +10,10 @@ from random import Random
 
 from onionpath.crypto.identity import RelayId
 from onionpath.swarm.arcs import Arc
+from onionpath.swarm.majorities import majority
 from onionpath.swarm.reconciliation import Count, Counted, Digested, Digests, LetGo, Owed, OwedFound
 from relay.store.replica.comparing import Comparison, compare, list_here
 from relay.store.replica.duties import Holding, newcomer_debt
-from relay.store.replica.layout import majority
 from relay.store.replica.rows import deliver
 from relay.store.replica.steps import Job
 from relay.store.replica.surroundings import Surroundings

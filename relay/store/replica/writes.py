@@ -16,6 +16,7 @@ from onionpath.crypto.identity import RelayId
 from onionpath.onion.session_packets import SessionReply
 from onionpath.onion.statuses import Reason
 from onionpath.swarm.forwarding import forward
+from onionpath.swarm.majorities import majority
 from onionpath.swarm.operations import Change, NewestVersion, Result, Version, VersionFound
 from onionpath.swarm.parts import Failed, Part, decode_part
 from onionpath.swarm.plans import Write
@@ -23,7 +24,7 @@ from onionpath.swarm.reconciliation import Owe
 from onionpath.swarm.replies import NOT_READY
 from relay.store.replica import messages
 from relay.store.replica.changes import brought_by, is_made, keys_of, outdone_by, touched_by
-from relay.store.replica.layout import majority, name_of
+from relay.store.replica.layout import name_of
 from relay.store.replica.rows import give, take
 from relay.store.replica.steps import Apply, Ask, Event, Job, Pause, Start
 from relay.store.replica.surroundings import Surroundings

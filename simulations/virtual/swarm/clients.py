@@ -9,7 +9,8 @@ from random import Random
 from onionpath.crypto.identity import RelayId
 from onionpath.onion.session_packets import SessionReply
 from onionpath.swarm.hashes import message_hash
-from relay.store.replica.layout import enough_to_know, position_of
+from onionpath.swarm.majorities import enough_to_read
+from relay.store.replica.layout import position_of
 from simulations.virtual.heap import Promise
 from simulations.virtual.swarm.accounts import Account
 from simulations.virtual.swarm.history import History, Kind, Outcome, Record
@@ -109,7 +110,7 @@ class Clients:
     async def read(self, account: int) -> Record:
         """Ask enough members to know all, and merge what they say."""
         members = self._members(account)
-        asked = self._choice.sample(members, enough_to_know(len(members)))
+        asked = self._choice.sample(members, enough_to_read(len(members)))
         record = Record(
             Kind.READ, account, None, self._world.heap.now, asked=" ".join(each.hex()[:4] for each in asked)
         )

@@ -1,7 +1,7 @@
-"""Members of a swarm asked by turns: the next one when one was of no use, or has been silent for a while.
+"""A quorum: so many members of a swarm that are of use, each replaced by the next one when it was of none or is silent.
 
 Whoever is silent is left its time: it may be slow, and is replaced, not given up. Machines that have lost their power
-or their network are silent, too.
+or their network are silent, too. Spec: docs/specs/storage.md §6.2, §6.3.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class _Silence:
                 self._word = anyio.Event()
 
 
-class Turns:
-    """One round of asking.
+class Quorum:
+    """Asks members of a swarm until enough of them were of use.
 
     Args:
         members: in the order in which they are asked.
@@ -57,26 +57,24 @@ class Turns:
         needed: how many must be of use; as many are asked at the same time.
     """
 
-    def __init__(
-        self, members: Iterable[RelayId], ask: Ask, *, needed: int, patience_s: float = PATIENCE_S
-    ) -> None:
+    def __init__(self, members: Iterable[RelayId], ask: Ask, *, needed: int) -> None:
         self._left = iter(members)
         self._ask = ask
         self._needed = needed
-        self._patience_s = patience_s
         self._useful: set[RelayId] = set()
 
-    async def take(self) -> None:
+    async def gather(self) -> None:
         """Ask until enough were of use, or all that were asked have answered and nobody is left."""
         async with anyio.create_task_group() as tasks:
             for _ in range(self._needed):
-                tasks.start_soon(self._turn, tasks)
+                tasks.start_soon(self._find_one, tasks)
 
-    async def _turn(self, tasks: TaskGroup) -> None:
+    async def _find_one(self, tasks: TaskGroup) -> None:
+        """Ask one member after the other until one was of use."""
         for member in self._left:
             silence = _Silence()
             tasks.start_soon(self._ask_one, member, silence, tasks)
-            await silence.wait_for_end(self._patience_s)
+            await silence.wait_for_end(PATIENCE_S)
             if member in self._useful:
                 return
 

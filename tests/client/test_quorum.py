@@ -8,7 +8,7 @@ import anyio
 import pytest
 from trio.testing import MockClock
 
-from onionpath.client.turns import PATIENCE_S, Heard, Turns
+from onionpath.client.quorum import PATIENCE_S, Heard, Quorum
 from onionpath.crypto.identity import RelayId
 
 MEMBERS = [RelayId(bytes([number]) * 32) for number in range(5)]
@@ -38,7 +38,7 @@ class Members:
 async def test_no_more_are_asked_than_are_needed() -> None:
     members = Members()
 
-    await Turns(MEMBERS, members.ask, needed=3).take()
+    await Quorum(MEMBERS, members.ask, needed=3).gather()
 
     assert set(MEMBERS[:3]) == set(members.asked)
 
@@ -47,7 +47,7 @@ async def test_no_more_are_asked_than_are_needed() -> None:
 async def test_the_next_one_is_asked_for_each_that_was_of_no_use(needed: int) -> None:
     members = Members(useless=MEMBERS[:2])
 
-    await Turns(MEMBERS, members.ask, needed=needed).take()
+    await Quorum(MEMBERS, members.ask, needed=needed).gather()
 
     assert set(MEMBERS[: needed + 2]) == set(members.asked)
 
@@ -56,7 +56,7 @@ async def test_those_who_are_silent_are_replaced_and_do_not_hold_up_the_end() ->
     members = Members(silent=MEMBERS[:2])
 
     with anyio.fail_after(100 * PATIENCE_S):
-        await Turns(MEMBERS, members.ask, needed=3).take()
+        await Quorum(MEMBERS, members.ask, needed=3).gather()
 
     assert set(MEMBERS) == set(members.asked)
 
@@ -73,7 +73,7 @@ async def test_one_that_is_only_slow_counts_when_it_answers() -> None:
         return False
 
     with anyio.fail_after(100 * PATIENCE_S):
-        await Turns(MEMBERS, ask, needed=1).take()
+        await Quorum(MEMBERS, ask, needed=1).gather()
 
     assert others_have_failed.is_set()
 
@@ -89,7 +89,7 @@ async def test_one_that_gives_part_after_part_is_not_replaced() -> None:
             heard()
         return True
 
-    await Turns(MEMBERS, ask, needed=1).take()
+    await Quorum(MEMBERS, ask, needed=1).gather()
 
     assert MEMBERS[:1] == asked
 
@@ -97,6 +97,6 @@ async def test_one_that_gives_part_after_part_is_not_replaced() -> None:
 async def test_it_ends_when_nobody_is_left() -> None:
     members = Members(useless=MEMBERS)
 
-    await Turns(MEMBERS, members.ask, needed=3).take()
+    await Quorum(MEMBERS, members.ask, needed=3).gather()
 
     assert set(MEMBERS) == set(members.asked)

@@ -1,0 +1,109 @@
+"""What is read of a namespace: while members give their pages, and then as the caller gets it.
+
+Spec: docs/specs/storage.md §6.3, §6.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from onionpath.client.swarm_replies import page_in
+from onionpath.crypto.identity import RelayId
+from onionpath.errors import OnionPathError, UnreachableError
+from onionpath.onion.session_packets import SessionReply
+from onionpath.swarm.majorities import enough_to_read
+from onionpath.swarm.operations import Message
+from onionpath.swarm.owner import Owner
+from onionpath.swarm.signing import encode_request, retrieve_request
+from onionpath.swarm.view import View, in_order
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a namespace holds that was not known before.
+
+    Args:
+        messages: by the sender's time; each once, whoever of the members gave it.
+        view: for the next reading.
+        answered: the members that were asked and answered.
+        failed: those that did not, and why.
+        altered: members that gave messages whose content had another hash, and how many; none is in ``messages``.
+    """
+
+    messages: tuple[Message, ...]
+    view: View
+    answered: tuple[RelayId, ...]
+    failed: Mapping[RelayId, str]
+    altered: Mapping[RelayId, int]
+
+    @property
+    def withheld(self) -> Mapping[RelayId, frozenset[str]]:
+        """See ``View.withheld``."""
+        return self.view.withheld()
+
+
+@dataclass(slots=True)
+class Gathering:
+    """A reading under way.
+
+    Args:
+        members: of the swarm.
+        view: what is known so far, of these members.
+    """
+
+    owner: Owner
+    namespace: int
+    members: Sequence[RelayId]
+    view: View
+    messages: list[Message] = field(default_factory=list)
+    answered: list[RelayId] = field(default_factory=list)
+    failed: dict[RelayId, str] = field(default_factory=dict)
+    altered: dict[RelayId, int] = field(default_factory=dict)
+
+    @property
+    def needed(self) -> int:
+        """How many members must answer."""
+        return enough_to_read(len(self.members))
+
+    def next_request(self, member: RelayId, *, now_ms: int) -> bytes:
+        """For the page after all that a member has given."""
+        after = self.view.cursor(member).last
+        return encode_request(
+            retrieve_request(self.owner, namespace=self.namespace, after=after, now_ms=now_ms)
+        )
+
+    def take(self, member: RelayId, reply: SessionReply, *, now_ms: int) -> bool:
+        """Take note of a member's page; whether it has others after it.
+
+        Raises:
+            RefusedError, MalformedError: there is no page in the reply.
+        """
+        page = page_in(reply, self.owner.account, self.namespace)
+        self.messages += self.view.new(page)
+        self.view = self.view.after(member, page, now_ms=now_ms)
+        if page.altered:
+            self.altered[member] = self.altered.get(member, 0) + page.altered
+        # A page without messages moves no cursor, so that the next one would be the same.
+        return page.has_more and bool(page.messages)
+
+    def fail(self, member: RelayId, error: OnionPathError) -> None:
+        """A member did not give all of its pages."""
+        self.failed[member] = str(error)
+
+    def end(self, member: RelayId) -> None:
+        """A member has given all of its pages."""
+        self.answered.append(member)
+
+    def result(self) -> Reading:
+        """What came of it.
+
+        Raises:
+            UnreachableError: so few members answered that an acknowledged message may be missing.
+        """
+        if len(self.answered) < self.needed:
+            failures = "; ".join(sorted(set(self.failed.values()))) or "no answer in time"
+            raise UnreachableError(
+                f"{len(self.answered)} of {len(self.members)} members answered and {self.needed} must: {failures}"
+            )
+        return Reading(in_order(self.messages), self.view, tuple(self.answered), self.failed, self.altered)
