@@ -14,6 +14,7 @@ from relay.folder_lock import FolderLock
 from relay.keys import KeySchedule, PacketKeyFiles, has_packet_keys, load_relay_keys
 from relay.listener import bind
 from relay.session.keys import has_session_keys, load_session_keys
+from relay.session.urls import SessionUrls
 from relay.settings import Endpoint, RelaySettings
 from relay.state_folder import REPLAY_NAME
 
@@ -91,13 +92,17 @@ def _exit(settings: RelaySettings) -> str:
 def _session(settings: RelaySettings) -> str:
     if not settings.session.enabled:
         return "off"
+    on = f"on: {SessionUrls.of(settings)}"
     if not has_session_keys(settings.state):
-        return "on; its keys are made at the first run"
-    return f"on: key {load_session_keys(settings.state).private.public.encoded.hex()}"
+        return f"{on}; its keys are made at the first run"
+    return f"{on}; key {load_session_keys(settings.state).private.public.encoded.hex()}"
 
 
 def _storage(settings: RelaySettings) -> str:
-    return f"on: up to {settings.storage.max_bytes} bytes" if settings.storage.enabled else "off"
+    if not settings.storage.enabled:
+        return "off"
+    on = f"on: up to {settings.storage.max_bytes} bytes"
+    return on if settings.session.enabled else f"{on}, for native clients alone, since session is off"
 
 
 def _port(endpoint: Endpoint, key: str) -> str:

@@ -108,14 +108,22 @@ def serve(main: Callable[[], Any]) -> None:
     trio.run(main)
 
 
+def _ready_text(ready: Ready) -> str:
+    text = f"ready: {ready.identity} at {' and '.join(ready.addresses)}, process {ready.pid}"
+    if ready.session is not None:
+        text += f"; Session's clients at {ready.session}"
+    if ready.seed is not None:
+        text += f", seed at {ready.seed}"
+    return text
+
+
 def announcer(ready_fd: int | None, as_json: bool) -> Announce:
     """Tells once that we serve: a JSON line to ``ready_fd``, and one on standard output."""
 
     def announce(ready: Ready) -> None:
         facts = asdict(ready)
         line = json.dumps({"event": "ready", **facts})
-        addresses = " and ".join(ready.addresses)
-        click.echo(line if as_json else f"ready: {ready.identity} at {addresses}, process {ready.pid}")
+        click.echo(line if as_json else _ready_text(ready))
         if ready_fd is not None:
             with os.fdopen(ready_fd, "w", encoding="ascii") as file:
                 file.write(line + "\n")

@@ -158,7 +158,7 @@ def _start_parts(
         destination = offer_storage(store, base, node, keeper, peers, nursery)
     if opened.session is not None:
         around = Surroundings(base, shares, peers, dialer, destination, roster)
-        node = offer_session(settings.session, opened.session, around, node, nursery)
+        node = offer_session(settings, opened.session, around, node, nursery)
     nursery.start_soon(keeper.run)
     nursery.start_soon(_key_keeper(base, opened, node, keeper).run)
     return node

@@ -21,6 +21,7 @@ from onionpath.service.registry import Registry
 from relay.links import Links
 from relay.listener import Gate, accept_forever
 from relay.session.door import HttpsDoor
+from relay.session.urls import SessionUrls
 from relay.settings import Endpoint
 from relay.switch import Switch
 
@@ -34,11 +35,18 @@ LOOK_EVERY_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """What is told once the program serves."""
+    """What is told once the program serves.
+
+    Args:
+        session: the URL at which Session's clients come in, if they do.
+        seed: the URL of the list of nodes, if this is a seed.
+    """
 
     identity: str
     addresses: tuple[str, ...]
     pid: int
+    session: str | None = None
+    seed: str | None = None
 
 
 Announce = Callable[[Ready], None]
@@ -53,6 +61,7 @@ class Node:
         listeners: sockets that listen already.
         clock: Unix time that never goes back.
         door: where Session's clients come in, if they do.
+        session_urls: what they are told of it.
     """
 
     relay_id: RelayId
@@ -63,6 +72,7 @@ class Node:
     registry: Registry
     clock: Callable[[], UnixTime]
     door: HttpsDoor | None = None
+    session_urls: SessionUrls | None = None
 
     @property
     def is_idle(self) -> bool:
@@ -95,7 +105,7 @@ async def serve(node: Node, nursery: trio.Nursery, *, ready: Announce) -> None:
             nursery.start_soon(node.door.run)
         addresses = tuple(str(endpoint) for endpoint in bound(node.listeners))
         log.info("ready", addresses=addresses)
-        ready(Ready(node.relay_id.hex(), addresses, os.getpid()))
+        ready(_ready(node, addresses))
         ended_by = await _ending_signal(signals, node)
         accepting.cancel()
         await _drain(node, signals)
@@ -103,6 +113,12 @@ async def serve(node: Node, nursery: trio.Nursery, *, ready: Announce) -> None:
         nursery.cancel_scope.cancel()
     if ended_by == signal.SIGINT:
         raise KeyboardInterrupt
+
+
+def _ready(node: Node, addresses: tuple[str, ...]) -> Ready:
+    urls = node.session_urls
+    session, seed = (urls.door, urls.seed) if urls is not None else (None, None)
+    return Ready(node.relay_id.hex(), addresses, os.getpid(), session, seed)
 
 
 async def _ending_signal(signals: AsyncIterator[int], node: Node) -> int:

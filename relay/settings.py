@@ -118,6 +118,11 @@ class RelaySettings(Section, frozen=True):
         """Where it waits for Session's clients; nowhere unless that is enabled."""
         return _endpoints(self.session.listen, "session.listen") if self.session.enabled else ()
 
+    @property
+    def session_host(self) -> str:
+        """The address at which Session's clients are told to come: the first IPv4 address that is published."""
+        return next(each.host for each in self.published if not each.is_ipv6)
+
     def check(self) -> None:
         """Refuse values that are impossible together.
 
@@ -239,6 +244,11 @@ def _check_exit(section: ExitSection) -> None:
 
 def _check_session(settings: RelaySettings) -> None:
     check_listen(settings.session.listen, "session.listen")
+    if settings.session.seed and not settings.session.enabled:
+        raise SettingsError(
+            "a seed answers where Session's clients come in: expected session.enabled = true beside it",
+            key="session.seed",
+        )
     ports = {each.port for each in settings.published if not each.is_ipv6}
     if settings.session.enabled and not ports:
         raise SettingsError(
@@ -259,7 +269,7 @@ def _check_session(settings: RelaySettings) -> None:
 
 def _check_session_reachable(settings: RelaySettings) -> None:
     """Refuse to publish an address at which nobody waits; a port that is published says that somebody forwards."""
-    address = next(each.host for each in settings.published if not each.is_ipv6)
+    address = settings.session_host
     if all(each.is_loopback and each.host != address for each in settings.session_listen):
         raise SettingsError(
             f"the relay publishes {address}, and nobody would answer there: expected {address}:PORT or 0.0.0.0:PORT,"

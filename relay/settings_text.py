@@ -32,7 +32,7 @@ ABOUT = {
     "session.enabled": "Serve clients of Session over HTTPS. Their onions are weaker than ours; read the guide first.",
     "session.listen": "Addresses for them, IP:PORT. The first IPv4 address that the relay publishes must lead here.",
     "session.advertise_port": "Port to publish for them, if another. 0: the port of the first address above.",
-    "session.seed": "Hand out the list of nodes to whoever asks at /json_rpc, as Session's seeds do.",
+    "session.seed": "Hand out the list of nodes at /json_rpc, as Session's seeds do; needs session.enabled.",
     "session.openings_per_second": "Onions opened for clients. One address has a quarter, relays three times of it.",
     "storage.enabled": "Store messages for accounts, as one relay of a swarm.",
     "storage.max_bytes": "Disk for all accounts; a twentieth, at least 64 MiB, is kept for deletions.",

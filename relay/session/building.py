@@ -33,6 +33,7 @@ from relay.session.onions import Onions
 from relay.session.places import PlaceLimits, Places
 from relay.session.requests import Requests
 from relay.session.server_exit import ServerExit
+from relay.session.urls import SessionUrls
 from relay.settings import RelaySettings
 from relay.settings_sections import SessionSection
 from relay.state_folder import SESSION_CERTIFICATE_NAME, SESSION_TLS_KEY_NAME
@@ -65,8 +66,12 @@ class OpenedSession:
 
     def door(self, settings: SessionSection) -> SessionDoor:
         """What the descriptor says of it."""
+        return self.keys.door(self.port(settings))
+
+    def port(self, settings: SessionSection) -> int:
+        """The one that is published."""
         port: int = settings.advertise_port or self.listeners[0].getsockname()[1]
-        return self.keys.door(port)
+        return port
 
 
 def open_session(settings: RelaySettings, base: Base, stack: ExitStack) -> OpenedSession:
@@ -84,15 +89,17 @@ def open_session(settings: RelaySettings, base: Base, stack: ExitStack) -> Opene
 
 
 def offer_session(
-    settings: SessionSection, opened: OpenedSession, around: Surroundings, node: Node, nursery: trio.Nursery
+    settings: RelaySettings, opened: OpenedSession, around: Surroundings, node: Node, nursery: trio.Nursery
 ) -> Node:
     """The node with a door for clients, and with a service for relays: both share keys, memory and destination."""
     clock = around.base.clock
     onions = _onions(opened, around)
-    budget = Budget(relay_budget(settings.openings_per_second), now=clock())
+    budget = Budget(relay_budget(settings.session.openings_per_second), now=clock())
     messages = HopMessages(onions, budget, clock=clock)
     node.registry.offer(ServiceId.SESSION, PeerCalls(messages, nursery))
-    return replace(node, door=_door(settings, opened, around, onions))
+    door = _door(settings.session, opened, around, onions)
+    urls = SessionUrls.of(settings, opened.port(settings.session))
+    return replace(node, door=door, session_urls=urls)
 
 
 def _onions(opened: OpenedSession, around: Surroundings) -> Onions:

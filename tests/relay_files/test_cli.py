@@ -163,9 +163,41 @@ def test_check_tells_a_program_the_same(relay: Path, run: Run) -> None:
 def test_check_names_the_key_for_sessions_clients_once_there_is_one(relay: Path, run: Run) -> None:
     options = ("--set", "session.enabled=true", "--set", "session.listen=127.0.0.1:0")
 
-    assert "session: on; its keys are made at the first run" in run("check", relay, *options)[1]
+    assert "; its keys are made at the first run" in run("check", relay, *options)[1]
     key = ensure_session_keys(relay.parent / "state", os.urandom).private.public
-    assert f"session: on: key {key.encoded.hex()}" in run("check", relay, *options)[1]
+    assert f"; key {key.encoded.hex()}" in run("check", relay, *options)[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("session.listen=127.0.0.1:22021",), "session: on: https://127.0.0.1:22021;"),
+        (("session.listen=127.0.0.1:0",), "session: on: https://127.0.0.1:PORT;"),
+        (("session.advertise_port=443",), "session: on: https://127.0.0.1:443;"),
+        (("session.seed=true",), ":22021, seed at https://127.0.0.1:22021/json_rpc;"),
+    ],
+    ids=["listening", "drawn port", "forwarded port", "seed"],
+)
+def test_check_names_what_sessions_clients_are_given(
+    relay: Path, run: Run, options: tuple[str, ...], said: str
+) -> None:
+    given = [word for each in ("session.enabled=true", *options) for word in ("--set", each)]
+
+    assert said in run("check", relay, *given)[1]
+
+
+def test_check_says_that_storage_without_session_is_for_native_clients_alone(relay: Path, run: Run) -> None:
+    native = run("check", relay, "--set", "storage.enabled=true")
+    both = run(
+        "check", relay, "--set", "storage.enabled=true", "--set", "session.enabled=true",
+        "--set", "session.listen=127.0.0.1:0",
+    )  # fmt: skip
+
+    assert 0 == native[0] == both[0]
+    assert (
+        "storage: on: up to 3500000000 bytes, for native clients alone, since session is off\n" in native[1]
+    )
+    assert "storage: on: up to 3500000000 bytes\n" in both[1]
 
 
 def _widen(relay: Path) -> None:
@@ -260,7 +292,8 @@ def test_the_ready_line_goes_to_both_places(capsys: pytest.CaptureFixture[str]) 
     with os.fdopen(reader) as file:
         line = file.read()
 
-    assert {"event": "ready", "identity": "0102", "addresses": ["127.0.0.1:1"], "pid": 7} == json.loads(line)
+    facts = {"identity": "0102", "addresses": ["127.0.0.1:1"], "pid": 7, "session": None, "seed": None}
+    assert {"event": "ready", **facts} == json.loads(line)
     assert line == capsys.readouterr().out
 
 
@@ -268,6 +301,14 @@ def test_the_ready_line_is_for_people_too(capsys: pytest.CaptureFixture[str]) ->
     announcer(None, False)(Ready("0102", ("127.0.0.1:1", "[::1]:2"), 7))
 
     assert "ready: 0102 at 127.0.0.1:1 and [::1]:2, process 7\n" == capsys.readouterr().out
+
+
+def test_the_ready_line_says_what_sessions_clients_are_given(capsys: pytest.CaptureFixture[str]) -> None:
+    door = "https://127.0.0.1:2"
+    announcer(None, False)(Ready("0102", ("127.0.0.1:1",), 7, door, f"{door}/json_rpc"))
+
+    said = f"; Session's clients at {door}, seed at {door}/json_rpc\n"
+    assert f"ready: 0102 at 127.0.0.1:1, process 7{said}" == capsys.readouterr().out
 
 
 def test_the_other_kind_of_settings_names_its_command(network: Path, relay: Path, run: Run) -> None:

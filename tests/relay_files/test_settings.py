@@ -115,6 +115,7 @@ BAD = {
     ),
     "session nowhere": ("[session]\nlisten = []", "session.listen", "at least one"),
     "session port too high": ("[session]\nadvertise_port = 65536", "session.advertise_port", "<= 65535"),
+    "seed without session": ("[session]\nseed = true", "session.seed", "expected session.enabled = true"),
     "account above all": ("[storage]\nmax_bytes = 1", "storage.account_bytes", "at most storage.max_bytes"),
     "storage of nothing": ("[storage]\nmax_bytes = 0", "storage.max_bytes", ">= 1"),
     "recording in public": (
