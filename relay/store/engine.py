@@ -53,7 +53,7 @@ from relay.store.batches import Answer, Batch, Order, Outcome, Reading, Repair
 from relay.store.changes import Scene, Within, carry_out
 from relay.store.damage import recount_all, remove_damaged
 from relay.store.ledger import Ledger
-from relay.store.portions import Course
+from relay.store.portions import Course, is_divisible
 from relay.store.questions import answer
 from relay.store.room import Limits, free_for_rows
 from relay.store.rows import DamagedRowError
@@ -105,9 +105,9 @@ class Engine:
         except apsw.Error:
             return self._break(batches)
 
-    def course(self, batch: Batch) -> Course:
-        """The portions in which a batch is carried out."""
-        return Course(batch, self._look)
+    def course(self, batch: Batch) -> Course | None:
+        """The portions in which a batch is carried out; None for one that is carried out as it is."""
+        return Course(batch, self._look) if is_divisible(batch) else None
 
     def statistics(self) -> EngineStatistics:
         """Counts since the start."""

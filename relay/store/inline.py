@@ -11,7 +11,7 @@ from types import TracebackType
 
 from onionpath.swarm.operations import Operation
 from onionpath.swarm.reconciliation import Upkeep
-from relay.store.batches import Answer, Batch
+from relay.store.batches import Answer, Batch, Outcome
 from relay.store.engine import Engine, EngineStatistics
 from relay.store.opening import open_sound
 from relay.store.room import Limits
@@ -51,11 +51,17 @@ class InlineStore:
 
     def apply(self, operations: Sequence[Operation | Upkeep], *, now_ms: int) -> list[Answer]:
         """Carry out operations in order, each seeing the ones before; one answer each, and all of it is durable."""
-        course = self._engine.course(Batch(tuple(operations), now_ms))
-        while (outcome := course.outcome) is None:
-            course.record(self._engine.commit([course.portion])[0])
+        outcome = self._carry_out(Batch(tuple(operations), now_ms))
         if isinstance(outcome, Exception):
             raise outcome
+        return outcome
+
+    def _carry_out(self, batch: Batch) -> Outcome:
+        course = self._engine.course(batch)
+        if course is None:
+            return self._engine.commit([batch])[0]
+        while (outcome := course.outcome) is None:
+            course.record(self._engine.commit([course.portion])[0])
         return outcome
 
     @property

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeGuard
 
 from onionpath.swarm.operations import (
     Delete,
@@ -20,6 +19,7 @@ from onionpath.swarm.operations import (
     ExpireWhere,
     Expiring,
     NotDone,
+    Put,
     Revoke,
     Shortened,
     Version,
@@ -33,17 +33,17 @@ from relay.store.changes import Within
 PORTION_ROWS = 100
 
 Look = Callable[[DeleteWhere | ExpireWhere], Sequence[int]]
-_ByNames = Delete | Expire | Take | LetGo | Owe | Settle
+_ROW_BY_ROW = frozenset({Delete, DeleteWhere, Expire, ExpireWhere, Take, LetGo, Owe, Settle})
 
 
 def rows_at_once(batch: Batch) -> int:
     """How many rows the next commit may have to touch for a batch."""
     rows = sum(map(_rows, batch.orders))
-    return min(rows, PORTION_ROWS) if _is_divisible(batch) else rows
+    return min(rows, PORTION_ROWS) if rows > PORTION_ROWS and is_divisible(batch) else rows
 
 
 class Course:
-    """A batch on its way: portions that are left, answers so far.
+    """A batch that is divisible on its way: portions that are left, answers so far.
 
     Args:
         look: the sequence numbers of the messages that a change by namespace is about, in order.
@@ -83,18 +83,18 @@ class Course:
         return self._error or [_together(answers) for answers in self._answers]
 
 
-def _is_divisible(batch: Batch) -> bool:
-    return all(map(_is_row_by_row, batch.orders))
-
-
-def _is_row_by_row(order: Order) -> TypeGuard[_ByNames | DeleteWhere | ExpireWhere]:
-    if isinstance(order, Settle):
-        return order.keys is not None
-    return isinstance(order, _ByNames | DeleteWhere | ExpireWhere)
+def is_divisible(batch: Batch) -> bool:
+    """Whether a batch may be carried out in portions."""
+    return all(
+        type(order) in _ROW_BY_ROW and not (isinstance(order, Settle) and order.keys is None)
+        for order in batch.orders
+    )
 
 
 def _rows(order: Order) -> int:
     match order:
+        case Put():
+            return 1
         case Delete(hashes=many) | Expire(hashes=many) | Take(rows=many) | LetGo(standings=many):
             return len(many)
         case Owe(keys=many) | Revoke(tokens=many):
@@ -108,9 +108,6 @@ def _rows(order: Order) -> int:
 
 def _portions(batch: Batch, look: Look) -> Iterator[list[tuple[int, Order]]]:
     """The batch's orders, cut and packed again, each with the number of the order that it is a piece of."""
-    if not _is_divisible(batch):
-        yield list(enumerate(batch.orders))
-        return
     portion, room = list[tuple[int, Order]](), PORTION_ROWS
     for index, order in enumerate(batch.orders):
         for piece, rows in _pieces(order, look):

@@ -38,12 +38,25 @@ class _Waiting:
     done: trio.Event | None
     size: int = field(init=False)
     rows: int = field(init=False)  # in the next commit
-    course: Course | None = None  # once it has been begun
+    course: Course | None = None  # of what is divisible, once it has been begun
     outcome: Outcome | None = None
 
     def __post_init__(self) -> None:
         self.size = self.batch.size
         self.rows = rows_at_once(self.batch)
+
+    @property
+    def next(self) -> Batch:
+        """What the next commit carries out of it."""
+        return self.course.portion if self.course else self.batch
+
+    def record(self, outcome: Outcome) -> None:
+        """That commit has returned."""
+        if self.course is None:
+            self.outcome = outcome
+        else:
+            self.course.record(outcome)
+            self.outcome = self.course.outcome
 
 
 class Writer:
@@ -127,18 +140,14 @@ class Writer:
         self._engine.close()
 
     def _carry_out(self, group: Sequence[_Waiting]) -> None:
-        courses = [self._course_of(waiting) for waiting in group]
-        outcomes = self._engine.commit([course.portion for course in courses])
-        for waiting, course, outcome in zip(group, courses, outcomes, strict=True):
-            course.record(outcome)
-            waiting.outcome = course.outcome
+        for waiting in group:
+            if waiting.course is None:
+                waiting.course = self._engine.course(waiting.batch)
+        outcomes = self._engine.commit([waiting.next for waiting in group])
+        for waiting, outcome in zip(group, outcomes, strict=True):
+            waiting.record(outcome)
         with self._condition:
             self._line_up(group)
-
-    def _course_of(self, waiting: _Waiting) -> Course:
-        if waiting.course is None:
-            waiting.course = self._engine.course(waiting.batch)
-        return waiting.course
 
     def _line_up(self, group: Sequence[_Waiting]) -> None:
         """Let the first of the long line go if it is finished; what was begun beside it and is not waits at the end."""
