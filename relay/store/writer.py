@@ -77,7 +77,8 @@ class Writer:
         """Carry out a batch durably. The caller brings the deadline.
 
         Raises:
-            Exception: whatever one of its operations raised; then none of them was carried out.
+            Exception: whatever one of its operations raised; then none of them was carried out, but for the portions
+                that came before it if the batch is divisible.
         """
         waiting = _Waiting(batch, trio.Event())
         if (refusal := self._enqueue(waiting)) is not None:
