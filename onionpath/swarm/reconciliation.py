@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from onionpath.swarm.arcs import Arc
 from onionpath.swarm.operations import AccountId, Operation, Result, Version
@@ -31,20 +31,22 @@ class Kind(IntEnum):
     REVOKED = 3  # one that is refused
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """What a row is about.
+class Key(NamedTuple):
+    """What a row is about. Replicas compare these by the hundred thousand, hence a tuple, and ``Standing`` too.
 
     Args:
         name: a message's hash, or a token as 72 lower-case hex digits.
     """
 
-    account: AccountId = field(repr=False)
-    name: str = field(repr=False)
+    account: AccountId
+    name: str
+
+    # Whose it is belongs into no log.
+    def __repr__(self) -> str:
+        return "Key()"
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """How things stand with one key, as digests see it. A tombstone's and token's last three are 0.
 
     Args:

@@ -130,9 +130,9 @@ def _put_again(put: Put, held: Held, holder: Holder, ledger: Ledger) -> Stored:
         return Stored(True, standing.expiry_ms, standing.version)
     if put.version >= standing.expiry_version:
         expiry_ms = max(standing.expiry_ms, put.message.expiry_ms)
-        renewed = replace(standing, version=put.version, expiry_version=put.version, expiry_ms=expiry_ms)
+        renewed = standing._replace(version=put.version, expiry_version=put.version, expiry_ms=expiry_ms)
     else:
-        renewed = replace(standing, version=put.version)
+        renewed = standing._replace(version=put.version)
     if renewed != standing:
         _change_standing(held, renewed, holder, ledger)
     return Stored(True, renewed.expiry_ms, put.version)
@@ -290,7 +290,7 @@ def _applies(rule: ExpiryRule, standing: Standing, version: Version, expiry_ms: 
 
 
 def _set_expiry(held: Held, expiry_ms: int, version: Version, holder: Holder, ledger: Ledger) -> None:
-    standing = replace(held.standing, expiry_version=version, expiry_ms=expiry_ms)
+    standing = held.standing._replace(expiry_version=version, expiry_ms=expiry_ms)
     _change_standing(held, standing, holder, ledger)
 
 

@@ -209,17 +209,17 @@ def defects() -> dict[str, Row]:
     return {
         "other data": replace(live, data=b"hullo"),
         "other namespace": replace(live, namespace=2),
-        "other account": replace(live, standing=replace(live.standing, key=Key(BOB, HELLO.hash))),
+        "other account": replace(live, standing=live.standing._replace(key=Key(BOB, HELLO.hash))),
         "namespace that is none": replace(token, namespace=2**15),
         "no data": replace(live, data=None),
-        "expiry too late": replace(live, standing=replace(live.standing, expiry_ms=far_ms)),
-        "negative timestamp": replace(live, standing=replace(live.standing, timestamp_ms=-1)),
-        "version too large": replace(live, standing=replace(live.standing, expiry_version=Version(2**53))),
+        "expiry too late": replace(live, standing=live.standing._replace(expiry_ms=far_ms)),
+        "negative timestamp": replace(live, standing=live.standing._replace(timestamp_ms=-1)),
+        "version too large": replace(live, standing=live.standing._replace(expiry_version=Version(2**53))),
         "token with data": replace(token, data=b""),
-        "token with expiry": replace(token, standing=replace(token.standing, expiry_ms=1)),
-        "token of another form": replace(token, standing=replace(token.standing, key=Key(ALICE, "AB" * 36))),
-        "tombstone of no hash": replace(token, standing=replace(token.standing, kind=Kind.DELETED)),
-        "account too short": replace(token, standing=replace(token.standing, key=Key(ALICE[:-1], "ab" * 36))),
+        "token with expiry": replace(token, standing=token.standing._replace(expiry_ms=1)),
+        "token of another form": replace(token, standing=token.standing._replace(key=Key(ALICE, "AB" * 36))),
+        "tombstone of no hash": replace(token, standing=token.standing._replace(kind=Kind.DELETED)),
+        "account too short": replace(token, standing=token.standing._replace(key=Key(ALICE[:-1], "ab" * 36))),
     }  # fmt: skip
 
 
@@ -236,7 +236,7 @@ def test_a_version_from_the_future_is_left_out_because_it_could_never_be_outdone
         store.apply([put(HELLO)], now_ms=NOW_MS)
         (row,) = rows(store)
         version = Version(NOW_MS + MARGIN_MS + 1)
-        future = replace(row, standing=replace(row.standing, version=version, expiry_version=version))
+        future = replace(row, standing=row.standing._replace(version=version, expiry_version=version))
 
         assert [Taken(0)] == store.apply([Take((future,))], now_ms=NOW_MS)
 

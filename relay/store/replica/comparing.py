@@ -89,7 +89,12 @@ def _exchange(
 
 def _later(some: dict[Key, Standing], others: dict[Key, Standing]) -> list[Key]:
     """The keys of which the first have the later standing."""
-    return [key for key, standing in some.items() if key not in others or standing.rank > others[key].rank]
+    return [key for key, standing in some.items() if _is_later(standing, others.get(key))]
+
+
+def _is_later(standing: Standing, other: Standing | None) -> bool:
+    # Most are equal, which is seen sooner than which of two ranks is the higher.
+    return other is None or (standing != other and standing.rank > other.rank)
 
 
 def list_here(bucket: int, arc: Arc) -> Talk[dict[Key, Standing] | None]:

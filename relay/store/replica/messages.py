@@ -24,6 +24,7 @@ MAX_TOUCHED = 20_000  # an account has 10,000 messages, and up to twice as many 
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 _Signed = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
+_KINDS = tuple(Kind)
 _Position = Annotated[bytes, msgspec.Meta(min_length=8, max_length=8)]
 
 
@@ -70,7 +71,7 @@ class StandingForm(Form, frozen=True):
     def value(self) -> Standing:
         """What was sent."""
         versions = Version(self.version), Version(self.expiry_version)
-        return Standing(self.key.value(), Kind(self.kind), *versions, self.expiry_ms, self.timestamp_ms)
+        return Standing(self.key.value(), _KINDS[self.kind], *versions, self.expiry_ms, self.timestamp_ms)
 
 
 class RowForm(Form, frozen=True):
