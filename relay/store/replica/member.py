@@ -153,7 +153,7 @@ class Member:
     def _has_news(self, wanted: Layout) -> bool:
         """Whether there is a document to follow, or something to be written down."""
         is_behind = not self.around.is_ready and self.around.duties.number <= wanted.number
-        return is_behind or self.around.duties != self._noted
+        return is_behind or (self.around.duties is not self._noted and self.around.duties != self._noted)
 
     def _has_noted(self, _: object) -> None:
         self._is_noting = False

@@ -13,7 +13,8 @@ from onionpath.swarm.arcs import Arc
 from onionpath.swarm.majorities import majority
 from onionpath.swarm.reconciliation import Count, Counted, Digested, Digests, LetGo, Owed, OwedFound
 from relay.store.replica.comparing import Comparison, compare, list_here
-from relay.store.replica.duties import Holding, newcomer_debt
+from relay.store.replica.duties import Duties, Holding, newcomer_debt
+from relay.store.replica.layout import Layout
 from relay.store.replica.rows import deliver
 from relay.store.replica.steps import Job
 from relay.store.replica.surroundings import Surroundings
@@ -24,6 +25,7 @@ MIN_PAUSE_S = 30.0
 MAX_PAUSE_S = 60.0
 # While somebody is behind or hands over.
 BUSY_PAUSE_S = 2.0
+NEVER_MS = 2**63 - 1
 
 
 class Visits:
@@ -37,30 +39,46 @@ class Visits:
         self._around = around
         self._choice = choice
         self._next_ms: dict[RelayId, int] = {}
+        self._wake_ms = 0  # before then nobody is due, unless others have come or returned
         self._running: set[RelayId] = set()
+        self._known: tuple[Duties, Layout] | None = None
+        self._others: frozenset[RelayId] = frozenset()
         self._confirmed: dict[Arc, frozenset[RelayId]] = {}
 
     def soon(self) -> None:
         """Visit everybody: the members have changed, or we have just started."""
         self._next_ms.clear()
+        self._wake_ms = 0
         self._confirmed.clear()
 
     def due(self) -> list[Job]:
         """The visits that begin now."""
         around = self._around
+        self._find_others()
+        # Every event asks, and hardly ever is anybody due.
+        if not around.returned and around.now_ms < self._wake_ms:
+            return []
         for relay in around.returned - self._running:
             self._next_ms.pop(relay, None)
         # Who is being visited as he returns is visited again: this visit may have found him away.
         around.returned &= self._running
-        others = _others(around)
-        self._next_ms = {relay: when for relay, when in self._next_ms.items() if relay in others}
-        begin = sorted(
-            relay
-            for relay in others - self._running
-            if self._next_ms.get(relay, around.now_ms) <= around.now_ms
-        )
+        waiting = {relay: self._next_ms.get(relay, around.now_ms) for relay in self._others - self._running}
+        begin = sorted(relay for relay, when_ms in waiting.items() if when_ms <= around.now_ms)
+        later = (when_ms for when_ms in waiting.values() if when_ms > around.now_ms)
+        self._wake_ms = min(later, default=NEVER_MS)
         self._running.update(begin)
         return [self._visit(relay) for relay in begin]
+
+    def _find_others(self) -> None:
+        """Whoever we have something to do with."""
+        around = self._around
+        known = around.duties, around.layout
+        if known == self._known:
+            return
+        self._known = known
+        self._others = around.duties.partners & around.layout.listed - {around.ours}
+        self._next_ms = {relay: when for relay, when in self._next_ms.items() if relay in self._others}
+        self._wake_ms = 0
 
     def _visit(self, relay: RelayId) -> Job:
         try:
@@ -73,6 +91,7 @@ class Visits:
         is_busy = any(each.debts or each.is_leaving for each in self._around.duties.holdings)
         pause_s = BUSY_PAUSE_S if is_busy else self._choice.uniform(MIN_PAUSE_S, MAX_PAUSE_S)
         self._next_ms[relay] = self._around.now_ms + int(pause_s * 1000)
+        self._wake_ms = min(self._wake_ms, self._next_ms[relay])
 
     def _deliver(self, relay: RelayId) -> Talk[None]:
         """What the other has missed of changes that came by us."""
@@ -127,8 +146,3 @@ def _heard(around: Surroundings, holding: Holding, relay: RelayId, comparison: C
         # It has let go of what present members have confirmed to have, so we have to hear those as well.
         return heard.owing(newcomer_debt(holding.members, around.ours, around.layout.number), listed)
     return heard
-
-
-def _others(around: Surroundings) -> set[RelayId]:
-    """Whoever we have something to do with."""
-    return set(around.duties.partners & around.layout.listed - {around.ours})
