@@ -25,7 +25,7 @@ from onionpath.onion.statuses import Reason
 from onionpath.service.calls import ServiceId
 from onionpath.swarm.nodes import Roster
 from onionpath.swarm.operations import Operation
-from onionpath.swarm.reconciliation import Upkeep
+from onionpath.swarm.reconciliation import Note, Upkeep
 from onionpath.swarm.replies import NOT_READY
 from relay.peers import AsksPeers
 from relay.store.disk import DiskStore
@@ -118,9 +118,7 @@ class RunningMember:
 
     def _new_life(self) -> _Life:
         member = Member(self._identity, random.SystemRandom())
-        life = _Life(member, self._store, self._peers, self._nursery, self._clock, self._fetch)
-        self._nursery.start_soon(life.feed_store)
-        return life
+        return _Life(member, self._store, self._peers, self._nursery, self._clock, self._fetch)
 
     async def _begin_anew(self) -> None:
         log.error("store_damaged", remedy="the other members of the swarm have what was acknowledged")
@@ -178,15 +176,10 @@ class _Life:
         self._waiting: dict[int, _Waiting] = {}
         self._last = 0
         self._has_ended = False
-        # Unbounded in form only: jobs are bounded by the member, and each waits for what it has put here.
-        self._to_store, self._from_jobs = trio.open_memory_channel[tuple[int, Sequence[Operation | Upkeep]]](
-            inf
-        )
 
     def end(self) -> None:
         """Nothing more is carried out."""
         self._has_ended = True
-        self._to_store.close()
         for waiting in self._waiting.values():
             waiting.settle(NOT_READY)
 
@@ -220,13 +213,6 @@ class _Life:
             self._waiting.pop(number, None)
         return waiting.answer if isinstance(waiting.answer, bytes) else Reason.SERVICE_FAILED
 
-    async def feed_store(self) -> None:
-        """Hand batches to the store in the order in which they were wanted: a change must come before the note of a
-        later document (docs/specs/replication.md §4.3)."""
-        async with self._from_jobs:
-            async for ticket, operations in self._from_jobs:
-                await self._nursery.start(self._apply, ticket, operations)
-
     def _expect(self) -> tuple[int, _Waiting]:
         self._last += 1
         waiting = self._waiting[self._last] = _Waiting()
@@ -236,8 +222,7 @@ class _Life:
         for step in steps:
             match step:
                 case Do(ticket, Apply(operations)):
-                    if not self._has_ended:
-                        self._to_store.send_nowait((ticket, operations))
+                    self._nursery.start_soon(self._apply, ticket, operations)
                 case Do(ticket, Ask() as ask):
                     self._nursery.start_soon(self._ask, ticket, ask)
                 case Do(ticket, Pause(seconds)):
@@ -254,16 +239,16 @@ class _Life:
         if number in self._waiting:
             self._waiting[number].settle(answer)
 
-    async def _apply(
-        self,
-        ticket: int,
-        operations: Sequence[Operation | Upkeep],
-        *,
-        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
-    ) -> None:
-        # The store has put the batch into its queue before whoever waits for this goes on.
-        task_status.started()
-        self._done(ticket, await self._store.apply(operations, now_ms=self._now_ms))
+    async def _apply(self, ticket: int, operations: Sequence[Operation | Upkeep]) -> None:
+        """Hand a batch to the store, which has it in its queue before this waits for the first time.
+
+        A change must come before the note of a later document (docs/specs/replication.md §4.3): a turn later all
+        tasks that were started before have begun, in whatever order.
+        """
+        if any(isinstance(each, Note) for each in operations):
+            await trio.lowlevel.checkpoint()
+        if not self._has_ended:
+            self._done(ticket, await self._store.apply(operations, now_ms=self._now_ms))
 
     async def _ask(self, ticket: int, ask: Ask) -> None:
         result = await self._peers.ask(ask.relay, ServiceId.REPLICA, ask.body, timeout_s=ask.timeout_s)
