@@ -100,7 +100,7 @@ class _Changes:
     def __init__(self, records: Iterable[Record]) -> None:
         done = [each for each in records if each.outcome is not Outcome.FAILED]
         self._removals = [each for each in done if each.kind is Kind.REMOVE]
-        self._extensions = [each for each in done if each.kind is Kind.EXTEND]
+        self._extensions = [each for each in done if each.kind is Kind.EXTEND and each.outcome is Outcome.OK]
         self._stores: dict[str, list[Record]] = {}
         for each in done:
             if each.kind is Kind.STORE and each.hashes:
@@ -123,8 +123,7 @@ class _Changes:
             yield f"came back: {name[:6]}, removed by {removal}, in {read}"
         for extension in self._extensions:
             if (
-                extension.outcome is Outcome.OK
-                and extension.names(name)
+                extension.names(name)
                 and extension.ended_at < read.began_at
                 and any(_was_done_before(each, extension) for each in stores)
                 and not any(each.names(name) for each in self._removals)
