@@ -56,8 +56,8 @@ def touched_by(change: Change, result: Result) -> tuple[str, ...]:
 
 
 def is_made(result: Result) -> bool:
-    """Whether it is on disk."""
-    return not isinstance(result, NotDone)
+    """Whether it is on disk, as it was asked for."""
+    return not isinstance(result, NotDone) and outdone_by(result) is None
 
 
 def keys_of(change: Change, touched: Collection[str]) -> tuple[Key, ...]:

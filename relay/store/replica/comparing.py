@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 from onionpath.crypto.identity import RelayId
 from onionpath.crypto.tags import digest
-from onionpath.swarm.arcs import Arc
+from onionpath.swarm.arcs import Arc, whole_bucket
 from onionpath.swarm.reconciliation import BucketDigest, Digested, Digests, Key, List, Standing
 from onionpath.swarm.reconciliation import Listed as ListedHere
+from relay.store.replica.layout import position_of
 from relay.store.replica.messages import (
+    MAX_STANDINGS,
     ArcForm,
     Compare,
     Compared,
@@ -77,14 +80,37 @@ def _differing(mine: Iterable[BucketDigest], theirs: Iterable[BucketDigest]) -> 
 def _exchange(
     around: Surroundings, relay: RelayId, bucket: int, arc: Arc, *, takes: bool, gives: bool
 ) -> Talk[tuple[bool, bool]]:
-    """One bucket; whether all was taken, and all given."""
-    here = yield from list_here(bucket, arc)
-    there = yield from _list_there(around, relay, bucket, arc)
-    if here is None or there is None:
-        return False, False
-    taken = takes and (yield from take(around, relay, _later(there, here)))
-    given = gives and (yield from give(around, relay, _later(here, there)))
-    return taken, given
+    """One bucket, page by page, since whoever likes can fill one; whether all was taken, and all given."""
+    taken, given, after = takes, gives, None
+    while True:
+        (here,) = yield from store(List(bucket, arc, after, MAX_STANDINGS))
+        there = yield from _list_there(around, relay, List(bucket, arc, after))
+        if not isinstance(here, ListedHere) or there is None:
+            return False, False
+        end = _end_of(here, there)
+        mine, theirs = _up_to(end, here), _up_to(end, there)
+        if takes:
+            taken = (yield from take(around, relay, _later(theirs, mine))) and taken
+        if gives:
+            given = (yield from give(around, relay, _later(mine, theirs))) and given
+        if end is None:
+            return taken, given
+        after = end
+
+
+def _end_of(*pages: ListedHere) -> Key | None:
+    """Up to where two pages tell everything; None if to the end."""
+    ends = [page.standings[-1].key for page in pages if page.has_more and page.standings]
+    return min(ends, key=_place, default=None)
+
+
+def _up_to(end: Key | None, page: ListedHere) -> dict[Key, Standing]:
+    return {each.key: each for each in page.standings if end is None or _place(each.key) <= _place(end)}
+
+
+def _place(key: Key) -> tuple[int, bytes, str]:
+    """By which listings ascend."""
+    return position_of(key.account), key.account, key.name
 
 
 def _later(some: dict[Key, Standing], others: dict[Key, Standing]) -> list[Key]:
@@ -111,19 +137,20 @@ def list_here(bucket: int, arc: Arc) -> Talk[dict[Key, Standing] | None]:
         last = listed.standings[-1].key
 
 
-def _list_there(
-    around: Surroundings, relay: RelayId, bucket: int, arc: Arc
-) -> Talk[dict[Key, Standing] | None]:
-    found: dict[Key, Standing] = {}
-    last: KeyForm | None = None
-    while True:
-        heard = yield from ask(around, relay, Listing(bucket, ArcForm.of(arc), last))
-        if heard is None or not isinstance(heard.answer, Listed):
-            return None
-        standings = heard.answer.standings
-        before = len(found)
-        found.update((each.key.value(), each.value()) for each in standings)
-        # One who says that there is more and gives nothing new would be asked for ever.
-        if not heard.answer.has_more or len(found) == before:
-            return found
-        last = standings[-1].key
+def _list_there(around: Surroundings, relay: RelayId, asked: List) -> Talk[ListedHere | None]:
+    """A page of another member's; None if there is none, or it is not what was asked for."""
+    after = None if asked.after is None else KeyForm.of(asked.after)
+    heard = yield from ask(around, relay, Listing(asked.bucket, ArcForm.of(asked.arc), after))
+    if heard is None or not isinstance(heard.answer, Listed):
+        return None
+    standings = tuple(each.value() for each in heard.answer.standings)
+    piece = whole_bucket(asked.bucket).overlap(asked.arc)
+    places = [_place(each.key) for each in standings]
+    passed = [_place(asked.after)] if asked.after else []
+    if not _ascend([*passed, *places]) or not all(piece and position in piece for position, *_ in places):
+        return None
+    return ListedHere(standings, heard.answer.has_more)
+
+
+def _ascend(places: list[tuple[int, bytes, str]]) -> bool:
+    return all(one < other for one, other in pairwise(places))

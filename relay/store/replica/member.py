@@ -167,7 +167,7 @@ class Member:
             before = around.layout if around.layout.number else None
             if wanted.number > around.duties.number:
                 around.duties = follow(around.duties, wanted, before=before, ours=around.ours)
-            around.layout = wanted
+            around.follow(wanted)
         duties = around.duties
         # What relays were owed that we have nothing to do with any more is theirs to hear from others.
         gone = sorted(self._noted.partners - duties.partners) if self._noted else []

@@ -64,13 +64,13 @@ def _answer(around: Surroundings, relay: RelayId, said: Said) -> Talk[Answer]:
         case messages.Change():
             return (yield from _change(around, relay, said.question, said.number))
         case Compare():
-            return (yield from _compare(around, said.question))
+            return (yield from _compare(around, relay, said.question))
         case Listing():
-            return (yield from _list(said.question))
+            return (yield from _list(around, relay, said.question))
         case Bring():
-            return (yield from _bring(said.question))
+            return (yield from _bring(around, relay, said.question))
         case Give():
-            return (yield from _take(around, said.question, said.number))
+            return (yield from _take(around, relay, said.question, said.number))
 
 
 def _change(around: Surroundings, first: RelayId, question: messages.Change, number: int) -> Talk[Answer]:
@@ -114,8 +114,10 @@ def _may_take(around: Surroundings, account: AccountId, number: int, *, members:
     return members is None or members == name_of(holding.members)
 
 
-def _compare(around: Surroundings, question: Compare) -> Talk[Answer]:
+def _compare(around: Surroundings, relay: RelayId, question: Compare) -> Talk[Answer]:
     arc = question.arc.value()
+    if not around.is_partner(relay, arc):
+        return STALE
     (found,) = yield from store(Digests(arc))
     if not isinstance(found, Digested):
         return BUSY
@@ -130,25 +132,35 @@ def _compare(around: Surroundings, question: Compare) -> Talk[Answer]:
     )
 
 
-def _list(question: Listing) -> Talk[Answer]:
+def _list(around: Surroundings, relay: RelayId, question: Listing) -> Talk[Answer]:
+    arc = question.arc.value()
+    if not around.is_partner(relay, arc):
+        return STALE
     after = None if question.after is None else question.after.value()
-    (found,) = yield from store(List(question.bucket, question.arc.value(), after, MAX_STANDINGS))
+    (found,) = yield from store(List(question.bucket, arc, after, MAX_STANDINGS))
     if not isinstance(found, ListedHere):
         return BUSY
     return Listed([StandingForm.of(each) for each in found.standings], found.has_more)
 
 
-def _bring(question: Bring) -> Talk[Answer]:
+def _bring(around: Surroundings, relay: RelayId, question: Bring) -> Talk[Answer]:
     keys = tuple(key.value() for key in question.keys)
+    if not all(around.is_partner_for(relay, account) for account in {key.account for key in keys}):
+        return STALE
     (found,) = yield from store(Fetch(keys, MAX_ROWS_SIZE))
     if not isinstance(found, Fetched):
         return BUSY
     return Brought([RowForm.of(row) for row in found.rows], [KeyForm.of(key) for key in found.left])
 
 
-def _take(around: Surroundings, question: Give, number: int) -> Talk[Answer]:
+def _take(around: Surroundings, giver: RelayId, question: Give, number: int) -> Talk[Answer]:
     rows = tuple(row.value() for row in question.rows)
-    wanted = tuple(row for row in rows if _may_take(around, row.standing.key.account, number))
+    wanted = tuple(
+        row
+        for row in rows
+        if around.is_partner_for(giver, row.standing.key.account)
+        and _may_take(around, row.standing.key.account, number)
+    )
     (taken,) = yield from store(Take(wanted))
     if not isinstance(taken, Taken):
         return BUSY

@@ -29,10 +29,13 @@ def take(
         left = list(part)
         while left:
             heard = yield from ask(around, relay, Bring([KeyForm.of(key) for key in left]), later=later)
-            if heard is None or not isinstance(heard.answer, Brought) or len(heard.answer.left) >= len(left):
+            if heard is None or not isinstance(heard.answer, Brought):
                 return False
             rows = tuple(row.value() for row in heard.answer.rows)
-            left = [key.value() for key in heard.answer.left]
+            # A liar could bring what nobody would take from him, of accounts elsewhere.
+            asked, left = set(left), [key.value() for key in heard.answer.left]
+            if not asked.issuperset(row.standing.key for row in rows) or not asked > set(left):
+                return False
             if rows and not (yield from _took_all(rows, later)):
                 return False
     return True

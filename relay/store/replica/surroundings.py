@@ -7,7 +7,7 @@ from typing import NamedTuple
 from onionpath.crypto.identity import IdentityKey, RelayId
 from onionpath.errors import MalformedError
 from onionpath.onion.statuses import Reason
-from onionpath.swarm.arcs import WHOLE_RING
+from onionpath.swarm.arcs import WHOLE_RING, Arc
 from onionpath.swarm.operations import AccountId, Version
 from relay.store.replica.duties import Duties, Holding
 from relay.store.replica.layout import Layout, Share, position_of
@@ -26,6 +26,8 @@ from relay.store.replica.messages import (
 MAX_SKEW_MS = 30_000
 # Two clocks that differ by as much from a third one, whose versions they have seen.
 MAX_AHEAD_MS = 2 * MAX_SKEW_MS
+# Documents whose layouts are remembered: whoever was a member then may still have rows to hand over.
+EARLIER_LAYOUTS = 8
 
 
 class Heard(NamedTuple):
@@ -56,6 +58,7 @@ class Surroundings:
         self.ours: RelayId = identity.relay_id
         self.now_ms = 0
         self.layout = Layout(0, (Share(WHOLE_RING, frozenset()),), frozenset())
+        self._earlier: tuple[Layout, ...] = ()
         self.duties = Duties()
         self.is_ready = False  # our duties are those of the layout, on disk
         self.down: set[RelayId] = set()
@@ -69,6 +72,25 @@ class Surroundings:
     def members_of(self, account: AccountId) -> frozenset[RelayId]:
         """Who stores for an account."""
         return self.layout.share_at(position_of(account)).members
+
+    def follow(self, layout: Layout) -> None:
+        """Go by another document from now on, and remember the last ones."""
+        if layout != self.layout:
+            self._earlier = (*self._earlier, self.layout)[-EARLIER_LAYOUTS:]
+        self.layout = layout
+
+    def is_partner(self, relay: RelayId, arc: Arc) -> bool:
+        """Whether a relay has to do with all of an arc: it holds it, held it lately, or we are to hear it about it."""
+        layouts = (self.layout, *self._earlier)
+        if any(all(relay in share.members for share in layout.within(arc)) for layout in layouts):
+            return True
+        holdings = tuple(self.duties.within(arc))
+        return bool(holdings) and all(relay in holding.partners for holding in holdings)
+
+    def is_partner_for(self, relay: RelayId, account: AccountId) -> bool:
+        """The same of an account's place."""
+        position = position_of(account)
+        return self.is_partner(relay, Arc(position, position + 1))
 
     def holding_of(self, account: AccountId) -> Holding | None:
         """What we hold there, whether it is ours still or not."""
