@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-quick_option = click.option("--quick", is_flag=True, help="a tenth of the packets: does it run at all?")
+quick_option = click.option("--quick", is_flag=True, help="a small part of the work: does it run at all?")
 
 
 @click.group()
 def bench() -> None:
-    """Measure the code that really runs, beside a floor from the same run."""
+    """Measure the code that really runs, beside a floor from the same run; prints one JSON object."""
 
 
 @bench.command()
