@@ -199,10 +199,12 @@ class Deleted:
 
     Args:
         outdone_by: the highest version among messages that were left, because theirs is later than the deletion's.
+        unmarked: hashes of a ``Delete`` of which nothing is here and for whose tombstones there was no room.
     """
 
     by_namespace: Mapping[int, tuple[str, ...]]
     outdone_by: Version | None = None
+    unmarked: frozenset[str] = frozenset()
 
     @property
     def hashes(self) -> tuple[str, ...]:

@@ -193,26 +193,30 @@ def bury(dead: Iterable[Held], version: Version, holder: Holder, ledger: Ledger)
 
 def _delete(delete: Delete, ledger: Ledger, scene: Scene) -> Deleted:
     holder = ledger.holder_or_new(delete.account)
-    found: list[Held] = []
+    found, unmarked = list[Held](), set[str]()
     # Only hashes: a token's name must not find the token, whose revocation a deletion would undo.
     for name in filter(is_hash, dict.fromkeys(delete.hashes)):
         held = ledger.find(holder, name)
         if held is not None:
             found.append(held)
-        else:
-            _bury_stranger(Key(delete.account, name), delete.version, None, holder, ledger, scene)
-    return _delete_found(found, delete.version, holder, ledger, scene)
+        elif not _bury_stranger(Key(delete.account, name), delete.version, None, holder, ledger, scene):
+            unmarked.add(name)
+    deleted = _delete_found(found, delete.version, holder, ledger, scene)
+    return replace(deleted, unmarked=frozenset(unmarked))
 
 
 def _bury_stranger(
     key: Key, version: Version, held: Held | None, holder: Holder, ledger: Ledger, scene: Scene
-) -> None:
-    """A message that isn't live here may be on its way from elsewhere, and must find its tombstone."""
+) -> bool:
+    """A message that isn't live here may be on its way from elsewhere, and must find its tombstone; whether it will."""
     if held is not None:
         bury([held], version, holder, ledger)
     elif holder.usage.traces < MOST_STRANGE_TRACES and ROW_OVERHEAD <= scene.free_size - ledger.grown:
         until_ms = version + LONGEST_LIFE_MS + MARGIN_MS
         ledger.put(holder, None, tombstone(key, version, namespace=0, until_ms=until_ms))
+    else:
+        return False
+    return True
 
 
 def _delete_where(delete: DeleteWhere, within: Within, ledger: Ledger, scene: Scene) -> Deleted:

@@ -161,7 +161,8 @@ def _together(answers: Sequence[Answer]) -> Answer:
     match answers[0]:
         case Deleted():
             parts = [each for each in answers if isinstance(each, Deleted)]
-            return Deleted(_by_namespace([each.by_namespace for each in parts]), _latest(parts))
+            unmarked = frozenset[str]().union(*(each.unmarked for each in parts))
+            return Deleted(_by_namespace([each.by_namespace for each in parts]), _latest(parts), unmarked)
         case Shortened():
             shortened = [each for each in answers if isinstance(each, Shortened)]
             return Shortened(_by_namespace([each.by_namespace for each in shortened]), _latest(shortened))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from onionpath.swarm.hashes import message_hash
 from onionpath.swarm.reconciliation import Key
+from relay.store.room import MOST_STRANGE_TRACES
 from simulations.virtual.swarm.machines import Machine
 from tests.replica.scenes import TTL_MS, Scene, count_at, owed, part_of, swarm_of
 
@@ -150,6 +152,22 @@ def test_who_had_missed_a_message_never_gets_it_once_its_deletion_is_acknowledge
     shared, others = overlapping(scene)
 
     reply, _ = scene.ask(shared, scene.account.delete_all(now_ms=scene.now_ms))
+
+    assert 200 == reply.status
+    shared.kill()
+    scene.join()
+    scene.wait(70.0)
+    assert [{}] * 4 == [scene.found_at(each) for each in [*scene.machines[:2], *others]]
+
+
+def test_a_deletion_is_acknowledged_by_none_that_would_let_the_message_back_in() -> None:
+    """Members that have no room for one more trace of what they never had are given the tombstone."""
+    scene = Scene()
+    unknown = (message_hash(scene.account.id, 0, b"%d" % each) for each in range(MOST_STRANGE_TRACES))
+    assert scene.ask(scene.machines[0], scene.account.delete(*unknown))[0].status == 200
+    shared, others = overlapping(scene)
+
+    reply, _ = scene.ask(others[0], scene.account.delete(scene.hello))
 
     assert 200 == reply.status
     shared.kill()

@@ -41,7 +41,8 @@ REVOKE = Revoke(ACCOUNT, (b"t" * 36,), True, VERSION)
     ("touched", "change", "result"),
     [
         ((), PUT, Stored(False, 2, VERSION)),
-        ((), DELETE, Deleted({0: ("one",)})),
+        (("one", "two"), DELETE, Deleted({0: ("one",)})),
+        (("one",), DELETE, Deleted({}, None, frozenset(("two",)))),
         (("one", "two"), WHERE, Deleted({0: ("two",), 7: ("one",)})),
         (("one", "two"), EXPIRE, Expiring({"two": 3}, {"one": 9})),
         (("one",), EXPIRE_WHERE, Shortened({0: ("one",)})),
@@ -78,7 +79,7 @@ def test_what_is_not_done_is_not_made() -> None:
     ("names", "change"),
     [
         (["one"], PUT),
-        (["one", "two"], DELETE),
+        (["met"], DELETE),
         (["met"], WHERE),
         (["met"], EXPIRE),
         (["74" * 36], REVOKE),

@@ -107,7 +107,8 @@ def test_in_the_reserve_nothing_new_is_taken_and_everything_that_frees_goes_on()
             ],
             now_ms=NOW_MS,
         )
-        assert [NotDone.DISK_FULL, NotDone.DISK_FULL, Deleted({0: (kept.hash,)})] == answers[:3]
+        deleted = Deleted({0: (kept.hash,)}, unmarked=frozenset((unknown.hash,)))
+        assert [NotDone.DISK_FULL, NotDone.DISK_FULL, deleted] == answers[:3]
         assert [Removed(1)] == store.apply([Purge()], now_ms=expiry_ms)
 
 

@@ -41,11 +41,14 @@ def outdone_by(result: Result) -> Version | None:
 def touched_by(change: Change, result: Result) -> tuple[str, ...]:
     """The rows that the change has met, where others may have met other ones.
 
-    Whoever makes a ``Put``, a ``Delete`` or a ``Revoke`` has the very same rows afterwards, whatever was there before.
+    Whoever makes a ``Put`` or a ``Revoke`` has the very same rows afterwards, whatever was there before.
     """
     match change, result:
-        case ((Put() | Delete() | Revoke()), _):
+        case ((Put() | Revoke()), _):
             return ()
+        case Delete(_, hashes), Deleted():
+            # One that has neither the message nor room for its tombstone would let it back in.
+            return tuple(sorted(set(hashes) - result.unmarked))
         case _, Deleted():
             return result.hashes
         case _, Shortened(by_namespace):
@@ -65,8 +68,6 @@ def keys_of(change: Change, touched: Collection[str]) -> tuple[Key, ...]:
     match change:
         case Put(message):
             names: tuple[str, ...] = (message.hash,)
-        case Delete(_, hashes):
-            names = hashes
         case Revoke(_, tokens):
             names = tuple(token.hex() for token in tokens)
         case _:
