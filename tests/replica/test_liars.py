@@ -188,3 +188,27 @@ def test_a_listing_that_no_honest_member_gives_ends_the_comparison(fault: str) -
     assert [Compare, Listing] == [type(each) for each in asked]
     assert isinstance(comparison, Comparison)
     assert not comparison.has_taken
+
+
+def test_rows_shown_one_by_one_keep_no_client_waiting() -> None:
+    """Of a change whose rows a condition chose, a liar says that it has met thousands."""
+    scene = Scene()
+    honest, liar, *_ = scene.machines
+    keys = [Key(scene.account.id, message_hash(scene.account.id, 0, b"%d" % each)) for each in range(9)]
+    job = take(honest.member.around, liar.name, keys, later=[])
+
+    tag = next(job).wants[0][0]
+    for shown in (1, 2):
+        tag = job.send(Event(tag, one_more_row(honest, keys[shown:]))).wants[0][0]
+
+    with pytest.raises(StopIteration) as ended:
+        job.send(Event(tag, one_more_row(honest, keys[3:])))
+    assert ended.value.value is False
+
+
+def one_more_row(honest: Machine, left: Sequence[Key]) -> bytes:
+    """An answer that has taken 2.5 s, and leaves almost everything."""
+    honest.member.around.now_ms += 2_500
+    return encode_replied(
+        Replied(1, honest.member.around.now_ms, Brought([], [KeyForm.of(key) for key in left]))
+    )

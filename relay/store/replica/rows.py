@@ -20,14 +20,24 @@ from relay.store.replica.steps import Event
 from relay.store.replica.surroundings import Surroundings
 from relay.store.replica.talk import Talk, ask, store
 
+# A client waits while its change is brought together, and one of several members may be slow on purpose.
+MOST_WAITED_MS = 5_000
+
 
 def take(
     around: Surroundings, relay: RelayId, keys: Sequence[Key], *, later: list[Event] | None = None
 ) -> Talk[bool]:
-    """Fetch rows from another member into our store; whether all came that it has, and all had room."""
+    """Fetch rows from another member into our store; whether all came that it has, and all had room.
+
+    Args:
+        later: as for ``wait_for``; somebody waits for it then, so that it ends in time.
+    """
+    began_ms = around.now_ms
     for part in _parts(keys):
         left = list(part)
         while left:
+            if later is not None and around.now_ms > began_ms + MOST_WAITED_MS:
+                return False
             heard = yield from ask(around, relay, Bring([KeyForm.of(key) for key in left]), later=later)
             if heard is None or not isinstance(heard.answer, Brought):
                 return False
@@ -49,10 +59,13 @@ def _took_all(rows: tuple[Row, ...], later: list[Event] | None) -> Talk[bool]:
 def give(
     around: Surroundings, relay: RelayId, keys: Sequence[Key], *, later: list[Event] | None = None
 ) -> Talk[bool]:
-    """Send rows to another member, and forget that it was owed them; whether it has taken all that we have."""
+    """Send rows to another member; whether it has taken all that we have. ``later`` as for ``take``."""
+    began_ms = around.now_ms
     for part in _parts(keys):
         left = tuple(part)
         while left:
+            if later is not None and around.now_ms > began_ms + MOST_WAITED_MS:
+                return False
             (fetched,) = yield from store(Fetch(left, MAX_ROWS_SIZE), later=later)
             if not isinstance(fetched, Fetched) or len(fetched.left) >= len(left):
                 return False
