@@ -10,7 +10,7 @@ import random
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import trio
@@ -155,7 +155,8 @@ def _start_parts(
     roster = NewestRoster(lambda: keeper.directory, clock=base.clock)
     destination: Destination = NetworkDestination(node.relay_id, roster, clock=base.clock)
     if store is not None:
-        destination = offer_storage(store, base, node, keeper, peers, nursery)
+        destination = member = offer_storage(store, base, node, keeper, peers, nursery)
+        node = replace(node, storage=member)
     if opened.session is not None:
         around = Surroundings(base, shares, peers, dialer, destination, roster)
         node = offer_session(settings, opened.session, around, node, nursery)

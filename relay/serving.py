@@ -23,6 +23,7 @@ from relay.listener import Gate, accept_forever
 from relay.session.door import HttpsDoor
 from relay.session.urls import SessionUrls
 from relay.settings import Endpoint
+from relay.store.running import RunningMember
 from relay.switch import Switch
 
 log = structlog.get_logger(__name__)
@@ -62,6 +63,7 @@ class Node:
         clock: Unix time that never goes back.
         door: where Session's clients come in, if they do.
         session_urls: what they are told of it.
+        storage: its part in a swarm, if it stores.
     """
 
     relay_id: RelayId
@@ -73,6 +75,7 @@ class Node:
     clock: Callable[[], UnixTime]
     door: HttpsDoor | None = None
     session_urls: SessionUrls | None = None
+    storage: RunningMember | None = None
 
     @property
     def is_idle(self) -> bool:
@@ -164,4 +167,5 @@ def _log_statistics(node: Node) -> None:
         services_failed=dict(services.failed),
         connections_refused=node.gate.counts() | node.links.counts(),
         session=node.door.counts() if node.door is not None else {},
+        storage=node.storage.counts() if node.storage is not None else {},
     )

@@ -11,7 +11,7 @@ A store that is damaged is reopened, and its member begins anew with what is lef
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 
 import structlog
@@ -106,6 +106,15 @@ class RunningMember:
         """Whether it answers for all accounts that are its own."""
         around = self._life.member.around
         return around.is_ready and not any(each.debts for each in around.duties.holdings)
+
+    def counts(self) -> Mapping[str, int]:
+        """What went wrong between members since the store was opened, and how things stand with them now.
+
+        ``behind`` is how many holdings are still to be compared, ``down`` how many members gave no answer.
+        """
+        around = self._life.member.around
+        behind = sum(bool(each.debts) for each in around.duties.holdings)
+        return {**around.counts._asdict(), "behind": behind, "down": len(around.down)}
 
     def _tell_changes(self) -> None:
         if self.is_caught_up != self._was_caught_up:

@@ -74,6 +74,7 @@ def test_what_a_member_missed_is_noted_until_it_has_it() -> None:
     scene.store(one)
     scene.wait(10.0)
     assert (Key(scene.account.id, scene.hello),) == owed(one, dead)
+    assert 1 == one.member.around.counts.owed
 
     dead.start()
     scene.wait(5.0)

@@ -99,9 +99,11 @@ async def test_bytes_that_no_member_sends_are_refused(tmp_path: Path) -> None:
         await until_ready(member)
 
         answered = await member.for_members.answer(RelayId(bytes(32)), b"nonsense")
+        counts = member.counts()
 
     assert isinstance(answered, bytes)
     assert Refused("malformed") == decode_replied(answered).answer
+    assert 1 == counts["malformed"]
 
 
 class Observed(DiskStore):

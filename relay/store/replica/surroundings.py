@@ -38,12 +38,19 @@ class Heard(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """What went wrong between members, in numbers."""
+    """What went wrong between members, whoever of two noticed it, and what followed.
+
+    Args:
+        skewed, malformed: messages whose clock is too far from ours, or that have not their form.
+        stale: refusals because two members go by different documents.
+        owed, given: rows that were noted for members that had missed them, and rows that were given to members.
+    """
 
     skewed: int = 0
     malformed: int = 0
     stale: int = 0
-    given: int = 0  # rows
+    owed: int = 0
+    given: int = 0
 
 
 class Surroundings:
@@ -122,6 +129,8 @@ class Surroundings:
 
     def answer(self, answer: Answer) -> bytes:
         """An answer as it goes out."""
+        if isinstance(answer, Refused):
+            self._count_refusal(answer)
         return encode_replied(Replied(self.layout.number, self.now_ms, answer))
 
     def hear(self, relay: RelayId, result: bytes | Reason) -> Heard | None:
@@ -136,8 +145,11 @@ class Surroundings:
         return Heard(replied.number, replied.answer)
 
     def _count_refusal(self, refused: Refused) -> None:
-        if refused.why == "stale":
-            self.counts = self.counts._replace(stale=self.counts.stale + 1)
+        match refused.why:
+            case "stale":
+                self.counts = self.counts._replace(stale=self.counts.stale + 1)
+            case "malformed":
+                self.counts = self.counts._replace(malformed=self.counts.malformed + 1)
 
     def heard_of(self, relay: RelayId, number: int) -> None:
         """A member lives, and has the document of this number."""

@@ -197,3 +197,5 @@ class _Turn:
         missed = sorted(self._members - self._touched.keys() - {self._around.ours})
         if keys and missed:
             yield from store(*(Owe(relay, keys) for relay in missed))
+            counts = self._around.counts
+            self._around.counts = counts._replace(owed=counts.owed + len(keys) * len(missed))
