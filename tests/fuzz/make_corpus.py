@@ -35,7 +35,17 @@ from relay.replay_files import _encode, _State
 from relay.settings import AuthoritySettings, RelaySettings
 from relay.settings_text import example_settings
 from tests.directory.networks import NOW, authority_keys, bytes_of, descriptor, door, network
-from tests.fuzz import long_calls, ohttp, proxy, session, session_door, session_network, storage, stories
+from tests.fuzz import (
+    long_calls,
+    ohttp,
+    proxy,
+    replica,
+    session,
+    session_door,
+    session_network,
+    storage,
+    stories,
+)
 from tests.fuzz.files import SEED_HEADER
 from tests.fuzz.targets import (
     DEPTH,
@@ -306,6 +316,7 @@ def corpus() -> dict[str, dict[str, bytes]]:
         **session_door.inputs(),
         **session_network.inputs(),
         **storage.inputs(),
+        **replica.inputs(),
         **proxy.inputs(),
         **_files(),
     }
