@@ -1,6 +1,6 @@
 """Whether a request that was read is carried out: its time, and who made it, in the order of the specification.
 
-Spec: docs/specs/storage.md §4.3.
+Spec: docs/specs/storage.md §4.3, §4.4.
 """
 
 from __future__ import annotations

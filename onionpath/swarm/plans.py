@@ -1,6 +1,6 @@
 """What a judged request is to a member of the swarm: a reply at once, a question, a change, or several of these.
 
-A plan only says; whoever replicates carries it out (``relay/store``):
+A plan only says; whoever replicates carries it out (``relay/store/replica/requests.py``):
 
     run = carry_out(plan, max_reply=...)
     steps = next(run)                 # Reads and Writes that may be carried out at the same time, in this order

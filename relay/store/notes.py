@@ -1,6 +1,6 @@
 """What replication keeps beside the rows, in the same commits: notes under names, and what members are owed.
 
-Spec: docs/specs/replication.md.
+Spec: docs/specs/replication.md §2.5, §4.1.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What clients ask a store; nothing here writes, so any connection will do.
 
 Whatever is given out was checked: a row that is damaged is left out, and its sequence number is added to ``damaged``.
+Spec: docs/specs/store.md §1.4, §2.5, §6.1.
 """
 
 from __future__ import annotations

@@ -63,7 +63,6 @@ DAMAGED_ROW = """SELECT accounts.account, rows.account, name FROM rows
     LEFT JOIN accounts ON accounts.id = rows.account WHERE sequence = ?"""
 ADD_MISSING = "INSERT OR IGNORE INTO missing VALUES (?, ?)"
 FORGET_MISSING = "DELETE FROM missing WHERE account = ? AND name = ?"
-IS_ANY_MISSING = "SELECT EXISTS (SELECT 1 FROM missing)"
 MISSING = "SELECT account, name FROM missing ORDER BY account, name LIMIT ?"
 RECOUNT = """SELECT coalesce(sum(size), 0), coalesce(sum(is_live), 0), coalesce(sum(1 - is_live), 0),
     coalesce(sum(size * is_public), 0), coalesce(sum(is_public), 0) FROM (

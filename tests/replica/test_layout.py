@@ -23,7 +23,7 @@ def key_at(position: int) -> bytes:
 
 
 @given(IDS, st.lists(st.integers(0, RING - 1)))
-def test_an_account_lies_in_the_part_of_its_swarm(ids: set[int], positions: list[int]) -> None:
+def test_an_account_lies_in_the_share_of_its_swarm(ids: set[int], positions: list[int]) -> None:
     layout = layout_of(ids)
     edges = [edge % RING for share in layout.shares for edge in (share.arc.start, share.arc.end - 1)]
 
@@ -34,7 +34,7 @@ def test_an_account_lies_in_the_part_of_its_swarm(ids: set[int], positions: list
 
 
 @given(IDS)
-def test_parts_cover_the_ring_once(ids: set[int]) -> None:
+def test_shares_cover_the_ring_once(ids: set[int]) -> None:
     shares = layout_of(ids).shares
 
     assert (0, RING) == (shares[0].arc.start, shares[-1].arc.end)

@@ -78,7 +78,7 @@ async def store_hello(member: RunningMember) -> str:
     return stored
 
 
-async def until_ready(member: RunningMember) -> None:
+async def wait_until_ready(member: RunningMember) -> None:
     with trio.fail_after(10):
         while not member.is_caught_up:  # noqa: ASYNC110 - nobody tells; it takes milliseconds
             await trio.sleep(0.01)
@@ -86,17 +86,17 @@ async def until_ready(member: RunningMember) -> None:
 
 async def test_what_is_acknowledged_is_read_in_the_next_life(tmp_path: Path) -> None:
     async with open_store(tmp_path / "store") as store, running(store) as member:
-        await until_ready(member)
+        await wait_until_ready(member)
         stored = await store_hello(member)
 
     async with open_store(tmp_path / "store") as store, running(store) as member:
-        await until_ready(member)
+        await wait_until_ready(member)
         assert [stored] == await hashes(member)
 
 
 async def test_bytes_that_no_member_sends_are_refused(tmp_path: Path) -> None:
     async with open_store(tmp_path / "store") as store, running(store) as member:
-        await until_ready(member)
+        await wait_until_ready(member)
 
         answered = await member.for_members.answer(RelayId(bytes(32)), b"nonsense")
         counts = member.counts()
@@ -141,7 +141,7 @@ async def test_no_change_comes_to_the_store_after_the_note_of_a_later_document(t
     layout = Layout.of_document(directory.document)
     async with running(store) as member:
         life = member._life
-        await until_ready(member)
+        await wait_until_ready(member)
         for turn in range(1, 21):
             store.gate = trio.Event()
             async with trio.open_nursery() as clients:
@@ -155,7 +155,7 @@ async def test_no_change_comes_to_the_store_after_the_note_of_a_later_document(t
                     await trio.lowlevel.checkpoint()
                 newer = replace(layout, number=layout.number + turn)
                 life._carry_out(life.member.use(newer, Roster.of(directory), now_ms=NOW_MS))
-            await until_ready(member)
+            await wait_until_ready(member)
     await store.close()
 
     assert store.puts > 0

@@ -160,15 +160,15 @@ def follow(duties: Duties, layout: Layout, *, before: Layout | None, ours: Relay
     """
     known = before if before is not None and before.number == duties.number else None
     has_followed = known is not None and known.number == layout.number - 1
-    turn = _Turn(layout, known, duties.number, ours)
+    transition = _Transition(layout, known, duties.number, ours)
     holdings: list[Holding] = []
     for share in layout.shares:
         for arc, old in _pieces(share.arc, duties.holdings):
             piece = Share(arc, share.members)
-            holdings += turn.received(piece) if old is None else [turn.kept(piece, old)]
+            holdings += transition.received(piece) if old is None else [transition.kept(piece, old)]
     if not has_followed:
         # What was acknowledged under documents that we have not seen is known to the present members alone.
-        holdings = [turn.as_newcomer(each) for each in holdings]
+        holdings = [transition.as_newcomer(each) for each in holdings]
     return Duties(layout.number, tuple(_joined(holdings)))
 
 
@@ -178,7 +178,7 @@ def newcomer_debt(members: frozenset[RelayId], ours: RelayId, number: int) -> De
 
 
 @dataclass(frozen=True, slots=True)
-class _Turn:
+class _Transition:
     """From one document to the next."""
 
     layout: Layout

@@ -67,10 +67,6 @@ class Layout:
         """Who holds the account there."""
         return self.shares[bisect_right(self.shares, position, key=lambda share: share.arc.start) - 1]
 
-    def held_by(self, relay: RelayId) -> tuple[Share, ...]:
-        """The shares that a relay holds."""
-        return tuple(share for share in self.shares if relay in share.members)
-
     def within(self, whole: Arc) -> Iterator[Share]:
         """The shares of an arc, cut to it."""
         for share in self.shares:

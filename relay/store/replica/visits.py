@@ -1,7 +1,7 @@
 """A member's own work: it visits each of the others again and again, one visit at a time each.
 
 A visit delivers what the other is owed, and compares all that both have to do with: what both hold, what we are behind
-with, what we hand over. Spec: docs/specs/replication.md §2.4, §3, §4.
+with, what we hand over. Spec: docs/specs/replication.md §2.5, §3, §4.
 """
 
 from __future__ import annotations

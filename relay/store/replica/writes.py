@@ -33,7 +33,7 @@ from relay.store.replica.talk import ASK_TIMEOUT_S, Talk, store
 # Healthy members answer in milliseconds; who takes longer has died a moment ago, and is not waited for again.
 GRACE_S = 0.25
 # Whoever is outdone again has met clients that change the same message as fast as it does.
-MAX_TURNS = 4
+MAX_PROPOSALS = 4
 
 _GRACE = "grace"
 
@@ -43,11 +43,11 @@ def write(around: Surroundings, plan: Write) -> Job:
     known = yield from _look(plan)
     if isinstance(known, SessionReply):
         return known
-    for _ in range(MAX_TURNS):
+    for _ in range(MAX_PROPOSALS):
         if not around.is_ready or around.ours not in around.members_of(plan.account):
             return NOT_READY
-        turn = _Turn(around, plan, around.next_version(known))
-        outdone = yield from turn.run()
+        proposal = _Proposal(around, plan, around.next_version(known))
+        outdone = yield from proposal.run()
         if outdone is None:
             return None  # it has replied itself
         known = outdone
@@ -67,13 +67,13 @@ def _look(plan: Write) -> Talk[int | SessionReply]:
 
 
 class _Tag(NamedTuple):
-    """Whose answer it is, and to which turn."""
+    """Whose answer it is, and of which proposal."""
 
-    turn: _Turn
+    proposal: _Proposal
     relay: RelayId
 
 
-class _Turn:
+class _Proposal:
     """The change under one version."""
 
     def __init__(self, around: Surroundings, plan: Write, version: Version) -> None:
@@ -113,8 +113,8 @@ class _Turn:
     def _go_on(self) -> Talk[object]:
         """Take the next event; gives its tag."""
         tag, result = self._later.pop(0) if self._later else (yield Start())
-        # What was said of an earlier turn came under another version, and counts for nothing now.
-        if isinstance(tag, _Tag) and tag.turn is self:
+        # What was said of an earlier proposal came under another version, and counts for nothing now.
+        if isinstance(tag, _Tag) and tag.proposal is self:
             self._waiting.discard(tag.relay)
             if tag.relay == self._around.ours:
                 self._made_here(result[0])
