@@ -17,9 +17,10 @@ from onionpath.injected import UnixTime
 from onionpath.onion.session_fields import decode_fields
 from onionpath.onion.session_packets import SessionReply
 from onionpath.swarm.fields import echoed
-from onionpath.swarm.node_list import HARD_FORK, STORAGE_VERSION, swarm_hex
+from onionpath.swarm.node_list import STORAGE_VERSION, swarm_hex
 from onionpath.swarm.node_question import NodesQuestion, answer_nodes
 from onionpath.swarm.nodes import Roster, SessionNode
+from onionpath.swarm.replies import dated_reply, encode_json, text_reply
 
 MAX_SEED_REQUEST_SIZE = 16 * 1024  # bytes
 _MAX_SEED_BRACKETS = 16
@@ -67,7 +68,7 @@ def answer_seed(request: bytes, roster: Roster, *, now: UnixTime) -> tuple[int, 
     except MalformedError:
         return 200, _seed_error(call.id, -32_602, "Invalid params")
     result = answer_nodes(question, roster, lot=_lot(now))
-    return 200, _encode({"jsonrpc": "2.0", "id": call.id, "result": result})
+    return 200, encode_json({"jsonrpc": "2.0", "id": call.id, "result": result})
 
 
 # What comes back must be a number that every reader keeps, or plain text.
@@ -125,20 +126,15 @@ def _base32z(relay_id: RelayId) -> str:
 
 
 def _refusal(reason: str) -> SessionReply:
-    return SessionReply(400, f"invalid request: {reason}".encode())
+    return text_reply(400, f"invalid request: {reason}")
 
 
 def _reply(fields: Mapping[str, object], *, now: UnixTime, status: int = 200) -> SessionReply:
-    common = {"t": _milliseconds(now), "hf": HARD_FORK}
-    return SessionReply(status, _encode({**fields, **common}), is_json=True)
+    return dated_reply(fields, now_ms=_milliseconds(now), status=status)
 
 
 def _seed_error(request_id: int | str | None, code: int, message: str) -> bytes:
-    return _encode({"jsonrpc": "2.0", "id": request_id, "error": {"code": code, "message": message}})
-
-
-def _encode(fields: Mapping[str, object]) -> bytes:
-    return msgspec.json.encode(fields, order="sorted")
+    return encode_json({"jsonrpc": "2.0", "id": request_id, "error": {"code": code, "message": message}})
 
 
 def _milliseconds(now: UnixTime) -> int:

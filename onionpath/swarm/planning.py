@@ -35,7 +35,7 @@ _REPLY_FRAME_SIZE = 4096  # bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Jurisdiction:
     """What a member knows of the network when it judges.
 
     Args:
@@ -47,7 +47,7 @@ class Place:
     stores: Callable[[AccountId], bool]
 
 
-def plan(text: bytes, place: Place, *, now_ms: int, max_reply: int) -> Plan:
+def plan(text: bytes, jurisdiction: Jurisdiction, *, now_ms: int, max_reply: int) -> Plan:
     """What is to be done about a request of a client.
 
     Args:
@@ -58,12 +58,12 @@ def plan(text: bytes, place: Place, *, now_ms: int, max_reply: int) -> Plan:
         request = read_request(text)
     except BadRequestError as error:
         return Done(text_reply(400, str(error)))
-    return _Planner(place, now_ms, _share(request, max_reply)).plan(request)
+    return _Planner(jurisdiction, now_ms, _share(request, max_reply)).plan(request)
 
 
 @dataclass(frozen=True, slots=True)
 class _Planner:
-    place: Place
+    jurisdiction: Jurisdiction
     now_ms: int
     max_retrieved: int
 
@@ -82,22 +82,22 @@ class _Planner:
         if isinstance(leaf, NetworkRequest):
             return self._answer(leaf)
         account = leaf.request.account
-        if not self.place.stores(account):
-            return Done(wrong_swarm(account, self.place.roster, now=UnixTime(self.now_ms / 1000)))
+        if not self.jurisdiction.stores(account):
+            return Done(wrong_swarm(account, self.jurisdiction.roster, now=UnixTime(self.now_ms / 1000)))
         if isinstance(leaf.request, ReadRequest):
             return _plan_read(leaf.request, now_ms=self.now_ms, max_retrieved=self.max_retrieved)
         return plan_write(leaf.request, leaf.params, now_ms=self.now_ms, tolerance=FROM_CLIENT)
 
     def _answer(self, request: NetworkRequest) -> Done:
         now = UnixTime(self.now_ms / 1000)
-        reply = answer_network(request.method, request.params, self.place.roster, now=now)
+        reply = answer_network(request.method, request.params, self.jurisdiction.roster, now=now)
         return Done(reply or text_reply(400, f"no method {request.method}"))
 
     def _choose(self, request: IfElseRequest) -> Chosen:
-        state = {"hf": HARD_FORK, "v": STORAGE_VERSION, "height": (self.place.roster.number,)}
+        state = {"hf": HARD_FORK, "v": STORAGE_VERSION, "height": (self.jurisdiction.roster.number,)}
         holds = request.condition.holds(state)
         branch = request.then if holds else request.otherwise
-        outcome = {**state, "height": self.place.roster.number, "condition": holds}
+        outcome = {**state, "height": self.jurisdiction.roster.number, "condition": holds}
         return Chosen(None if branch is None else self.plan(branch), outcome)
 
 

@@ -12,7 +12,7 @@ from onionpath.injected import UnixTime
 from onionpath.onion.session_packets import SessionReply
 from onionpath.onion.session_refusals import Refusal, refuse
 from onionpath.swarm.nodes import Roster
-from onionpath.swarm.planning import Place, plan
+from onionpath.swarm.planning import Jurisdiction, plan
 from onionpath.swarm.plans import carry_out
 
 
@@ -38,9 +38,10 @@ class NetworkDestination:
         roster = self._roster()
         if roster is None:
             return self._not_ready
-        place = Place(roster, stores=lambda _: False)
+        jurisdiction = Jurisdiction(roster, stores=lambda _: False)
         run = carry_out(
-            plan(request, place, now_ms=int(self._clock() * 1_000), max_reply=max_reply), max_reply=max_reply
+            plan(request, jurisdiction, now_ms=int(self._clock() * 1_000), max_reply=max_reply),
+            max_reply=max_reply,
         )
         try:
             next(run)

@@ -15,7 +15,7 @@ from onionpath.swarm.forwarding import decode_forwarded, forward, plan_forwarded
 from onionpath.swarm.nodes import Roster
 from onionpath.swarm.operations import NewestVersion, Version, VersionFound
 from onionpath.swarm.parts import Failed, Part, decode_part, encode_part
-from onionpath.swarm.planning import Place, plan
+from onionpath.swarm.planning import Jurisdiction, plan
 from onionpath.swarm.plans import Done, Gate, Read, Step, Write, carry_out
 from tests.swarm.model_store import ModelStore
 from tests.swarm.rosters import roster_of
@@ -60,8 +60,8 @@ class Members:
     def ask(self, request: object, *, now_ms: int, max_reply: int = MAX_REPLY) -> SessionReply:
         """The reply to a request, given as text or as what JSON would make of it."""
         text = request if isinstance(request, bytes) else json.dumps(request).encode()
-        place = Place(self.roster, lambda _: self.is_ours)
-        run = carry_out(plan(text, place, now_ms=now_ms, max_reply=max_reply), max_reply=max_reply)
+        jurisdiction = Jurisdiction(self.roster, lambda _: self.is_ours)
+        run = carry_out(plan(text, jurisdiction, now_ms=now_ms, max_reply=max_reply), max_reply=max_reply)
         try:
             steps = next(run)
             while True:
@@ -110,8 +110,8 @@ def _refusal(gate: Gate | None, store: ModelStore, now_ms: int) -> SessionReply 
 
 def write_of(request: object, *, now_ms: int) -> Write:
     """The plan of a request that must be a change."""
-    place = Place(_roster(), lambda _: True)
-    write = plan(json.dumps(request).encode(), place, now_ms=now_ms, max_reply=MAX_REPLY)
+    jurisdiction = Jurisdiction(_roster(), lambda _: True)
+    write = plan(json.dumps(request).encode(), jurisdiction, now_ms=now_ms, max_reply=MAX_REPLY)
     assert isinstance(write, Write), write
     return write
 

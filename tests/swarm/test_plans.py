@@ -24,7 +24,7 @@ from onionpath.swarm.operations import (
     Version,
 )
 from onionpath.swarm.parts import Failed, Part, decode_part, encode_part
-from onionpath.swarm.planning import Place, plan
+from onionpath.swarm.planning import Jurisdiction, plan
 from onionpath.swarm.plans import Done, Gate, Plan, Read, Write, carry_out
 from tests.swarm import members as swarm_members
 from tests.swarm.accounts import DAY_MS, GROUP, OTHER, PERSON, Json, T, several
@@ -36,8 +36,8 @@ INFO = {"method": "info", "params": {}}
 
 
 def planned(request: Json, *, max_reply: int = MAX_REPLY) -> Plan:
-    place = Place(Members.of(1).roster, lambda _: True)
-    return plan(json.dumps(request).encode(), place, now_ms=T, max_reply=max_reply)
+    jurisdiction = Jurisdiction(Members.of(1).roster, lambda _: True)
+    return plan(json.dumps(request).encode(), jurisdiction, now_ms=T, max_reply=max_reply)
 
 
 def write_of(request: Json) -> Write:

@@ -17,7 +17,7 @@ from onionpath.errors import MalformedError
 from onionpath.onion.session_packets import SessionReply
 from onionpath.swarm.nodes import Roster
 from onionpath.swarm.operations import AccountId
-from onionpath.swarm.planning import Place, plan
+from onionpath.swarm.planning import Jurisdiction, plan
 from onionpath.swarm.reconciliation import Note, Noted, NoteFound, Settle
 from onionpath.swarm.replies import NOT_READY
 from relay.store.replica.duties import Duties, follow
@@ -89,7 +89,7 @@ class Member:
         if self._requests > MAX_REQUESTS or self._roster is None:
             self._answer_client(number, NOT_READY)
         else:
-            planned = plan(text, Place(self._roster, self._stores), now_ms=now_ms, max_reply=max_reply)
+            planned = plan(text, Jurisdiction(self._roster, self._stores), now_ms=now_ms, max_reply=max_reply)
             job = request_job(self.around, planned, max_reply=max_reply)
             self._jobs.begin(job, partial(self._answer_client, number))
         return self._go_on(now_ms)
