@@ -112,8 +112,8 @@ def _ready_text(ready: Ready) -> str:
     text = f"ready: {ready.identity} at {' and '.join(ready.addresses)}, process {ready.pid}"
     if ready.session is not None:
         text += f"; Session's clients at {ready.session}"
-    if ready.seed is not None:
-        text += f", seed at {ready.seed}"
+    if ready.seed_url is not None:
+        text += f", seed at {ready.seed_url}"
     return text
 
 

@@ -40,14 +40,14 @@ class Ready:
 
     Args:
         session: the URL at which Session's clients come in, if they do.
-        seed: the URL of the list of nodes, if this is a seed.
+        seed_url: the URL of the list of nodes, if this is a seed.
     """
 
     identity: str
     addresses: tuple[str, ...]
     pid: int
     session: str | None = None
-    seed: str | None = None
+    seed_url: str | None = None
 
 
 Announce = Callable[[Ready], None]
@@ -120,8 +120,8 @@ async def serve(node: Node, nursery: trio.Nursery, *, ready: Announce) -> None:
 
 def _ready(node: Node, addresses: tuple[str, ...]) -> Ready:
     urls = node.session_urls
-    session, seed = (urls.door, urls.seed) if urls is not None else (None, None)
-    return Ready(node.relay_id.hex(), addresses, os.getpid(), session, seed)
+    session, seed_url = (urls.door, urls.seed_url) if urls is not None else (None, None)
+    return Ready(node.relay_id.hex(), addresses, os.getpid(), session, seed_url)
 
 
 async def _ending_signal(signals: AsyncIterator[int], node: Node) -> int:

@@ -9,10 +9,10 @@ from relay.settings import RelaySettings
 
 @dataclass(frozen=True, slots=True)
 class SessionUrls:
-    """Both as ``https://IP:PORT…``; ``seed`` is None for a relay that isn't one."""
+    """Both as ``https://IP:PORT…``; ``seed_url`` is None for a relay that isn't one."""
 
     door: str
-    seed: str | None
+    seed_url: str | None
 
     @classmethod
     def of(cls, settings: RelaySettings, port: int | None = None) -> SessionUrls:
@@ -26,4 +26,4 @@ class SessionUrls:
         return cls(door, f"{door}/json_rpc" if settings.session.seed else None)
 
     def __str__(self) -> str:
-        return self.door if self.seed is None else f"{self.door}, seed at {self.seed}"
+        return self.door if self.seed_url is None else f"{self.door}, seed at {self.seed_url}"

@@ -292,7 +292,7 @@ def test_the_ready_line_goes_to_both_places(capsys: pytest.CaptureFixture[str]) 
     with os.fdopen(reader) as file:
         line = file.read()
 
-    facts = {"identity": "0102", "addresses": ["127.0.0.1:1"], "pid": 7, "session": None, "seed": None}
+    facts = {"identity": "0102", "addresses": ["127.0.0.1:1"], "pid": 7, "session": None, "seed_url": None}
     assert {"event": "ready", **facts} == json.loads(line)
     assert line == capsys.readouterr().out
 
