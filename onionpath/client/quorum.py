@@ -1,7 +1,8 @@
 """A quorum: so many members of a swarm that are of use, each replaced by the next one when it was of none or is silent.
 
 Whoever is silent is left its time: it may be slow, and is replaced, not given up. Machines that have lost their power
-or their network are silent, too. Spec: docs/specs/storage.md §6.2, §6.3.
+or their network are silent, too. Whoever was not reached is replaced likewise, and asked once more meanwhile: what
+failed may be a relay of the path to it. Spec: docs/specs/storage.md §6.2, §6.3.
 """
 
 from __future__ import annotations
@@ -12,32 +13,42 @@ import anyio
 from anyio.abc import TaskGroup
 
 from onionpath.crypto.identity import RelayId
+from onionpath.errors import UnreachableError
 
 # Far above three relays' round trips and a write on a busy swarm, and so short that a person waits for two of them.
 PATIENCE_S = 4.0
 
-Heard = Callable[[], None]
-Ask = Callable[[RelayId, Heard], Awaitable[bool]]
+# One for each of the three attempts of a call; another path is of more use than to wait longer for the same ones.
+FIRST_TURN_S = 3 * PATIENCE_S
 
 
-class _Silence:
-    """Of one member, while it is asked."""
+class Turn:
+    """One member's, to be asked.
+
+    Args:
+        is_last: it will not be asked again.
+    """
 
     def __init__(self) -> None:
+        self.is_last = False
         self._word = anyio.Event()
         self._has_ended = False
 
-    def interrupt(self) -> None:
+    def timeout_s(self, left_s: float) -> float:
+        """How long it is asked for one thing, when the caller waits so long."""
+        return left_s if self.is_last else min(left_s, FIRST_TURN_S)
+
+    def heard(self) -> None:
         """It has said something, and may go on."""
         self._word.set()
 
     def end(self) -> None:
-        """It has said everything."""
+        """It has said everything, or was not reached."""
         self._has_ended = True
         self._word.set()
 
     async def wait_for_end(self, patience_s: float) -> None:
-        """Until it has said everything, or nothing for so long."""
+        """Until ``end``, or until it has said nothing for so long."""
         while not self._has_ended:
             with anyio.move_on_after(patience_s) as patience:
                 await self._word.wait()
@@ -47,13 +58,16 @@ class _Silence:
                 self._word = anyio.Event()
 
 
+Ask = Callable[[RelayId, Turn], Awaitable[bool]]
+
+
 class Quorum:
     """Asks members of a swarm until enough of them were of use.
 
     Args:
         members: in the order in which they are asked.
-        ask: says whether the member was of use, and calls what it is given whenever it has heard something; raises
-            nothing of ours.
+        ask: says whether the member was of use, and calls ``Turn.heard`` whenever it has heard something; raises
+            ``UnreachableError`` if it has not reached it, and nothing else of ours.
         needed: how many must be of use; as many are asked at the same time.
     """
 
@@ -72,15 +86,27 @@ class Quorum:
     async def _find_one(self, tasks: TaskGroup) -> None:
         """Ask one member after the other until one was of use."""
         for member in self._left:
-            silence = _Silence()
-            tasks.start_soon(self._ask_one, member, silence, tasks)
-            await silence.wait_for_end(PATIENCE_S)
+            turn = Turn()
+            tasks.start_soon(self._ask_one, member, turn, tasks)
+            await turn.wait_for_end(PATIENCE_S)
             if member in self._useful:
                 return
 
-    async def _ask_one(self, member: RelayId, silence: _Silence, tasks: TaskGroup) -> None:
-        if await self._ask(member, silence.interrupt):
+    async def _ask_one(self, member: RelayId, turn: Turn, tasks: TaskGroup) -> None:
+        if await self._is_of_use(member, turn):
             self._useful.add(member)
-        silence.end()
+        turn.end()
         if len(self._useful) >= self._needed:
             tasks.cancel_scope.cancel()
+
+    async def _is_of_use(self, member: RelayId, turn: Turn) -> bool:
+        """Ask a member, and once more if it was not reached."""
+        try:
+            return await self._ask(member, turn)
+        except UnreachableError:
+            turn.end()
+        turn.is_last = True
+        try:
+            return await self._ask(member, turn)
+        except UnreachableError:
+            return False

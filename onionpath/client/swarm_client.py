@@ -14,11 +14,11 @@ from typing import Protocol
 
 import anyio
 
-from onionpath.client.quorum import Heard, Quorum
+from onionpath.client.quorum import Quorum, Turn
 from onionpath.client.swarm_reading import Gathering, Reading
 from onionpath.client.swarm_writing import StoredMessage, Writing
 from onionpath.crypto.identity import RelayId
-from onionpath.errors import OnionPathError
+from onionpath.errors import OnionPathError, UnreachableError
 from onionpath.onion.session_packets import SessionReply
 from onionpath.swarm.operations import AccountId, ExpiryRule
 from onionpath.swarm.owner import Owner
@@ -29,7 +29,7 @@ from onionpath.swarm.view import View
 
 DEFAULT_TTL_S = 14 * 86_400.0  # the longest in a public inbox
 DEFAULT_DEADLINE_S = 40.0
-# A page through the native format has 96 KiB of messages, so that this is 25 MB of one namespace in one reading.
+# A page through the native format has 96 KiB of messages, so that this is 25 MB of one member in one reading.
 MAX_PAGES = 256
 # So few that what seven members say of them fits into one reply.
 HASHES_AT_ONCE = 256
@@ -119,7 +119,7 @@ class SwarmClient:
         namespace: int = 0,
         deadline_s: float = DEFAULT_DEADLINE_S,
     ) -> Reading:
-        """What is new in a namespace.
+        """What is new in a namespace; of a long one a part, and ``Reading.unfinished`` says so.
 
         Args:
             view: of the last reading; None for all messages.
@@ -131,30 +131,33 @@ class SwarmClient:
         members = self._shuffled_swarm(owner.account)
         gathering = Gathering(owner, namespace, members, (view or View()).among(members))
 
-        async def ask(member: RelayId, heard: Heard) -> bool:
-            return await self._ask_for_pages(member, gathering, deadline_s, heard)
+        async def ask(member: RelayId, turn: Turn) -> bool:
+            return await self._ask_for_pages(member, gathering, deadline_s, turn)
 
         with anyio.move_on_after(deadline_s):
             await Quorum(members, ask, needed=gathering.needed).gather()
         return gathering.result()
 
     async def _ask_for_pages(
-        self, member: RelayId, gathering: Gathering, deadline_s: float, heard: Heard
+        self, member: RelayId, gathering: Gathering, deadline_s: float, turn: Turn
     ) -> bool:
-        """All pages of one member; whether it gave them."""
-        account = gathering.owner.account
+        """All pages of one member, as far as there is room for them; whether it gave them."""
+        account, has_more = gathering.owner.account, True
         try:
             for _ in range(MAX_PAGES):
                 request = gathering.next_request(member, now_ms=_now_ms())
-                reply = await self._ask(member, request, account, deadline_s, large_reply=True)
+                timeout_s = turn.timeout_s(deadline_s)
+                reply = await self._ask(member, request, account, timeout_s, large_reply=True)
                 has_more = gathering.take(member, reply, now_ms=_now_ms())
-                heard()
-                if not has_more:
+                turn.heard()
+                if not has_more or not gathering.has_room_for(member):
                     break
         except OnionPathError as error:
             gathering.fail(member, error)
+            if isinstance(error, UnreachableError):
+                raise
             return False
-        gathering.end(member)
+        gathering.end(member, has_more=has_more)
         return True
 
     async def _write_all(self, requests: Sequence[ReceiptedRequest], deadline_s: float) -> Receipt:
@@ -169,8 +172,8 @@ class SwarmClient:
         members = self._shuffled_swarm(request.account)
         writing = Writing(request, members)
 
-        async def ask(member: RelayId, _: Heard) -> bool:
-            await self._write_to(member, writing, deadline_s)
+        async def ask(member: RelayId, turn: Turn) -> bool:
+            await self._write_to(member, writing, turn.timeout_s(deadline_s))
             return writing.is_settled
 
         with anyio.move_on_after(deadline_s):
@@ -178,12 +181,25 @@ class SwarmClient:
         return writing.result()
 
     async def _write_to(self, member: RelayId, writing: Writing, deadline_s: float) -> None:
+        """Tell one member.
+
+        Raises:
+            UnreachableError: it was not reached.
+        """
         request = writing.request
         # A small reply has room for what members say of one message, but not for their lists of hashes.
         large = not isinstance(request, StoreRequest)
         text = encode_request(request)
         try:
-            writing.take(await self._ask(member, text, request.account, deadline_s, large_reply=large))
+            reply = await self._ask(member, text, request.account, deadline_s, large_reply=large)
+        except UnreachableError as error:
+            writing.fail(error)
+            raise
+        except OnionPathError as error:
+            writing.fail(error)
+            return
+        try:
+            writing.take(reply)
         except OnionPathError as error:
             writing.fail(error)
 

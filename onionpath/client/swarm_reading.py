@@ -18,6 +18,11 @@ from onionpath.swarm.owner import Owner
 from onionpath.swarm.signing import encode_request, retrieve_request
 from onionpath.swarm.view import View, in_order
 
+# Years of a person's messages, and little enough for a telephone; one page of each member may stand above it.
+MAX_READING_SIZE = 64 * 1024 * 1024  # bytes
+# What a message without content takes in memory, so that very many of those are bounded as well.
+_MESSAGE_OVERHEAD = 512  # bytes
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -29,6 +34,8 @@ class Reading:
         answered: the members that were asked and answered.
         failed: those that did not, and why.
         altered: members that gave messages whose content had another hash, and how many; none is in ``messages``.
+        unfinished: those of ``answered`` that say that they have more than one reading holds; the next one with this
+            view goes on there.
     """
 
     messages: tuple[Message, ...]
@@ -36,11 +43,13 @@ class Reading:
     answered: tuple[RelayId, ...]
     failed: Mapping[RelayId, str]
     altered: Mapping[RelayId, int]
+    unfinished: frozenset[RelayId] = frozenset()
 
     @property
     def withheld(self) -> Mapping[RelayId, frozenset[str]]:
-        """See ``View.withheld``."""
-        return self.view.withheld()
+        """See ``View.withheld``; whoever has not come to its end withholds nothing."""
+        withheld = self.view.withheld()
+        return {member: names for member, names in withheld.items() if member not in self.unfinished}
 
 
 @dataclass(slots=True)
@@ -60,6 +69,8 @@ class Gathering:
     answered: list[RelayId] = field(default_factory=list)
     failed: dict[RelayId, str] = field(default_factory=dict)
     altered: dict[RelayId, int] = field(default_factory=dict)
+    unfinished: set[RelayId] = field(default_factory=set)
+    _taken: dict[RelayId, int] = field(default_factory=dict)  # bytes, of messages that were new
 
     @property
     def needed(self) -> int:
@@ -80,20 +91,30 @@ class Gathering:
             RefusedError, MalformedError: there is no page in the reply.
         """
         page = page_in(reply, self.owner.account, self.namespace)
-        self.messages += self.view.new(page)
+        new = self.view.new(page, now_ms=now_ms)
+        self.messages += new
+        size = sum(len(message.data) + _MESSAGE_OVERHEAD for message in new)
+        self._taken[member] = self._taken.get(member, 0) + size
         self.view = self.view.after(member, page, now_ms=now_ms)
         if page.altered:
             self.altered[member] = self.altered.get(member, 0) + page.altered
         # A page without messages moves no cursor, so that the next one would be the same.
         return page.has_more and bool(page.messages)
 
+    def has_room_for(self, member: RelayId) -> bool:
+        """Whether it may give more: each has a share of its own, lest one that makes up messages leaves none."""
+        return self._taken.get(member, 0) < MAX_READING_SIZE // len(self.members)
+
     def fail(self, member: RelayId, error: OnionPathError) -> None:
         """A member did not give all of its pages."""
         self.failed[member] = str(error)
 
-    def end(self, member: RelayId) -> None:
-        """A member has given all of its pages."""
+    def end(self, member: RelayId, *, has_more: bool) -> None:
+        """A member has given all of its pages, or all that there is room for."""
         self.answered.append(member)
+        self.failed.pop(member, None)
+        if has_more:
+            self.unfinished.add(member)
 
     def result(self) -> Reading:
         """What came of it.
@@ -106,4 +127,11 @@ class Gathering:
             raise UnreachableError(
                 f"{len(self.answered)} of {len(self.members)} members answered and {self.needed} must: {failures}"
             )
-        return Reading(in_order(self.messages), self.view, tuple(self.answered), self.failed, self.altered)
+        return Reading(
+            in_order(self.messages),
+            self.view,
+            tuple(self.answered),
+            self.failed,
+            self.altered,
+            frozenset(self.unfinished),
+        )

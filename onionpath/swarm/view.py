@@ -41,7 +41,7 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A message that some member gave: since when we know of it, and until when it is stored."""
+    """A message that some member gave: since when we know of it, and the latest end that a member gave."""
 
     since_ms: int
     expiry_ms: int
@@ -58,21 +58,20 @@ class View:
         """This member's, an empty one if it was never asked."""
         return self.cursors.get(member, _UNASKED)
 
-    def new(self, page: Page) -> tuple[Message, ...]:
-        """Those messages of a page that no member has given before."""
-        return tuple(message for message in page.messages if message.hash not in self.seen)
+    def new(self, page: Page, *, now_ms: int) -> tuple[Message, ...]:
+        """Those messages of a page that no member has given before, and that have not expired."""
+        return tuple(
+            message
+            for message in page.messages
+            if message.hash not in self.seen and message.expiry_ms > now_ms
+        )
 
     def after(self, member: RelayId, page: Page, *, now_ms: int) -> Self:
         """Take note of what a member has answered."""
         cursor = self.cursor(member)
         hashes = [message.hash for message in page.messages]
         last = hashes[-1] if hashes else cursor.last
-        found = {
-            message.hash: Seen(
-                self.seen[message.hash].since_ms if message.hash in self.seen else now_ms, message.expiry_ms
-            )
-            for message in page.messages
-        }
+        found = {message.hash: self._seen_again(message, now_ms) for message in page.messages}
         shown = Cursor(last, cursor.shown.union(hashes), now_ms)
         noted = replace(self, cursors={**self.cursors, member: shown}, seen={**self.seen, **found})
         return noted._without(noted._forgettable(now_ms))
@@ -101,6 +100,11 @@ class View:
             if lacking:
                 missing[member] = lacking
         return missing
+
+    def _seen_again(self, message: Message, now_ms: int) -> Seen:
+        before = self.seen.get(message.hash, Seen(now_ms, message.expiry_ms))
+        # Whoever gives a time too early would have us forget the message, and take it for new at the next member.
+        return replace(before, expiry_ms=max(before.expiry_ms, message.expiry_ms))
 
     def _forgettable(self, now_ms: int) -> set[str]:
         gone = {name for name, seen in self.seen.items() if seen.expiry_ms <= now_ms}

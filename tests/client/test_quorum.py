@@ -8,8 +8,9 @@ import anyio
 import pytest
 from trio.testing import MockClock
 
-from onionpath.client.quorum import PATIENCE_S, Heard, Quorum
+from onionpath.client.quorum import FIRST_TURN_S, PATIENCE_S, Quorum, Turn
 from onionpath.crypto.identity import RelayId
+from onionpath.errors import UnreachableError
 
 MEMBERS = [RelayId(bytes([number]) * 32) for number in range(5)]
 
@@ -28,7 +29,7 @@ class Members:
         self._silent = silent
         self.asked: list[RelayId] = []
 
-    async def ask(self, member: RelayId, heard: Heard) -> bool:
+    async def ask(self, member: RelayId, turn: Turn) -> bool:
         self.asked.append(member)
         if member in self._silent:
             await anyio.sleep_forever()
@@ -64,7 +65,7 @@ async def test_those_who_are_silent_are_replaced_and_do_not_hold_up_the_end() ->
 async def test_one_that_is_only_slow_counts_when_it_answers() -> None:
     others_have_failed = anyio.Event()
 
-    async def ask(member: RelayId, _: Heard) -> bool:
+    async def ask(member: RelayId, _: Turn) -> bool:
         if member == MEMBERS[0]:
             await others_have_failed.wait()
             return True
@@ -82,16 +83,45 @@ async def test_one_that_gives_part_after_part_is_not_replaced() -> None:
     """Ten parts, each within the patience with it, take longer than that together."""
     asked = []
 
-    async def ask(member: RelayId, heard: Heard) -> bool:
+    async def ask(member: RelayId, turn: Turn) -> bool:
         asked.append(member)
         for _ in range(10):
             await anyio.sleep(0.9 * PATIENCE_S)
-            heard()
+            turn.heard()
         return True
 
     await Quorum(MEMBERS, ask, needed=1).gather()
 
     assert MEMBERS[:1] == asked
+
+
+async def test_one_to_whom_a_path_has_failed_is_asked_once_more_while_others_replace_it() -> None:
+    """Otherwise one relay of the path that hangs costs a member that is well."""
+    turns = list[tuple[RelayId, bool]]()
+
+    async def ask(member: RelayId, turn: Turn) -> bool:
+        turns.append((member, turn.is_last))
+        if member == MEMBERS[0] and not turn.is_last:
+            raise UnreachableError("a relay of the path fell silent")
+        await anyio.sleep(PATIENCE_S / 2 if member in MEMBERS[:3] else PATIENCE_S)
+        return True
+
+    await Quorum(MEMBERS, ask, needed=3).gather()
+
+    assert {(MEMBERS[0], True), *((member, False) for member in MEMBERS[:4])} == set(turns)
+    assert 5 == len(turns)
+
+
+async def test_one_that_is_reached_by_no_path_is_asked_twice_and_not_longer_than_the_others_need() -> None:
+    turns = list[float]()
+
+    async def ask(member: RelayId, turn: Turn) -> bool:
+        turns.append(turn.timeout_s(10 * FIRST_TURN_S))
+        raise UnreachableError("a relay of the path fell silent")
+
+    await Quorum(MEMBERS[:1], ask, needed=1).gather()
+
+    assert [FIRST_TURN_S, 10 * FIRST_TURN_S] == turns
 
 
 async def test_it_ends_when_nobody_is_left() -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import time
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import pytest
 
+from onionpath.client import swarm_reading
 from onionpath.client.swarm_client import StorageNetwork, SwarmClient
 from onionpath.client.swarm_writing import REFUSALS_BELIEVED
 from onionpath.crypto.identity import IdentityKey, RelayId
 from onionpath.errors import NotDurableError, RefusedError, UnreachableError, UsageError
 from onionpath.onion.session_packets import SessionReply
 from onionpath.swarm.changes import change_of
+from onionpath.swarm.hashes import message_hash
 from onionpath.swarm.operations import Put, Version
 from onionpath.swarm.owner import Owner
 from onionpath.swarm.parts import Failed, Part
@@ -45,6 +48,7 @@ class Swarm(StorageNetwork):
 
     members: tuple[Member, ...]
     down: set[RelayId] = field(default_factory=set)
+    unlucky: set[RelayId] = field(default_factory=set)  # the next path to them fails
     lies: dict[RelayId, Lie] = field(default_factory=dict)
     asked: list[tuple[RelayId, str]] = field(default_factory=list)
 
@@ -65,6 +69,9 @@ class Swarm(StorageNetwork):
         self.asked.append((member, isolation))
         if member in self.down:
             raise UnreachableError("hop 3 could not be reached")
+        if member in self.unlucky:
+            self.unlucky.remove(member)
+            raise UnreachableError("hop 2 fell silent")
         index = self.relays.index(member)
         first = (self.members[index], *self.members[:index], *self.members[index + 1 :])
         # What a majority is, the model leaves to whoever reads the parts.
@@ -135,7 +142,8 @@ async def test_a_majority_that_is_down_is_told_with_those_that_have_it() -> None
 
     assert frozenset(swarm.relays[3:]) == raised.value.holders
     assert set(swarm.relays[:3]) == raised.value.failed.keys()
-    assert 5 == len({member for member, _ in swarm.asked[:5]})
+    # Those that a path did not reach are asked a second time.
+    assert 5 == len({member for member, _ in swarm.asked[:8]})
 
 
 async def test_storing_again_stores_nothing_twice() -> None:
@@ -239,6 +247,68 @@ async def test_a_namespace_longer_than_a_reply_is_read_to_its_end() -> None:
 
     assert 30 == len(reading.messages)
     assert 1 < len(swarm.asked)
+
+
+async def test_a_member_that_is_reached_by_the_second_path_counts() -> None:
+    """Two of five are down, so that nobody could stand in for it."""
+    swarm = Swarm.of(5)
+    swarm.down.update(swarm.relays[:2])
+    swarm.unlucky.update(swarm.relays[2:])
+
+    reading = await SwarmClient(swarm).read(OWNER)
+
+    assert (set(swarm.relays[2:]), set()) == (
+        set(reading.answered),
+        reading.failed.keys() - set(swarm.relays[:2]),
+    )
+
+
+async def test_a_namespace_longer_than_a_reading_holds_is_read_in_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing is lost by it: the next reading goes on where this one ended."""
+    monkeypatch.setattr(swarm_reading, "MAX_READING_SIZE", 200_000)
+    swarm = Swarm.of(1)
+    for number in range(30):
+        swarm.put_at(0, bytes([number]) * 70_000)
+    client = SwarmClient(swarm)
+
+    readings = [await client.read(OWNER)]
+    while readings[-1].unfinished:
+        readings.append(await client.read(OWNER, readings[-1].view))
+
+    assert 1 < len(readings)
+    assert 30 == sum(len(reading.messages) for reading in readings)
+
+
+async def test_a_member_that_makes_up_messages_without_end_leaves_the_others_their_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(swarm_reading, "MAX_READING_SIZE", 300_000)
+    swarm = Swarm.of(3)
+    # With three of them two are asked, so that the honest one that is left always is.
+    liar, honest, swarm.down = swarm.relays[0], swarm.relays[1], {swarm.relays[2]}
+    hello = swarm.put_at(1, b"hello")
+    made_up = 0
+
+    def more(reply: SessionReply) -> SessionReply:
+        nonlocal made_up
+        made_up += 1
+        data = bytes([made_up]) * 60_000
+        entry = {
+            "hash": message_hash(OWNER.account, 0, data),
+            "timestamp": now_ms(),
+            "expiration": now_ms() + 3_600_000,
+            "data": b64encode(data).decode(),
+        }
+        return SessionReply(200, json.dumps({"messages": [entry], "more": True}).encode())
+
+    swarm.lies = {liar: more}
+    reading = await SwarmClient(swarm).read(OWNER)
+
+    assert (2, {liar}) == (made_up, reading.unfinished)
+    assert honest in reading.answered
+    assert hello in {message.hash for message in reading.messages}
 
 
 async def test_what_is_deleted_is_gone_and_what_expires_later_is_kept() -> None:

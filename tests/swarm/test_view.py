@@ -30,7 +30,21 @@ def page(*data: bytes) -> Page:
 def test_a_message_is_new_once_whoever_of_the_members_gives_it() -> None:
     view = View().after(ANNE, page(b"one"), now_ms=NOW_MS)
 
-    assert (message(b"two"),) == view.new(page(b"one", b"two"))
+    assert (message(b"two"),) == view.new(page(b"one", b"two"), now_ms=NOW_MS)
+
+
+def test_a_message_that_has_expired_is_shown_to_nobody() -> None:
+    expired = Page((message(b"old", lives_ms=0),), False, 0)
+
+    assert () == View().new(expired, now_ms=NOW_MS)
+
+
+def test_a_member_that_says_of_a_message_that_it_has_expired_does_not_make_it_new_again() -> None:
+    view = View().after(ANNE, page(b"one"), now_ms=NOW_MS)
+
+    lied = view.after(BERT, Page((message(b"one", lives_ms=-1),), False, 0), now_ms=NOW_MS)
+
+    assert () == lied.new(page(b"one"), now_ms=NOW_MS)
 
 
 def test_each_member_has_a_cursor_of_its_own() -> None:
