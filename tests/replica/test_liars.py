@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
+from msgspec.structs import replace
 
+from onionpath.crypto.identity import RelayId
 from onionpath.onion.statuses import Reason
 from onionpath.swarm.arcs import WHOLE_RING, bucket_of
 from onionpath.swarm.hashes import message_hash
@@ -25,6 +27,7 @@ from relay.store.replica.messages import (
     KeyForm,
     Listed,
     Listing,
+    Made,
     Question,
     Refused,
     Replied,
@@ -38,11 +41,12 @@ from relay.store.replica.messages import (
 )
 from relay.store.replica.rows import take
 from relay.store.replica.steps import Apply, Ask, Event, Job
-from simulations.virtual.swarm.machines import Machine
+from simulations.virtual.swarm.machines import SLOW_COMMIT_S, Machine
 from tests.replica.scenes import TTL_MS, Scene, count_at, swarm_of
 
 HOUR_MS = 3_600_000
 STRANGER = AccountId(b"\x05" + bytes(32))
+UNSEEN = message_hash(STRANGER, 0, b"never stored")
 
 
 def ask(scene: Scene, asker: Machine, honest: Machine, question: Question, *, number: int = 1) -> Answer:
@@ -188,6 +192,54 @@ def test_a_listing_that_no_honest_member_gives_ends_the_comparison(fault: str) -
     assert [Compare, Listing] == [type(each) for each in asked]
     assert isinstance(comparison, Comparison)
     assert not comparison.has_taken
+
+
+@pytest.mark.parametrize("away", [0, 1], ids=["all answer", "one is away"])
+def test_a_member_that_makes_up_rows_does_not_spoil_a_deletion_that_the_others_have_made(
+    monkeypatch: pytest.MonkeyPatch, away: int
+) -> None:
+    """It says that it has met a row that nobody else has, and falls silent when it is asked for it."""
+    scene = Scene()
+    first, liar, *others = scene.machines
+    scene.store(first)
+    tell_lies(monkeypatch, liar)
+    for machine in others[:away]:
+        machine.kill()
+
+    reply, took_s = scene.ask(first, scene.account.delete_all(now_ms=scene.now_ms))
+
+    assert 200 == reply.status
+    assert 1.0 > took_s
+
+
+def test_a_member_that_answers_late_stands_in_for_one_that_lied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one that is away and one that is slow, the liar is the third that has made the change."""
+    scene = Scene()
+    first, liar, _, slow, dead = scene.machines
+    scene.store(first)
+    tell_lies(monkeypatch, liar)
+    slow.slowest_s = SLOW_COMMIT_S
+    dead.kill()
+
+    reply, _ = scene.ask(first, scene.account.delete_all(now_ms=scene.now_ms))
+
+    assert 200 == reply.status
+
+
+def tell_lies(monkeypatch: pytest.MonkeyPatch, liar: Machine) -> None:
+    """From now on it names a row of its own invention, and shows none."""
+    honest = liar.question
+
+    def question(relay: RelayId, body: bytes, on_answer: Callable[[bytes], None]) -> None:
+        def lie(answer: bytes) -> None:
+            replied = decode_replied(answer)
+            if isinstance(replied.answer, Made):
+                made = replace(replied.answer, touched=[*replied.answer.touched, UNSEEN])
+                on_answer(encode_replied(replace(replied, answer=made)))
+
+        honest(relay, body, lie)
+
+    monkeypatch.setattr(liar, "question", question)
 
 
 def test_rows_shown_one_by_one_keep_no_client_waiting() -> None:

@@ -1,8 +1,9 @@
 """One change, made by a majority before it is acknowledged. Spec: docs/specs/replication.md §2.
 
     made here and asked of all others ─┬─ outdone by something later ──> again, above that
-                                       ├─ W have it ── of the same rows? ──no──> bring them together
-                                       │                     yes, or done ──> reply once nobody is worth waiting for
+                                       ├─ W have it ── the same rows? ──no──> wait a little, bring them together, or
+                                       │                    │                 drop who lies and go on with the others
+                                       │                    └─ yes, or done ──> reply once nobody is worth waiting for
                                        └─ nobody is left to answer ──> reply: 503
 
 The job goes on after its reply, until each member has answered or failed, and notes what those are owed that failed.
@@ -10,6 +11,7 @@ The job goes on after its reply, until each member has answered or failed, and n
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 from onionpath.crypto.identity import RelayId
@@ -91,17 +93,32 @@ class _Proposal:
     def run(self) -> Talk[Version | None]:
         """Make it; gives the version by which it was outdone, or None once the client has its reply."""
         yield from self._begin()
-        while self._outdone is None and self._waiting and not self._is_made_by_enough():
-            yield from self._go_on()
-        if self._outdone is not None:
+        is_durable = yield from self._become_durable()
+        if self._outdone is not None and not is_durable:
             return self._outdone
-        is_durable = self._is_made_by_enough() and (yield from self._bring_together())
         yield from self._wait_for_the_rest()
         yield from self._reply(is_durable)
         while self._waiting:
             yield from self._go_on()
         yield from self._note_missed()
         return None
+
+    def _become_durable(self) -> Talk[bool]:
+        """Go on until a majority has the same rows; False if it was outdone, or nobody is left who could help."""
+        while True:
+            while self._outdone is None and self._waiting and not self._is_made_by_enough():
+                yield from self._go_on()
+            if self._is_made_by_enough() and not self._agree():
+                # Whoever is about to answer may agree, while one that lies can keep us for seconds.
+                yield from self._wait_for_the_rest()
+            if self._outdone is not None or not self._is_made_by_enough():
+                return False
+            if self._agree() or (yield from self._bring_together()):
+                return True
+            if not self._waiting:
+                return False
+            # Of those who have answered meanwhile, one may stand in for whoever was dropped.
+            yield from self._go_on()
 
     def _begin(self) -> Talk[None]:
         around, body = self._around, self._around.ask(self._forwarded)
@@ -154,11 +171,17 @@ class _Proposal:
     def _is_made_by_enough(self) -> bool:
         return len(self._touched) >= majority(len(self._members))
 
+    def _agree(self) -> bool:
+        """Whether a majority has touched the same rows; whoever has touched others is owed those then."""
+        ((rows, count),) = Counter(self._touched.values()).most_common(1)
+        if count < majority(len(self._members)):
+            return False
+        self._touched = {relay: touched for relay, touched in self._touched.items() if touched == rows}
+        return True
+
     def _bring_together(self) -> Talk[bool]:
         """Let all who have made it have the same rows; whether a majority has them then."""
         ours = self._around.ours
-        if len(set(self._touched.values())) == 1:
-            return True
         if ours not in self._touched:
             return False
         # Whoever can't show what it says that it has touched counts as one that hasn't made the change.
