@@ -88,13 +88,13 @@ MAY = {
     "relay/services.py: services": SERVICES,
     "relay/session/requests.py: _answered": "statuses, of which there are five hundred",
     "relay/store/changes.py: names": "namespaces, of which there are 65,536",
+    "relay/store/driver.py: _waiting": OURS,
     "relay/store/ledger.py: _buckets": "numbers of buckets, of which there are 4,096",
     "relay/store/ledger.py: _sources": "numbers that our own table counts up",
     "relay/store/portions.py: names": "namespaces, of which there are 65,536",
     "relay/store/replica/jobs.py: _waiting": OURS,
     "relay/store/replica/requests.py: replies": OURS,
     "relay/store/replica/visits.py: _confirmed": SIGNED,
-    "relay/store/running.py: _waiting": OURS,
 }
 
 

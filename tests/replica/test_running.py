@@ -140,7 +140,7 @@ async def test_no_change_comes_to_the_store_after_the_note_of_a_later_document(t
     directory = directory_of({1: 0})
     layout = Layout.of_document(directory.document)
     async with running(store) as member:
-        life = member._life
+        driver = member._driver
         await wait_until_ready(member)
         for turn in range(1, 21):
             store.gate = trio.Event()
@@ -154,7 +154,7 @@ async def test_no_change_comes_to_the_store_after_the_note_of_a_later_document(t
                 for _ in range(turn % 3):
                     await trio.lowlevel.checkpoint()
                 newer = replace(layout, number=layout.number + turn)
-                life._carry_out(life.member.use(newer, Roster.of(directory), now_ms=NOW_MS))
+                driver._carry_out(driver.member.use(newer, Roster.of(directory), now_ms=NOW_MS))
             await wait_until_ready(member)
     await store.close()
 

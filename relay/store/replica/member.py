@@ -2,7 +2,7 @@
 
 What may change its state: a request of a client, a question of another member, the result of something that it wanted
 done, a new layout, and the clock's tick. Each starts a *job* or wakes one; a job is a generator that says what it wants
-done and is given the results one by one. Two drivers carry the steps out: ``relay/store/running.py`` and the virtual
+done and is given the results one by one. Two drivers carry the steps out: ``relay/store/driver.py`` and the virtual
 one of the simulations. Spec: docs/specs/replication.md.
 """
 
