@@ -13,7 +13,6 @@ import msgspec
 
 from onionpath.crypto.identity import RelayId
 from onionpath.errors import MalformedError
-from onionpath.injected import UnixTime
 from onionpath.onion.session_fields import decode_fields
 from onionpath.onion.session_packets import SessionReply
 from onionpath.swarm.fields import echoed
@@ -31,7 +30,7 @@ _BASE32Z = "ybndrfg8ejkmcpqxot1uwisza345h769"
 
 
 def answer_network(
-    method: str, params: Mapping[str, object], roster: Roster, *, now: UnixTime
+    method: str, params: Mapping[str, object], roster: Roster, *, now_ms: int
 ) -> SessionReply | None:
     """Answer a storage call that is about the network and not about messages; None for all others.
 
@@ -40,21 +39,20 @@ def answer_network(
     """
     match method:
         case "info":
-            t = _milliseconds(now)
-            return _reply({"version": STORAGE_VERSION, "timestamp": t}, now=now)
+            return _reply({"version": STORAGE_VERSION, "timestamp": now_ms}, now_ms=now_ms)
         case "get_swarm" | "get_snodes_for_pubkey":
-            return _answer_swarm(params, roster, now=now)
+            return _answer_swarm(params, roster, now_ms=now_ms)
         case "oxend_request":
-            return _answer_oxend(params, roster, now=now)
+            return _answer_oxend(params, roster, now_ms=now_ms)
     return None
 
 
-def wrong_swarm(account: bytes, roster: Roster, *, now: UnixTime) -> SessionReply:
+def wrong_swarm(account: bytes, roster: Roster, *, now_ms: int) -> SessionReply:
     """What a member of another swarm answers to a call about an account of 33 bytes: who stores for it."""
-    return _reply(_swarm(account, roster), now=now, status=421)
+    return _reply(_swarm(account, roster), now_ms=now_ms, status=421)
 
 
-def answer_seed(request: bytes, roster: Roster, *, now: UnixTime) -> tuple[int, bytes]:
+def answer_seed(request: bytes, roster: Roster, *, now_ms: int) -> tuple[int, bytes]:
     """Answer the body of ``POST /json_rpc`` with an HTTP status and a body, whose type is ``application/json``."""
     try:
         fields = decode_fields(request, max_size=MAX_SEED_REQUEST_SIZE, max_brackets=_MAX_SEED_BRACKETS)
@@ -67,7 +65,7 @@ def answer_seed(request: bytes, roster: Roster, *, now: UnixTime) -> tuple[int, 
         question = NodesQuestion.parse(call.params)
     except MalformedError:
         return 200, _seed_error(call.id, -32_602, "Invalid params")
-    result = answer_nodes(question, roster, lot=_lot(now))
+    result = answer_nodes(question, roster, lot=_lot(now_ms))
     return 200, encode_json({"jsonrpc": "2.0", "id": call.id, "result": result})
 
 
@@ -82,14 +80,14 @@ class _SeedCall(msgspec.Struct, frozen=True):
     id: _IdNumber | _IdText | None = None
 
 
-def _answer_swarm(params: Mapping[str, object], roster: Roster, *, now: UnixTime) -> SessionReply:
+def _answer_swarm(params: Mapping[str, object], roster: Roster, *, now_ms: int) -> SessionReply:
     account = params.get("pubkey", params.get("pubKey"))
     if not isinstance(account, str) or not _ACCOUNT.match(account):
         return _refusal("Pubkey must be 66 hex digits (33 bytes) long")
-    return _reply(_swarm(bytes.fromhex(account), roster), now=now)
+    return _reply(_swarm(bytes.fromhex(account), roster), now_ms=now_ms)
 
 
-def _answer_oxend(params: Mapping[str, object], roster: Roster, *, now: UnixTime) -> SessionReply:
+def _answer_oxend(params: Mapping[str, object], roster: Roster, *, now_ms: int) -> SessionReply:
     endpoint = params.get("endpoint")
     if endpoint != "get_service_nodes":
         return _refusal(f"Invalid oxend endpoint '{echoed(endpoint)}'")
@@ -97,7 +95,7 @@ def _answer_oxend(params: Mapping[str, object], roster: Roster, *, now: UnixTime
         question = NodesQuestion.parse(params.get("params"))
     except MalformedError as error:
         return _refusal(str(error))
-    return _reply({"result": answer_nodes(question, roster, lot=_lot(now))}, now=now)
+    return _reply({"result": answer_nodes(question, roster, lot=_lot(now_ms))}, now_ms=now_ms)
 
 
 def _swarm(account: bytes, roster: Roster) -> dict[str, object]:
@@ -129,17 +127,13 @@ def _refusal(reason: str) -> SessionReply:
     return text_reply(400, f"invalid request: {reason}")
 
 
-def _reply(fields: Mapping[str, object], *, now: UnixTime, status: int = 200) -> SessionReply:
-    return dated_reply(fields, now_ms=_milliseconds(now), status=status)
+def _reply(fields: Mapping[str, object], *, now_ms: int, status: int = 200) -> SessionReply:
+    return dated_reply(fields, now_ms=now_ms, status=status)
 
 
 def _seed_error(request_id: int | str | None, code: int, message: str) -> bytes:
     return encode_json({"jsonrpc": "2.0", "id": request_id, "error": {"code": code, "message": message}})
 
 
-def _milliseconds(now: UnixTime) -> int:
-    return int(now * 1000)
-
-
-def _lot(now: UnixTime) -> bytes:
-    return _milliseconds(now).to_bytes(8, "big")
+def _lot(now_ms: int) -> bytes:
+    return now_ms.to_bytes(8, "big")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from onionpath.injected import UnixTime
 from onionpath.swarm.authority import revocation_question
 from onionpath.swarm.changes import retrieve_of
 from onionpath.swarm.fields import BadRequestError
@@ -83,14 +82,13 @@ class _Planner:
             return self._answer(leaf)
         account = leaf.request.account
         if not self.jurisdiction.stores(account):
-            return Done(wrong_swarm(account, self.jurisdiction.roster, now=UnixTime(self.now_ms / 1000)))
+            return Done(wrong_swarm(account, self.jurisdiction.roster, now_ms=self.now_ms))
         if isinstance(leaf.request, ReadRequest):
             return _plan_read(leaf.request, now_ms=self.now_ms, max_retrieved=self.max_retrieved)
         return plan_write(leaf.request, leaf.params, now_ms=self.now_ms, tolerance=FROM_CLIENT)
 
     def _answer(self, request: NetworkRequest) -> Done:
-        now = UnixTime(self.now_ms / 1000)
-        reply = answer_network(request.method, request.params, self.jurisdiction.roster, now=now)
+        reply = answer_network(request.method, request.params, self.jurisdiction.roster, now_ms=self.now_ms)
         return Done(reply or text_reply(400, f"no method {request.method}"))
 
     def _choose(self, request: IfElseRequest) -> Chosen:

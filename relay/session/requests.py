@@ -93,4 +93,4 @@ class Requests:
         roster = self._roster()
         if roster is None:
             return self._not_ready
-        return Response(*answer_seed(body, roster, now=self._clock()), JSON)
+        return Response(*answer_seed(body, roster, now_ms=int(self._clock() * 1000)), JSON)

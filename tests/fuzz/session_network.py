@@ -13,6 +13,8 @@ from onionpath.swarm.nodes import Roster
 from tests.directory.networks import NOW
 from tests.swarm.rosters import roster_of
 
+NOW_MS = int(NOW * 1000)
+
 
 @cache
 def _roster() -> Roster:
@@ -28,7 +30,7 @@ def nodes(data: bytes) -> None:
 
 def seed(data: bytes) -> None:
     """What anybody can post to a seed; every answer is JSON."""
-    answer = json.loads(answer_seed(data, _roster(), now=NOW)[1])
+    answer = json.loads(answer_seed(data, _roster(), now_ms=NOW_MS)[1])
     if "error" in answer:
         raise MalformedError("a request that the seed refuses")
 
@@ -39,7 +41,7 @@ def call(data: bytes) -> None:
     method, params = fields.get("method"), fields.get("params")
     if not isinstance(method, str) or not isinstance(params, dict):
         raise MalformedError("no call")
-    reply = answer_network(method, params, _roster(), now=NOW)
+    reply = answer_network(method, params, _roster(), now_ms=NOW_MS)
     if reply is None or not reply.is_json:
         raise MalformedError("a call that is refused, or about messages")
     json.loads(reply.body)

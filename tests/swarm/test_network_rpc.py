@@ -33,7 +33,7 @@ OTHER_TRANSPORTS = {"port_omq", "port_quic"}
 
 
 def call(method: str, roster: Roster = ROSTER, **params: object) -> SessionReply:
-    reply = answer_network(method, params, roster, now=NOW)
+    reply = answer_network(method, params, roster, now_ms=T)
     assert reply is not None
     return reply
 
@@ -73,7 +73,7 @@ def test_an_account_of_another_swarm_gets_the_original_s_body(vector: dict[str, 
     same = OTHER_TRANSPORTS | {"address", "pubkey_legacy"}
     snodes = [{key: each[key] for key in each.keys() - same} for each in body["snodes"]]
 
-    reply = wrong_swarm(bytes.fromhex(vector["pubkey"]), roster, now=NOW)
+    reply = wrong_swarm(bytes.fromhex(vector["pubkey"]), roster, now_ms=T)
     ours = json.loads(reply.body)
     ours["snodes"] = [{key: each[key] for key in each.keys() - same} for each in ours["snodes"]]
 
@@ -146,11 +146,11 @@ def test_the_list_is_refused_to_a_question_of_another_type() -> None:
 
 @pytest.mark.parametrize("method", ["store", "batch", "", "INFO"])
 def test_other_calls_are_left_to_the_store(method: str) -> None:
-    assert answer_network(method, {}, ROSTER, now=NOW) is None
+    assert answer_network(method, {}, ROSTER, now_ms=T) is None
 
 
 def seed(request: object) -> tuple[int, dict[str, Any]]:
-    status, body = answer_seed(json.dumps(request).encode(), ROSTER, now=NOW)
+    status, body = answer_seed(json.dumps(request).encode(), ROSTER, now_ms=T)
     return status, json.loads(body)
 
 
@@ -203,7 +203,7 @@ JSON = st.recursive(
 )
 def test_no_parameters_break_a_call(method: str, params: dict[str, object], value: object) -> None:
     for given_ in (params, {"pubkey": value}, {"endpoint": "get_service_nodes", "params": value}):
-        reply = answer_network(method, given_, ROSTER, now=NOW)
+        reply = answer_network(method, given_, ROSTER, now_ms=T)
 
         assert reply is not None
         assert reply.status in (200, 400)
@@ -214,6 +214,6 @@ def test_no_parameters_break_a_call(method: str, params: dict[str, object], valu
     | JSON.map(lambda value: json.dumps({"method": "get_service_nodes", "params": value}).encode())
 )
 def test_no_bytes_break_a_seed(request_: bytes) -> None:
-    status, body = answer_seed(request_, ROSTER, now=NOW)
+    status, body = answer_seed(request_, ROSTER, now_ms=T)
 
     assert (status, "2.0") in {(200, json.loads(body)["jsonrpc"]), (400, json.loads(body)["jsonrpc"])}
