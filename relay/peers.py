@@ -184,8 +184,10 @@ class PeerCalls:
 
     async def _wait(self, transfer: Transfer, asked: Asked, capacity: int) -> Told | Reason:
         life = self._life_of(transfer)
-        with trio.move_on_after(self._poll_s):
-            await life.answered.wait()
+        # The rest of a reply is asked for when there is one; waiting for it would cost a turn of the scheduler.
+        if not life.answered.is_set():
+            with trio.move_on_after(self._poll_s):
+                await life.answered.wait()
         told = self._transfers.tell(transfer, 0 if asked.verb is Verb.PUT else asked.offset, capacity)
         if transfer.is_over:
             self._let_go(transfer)
@@ -209,6 +211,7 @@ class PeerCalls:
     async def _live(self, transfer: Transfer, life: _Life) -> None:
         try:
             with life.scope:
+                # An asker who has given up before this task begins has no work done: this wait is where it ends.
                 await life.complete.wait()
                 self._transfers.finish(transfer, await self._answered(transfer.peer, life.take_request()))
                 life.answered.set()

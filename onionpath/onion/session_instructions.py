@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from onionpath.crypto.identity import RelayId, parse_relay_id
@@ -72,7 +73,7 @@ class _RelayFields(Form, frozen=True):
     enc_type: str = DEFAULT_CIPHER_NAME
 
     def parse(self) -> RelayInstruction:
-        next_relay = parse_relay_id(parse_hex_key(self.destination))
+        next_relay = _relay_id(parse_hex_key(self.destination))
         ephemeral = SessionPublicKey(parse_hex_key(self.ephemeral_key))
         return RelayInstruction(next_relay, ephemeral, parse_cipher(self.enc_type))
 
@@ -91,6 +92,10 @@ class _ServerFields(Form, frozen=True):
         server = LsrpcServer(self.host.lower(), self.port, self.target, self.protocol)
         ephemeral = SessionPublicKey(parse_hex_key(self.ephemeral_key))
         return ServerInstruction(server, ephemeral, parse_cipher(self.enc_type))
+
+
+# A relay forwards to few others again and again, and to check a point takes as long as the key exchange of a layer.
+_relay_id = lru_cache(maxsize=4096)(parse_relay_id)
 
 
 def parse_instruction(fields: Fields) -> Instruction:

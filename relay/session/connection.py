@@ -110,7 +110,8 @@ class ClientConnection:
         """The body, or what to answer instead of reading on; None if the client is gone or too slow."""
         body = bytearray()
         with trio.move_on_after(self._parts.patience.body_s):
-            await self._stream.send_all(self._http.go_ahead())
+            if go_ahead := self._http.go_ahead():
+                await self._stream.send_all(go_ahead)
             while True:
                 match await self._event_within(self._parts.patience.part_s):
                     case Part(data):
@@ -126,9 +127,13 @@ class ClientConnection:
         return None
 
     async def _event_within(self, seconds: float) -> Event:
+        event = self._http.next_event()
+        if event is not None:
+            return event
         with trio.move_on_after(seconds):
-            while (event := self._http.next_event()) is None:
+            while event is None:
                 self._http.receive(bytes(await self._stream.receive_some(PIECE_SIZE)))
+                event = self._http.next_event()
             return event
         return Left()
 

@@ -129,6 +129,13 @@ def test_keys_of_small_order_enter_no_layer() -> None:
                 peel_fields({**instruction, "ephemeral_key": encoded.hex()})
 
 
+def test_a_next_relay_of_small_order_is_refused_as_often_as_it_is_named() -> None:
+    """Names that were found good are remembered, those that were refused are not."""
+    for encoded in BAD_ED25519["small order"] * 2:
+        with pytest.raises(MalformedError):
+            peel_fields({**TO_RELAY, "destination": encoded.hex()})
+
+
 def test_a_key_that_stands_twice_is_refused() -> None:
     """One reader takes the first, another the last."""
     twice = b'{"headers":"","json":true,"json":false}'
