@@ -206,10 +206,9 @@ def test_a_member_that_makes_up_rows_does_not_spoil_a_deletion_that_the_others_h
     for machine in others[:away]:
         machine.kill()
 
-    reply, took_s = scene.ask(first, scene.account.delete_all(now_ms=scene.now_ms))
+    reply, _ = scene.ask(first, scene.account.delete_all(now_ms=scene.now_ms))
 
     assert 200 == reply.status
-    assert 1.0 > took_s
 
 
 def test_a_member_that_answers_late_stands_in_for_one_that_lied(monkeypatch: pytest.MonkeyPatch) -> None:

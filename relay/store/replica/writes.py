@@ -1,7 +1,7 @@
 """One change, made by a majority before it is acknowledged. Spec: docs/specs/replication.md §2.
 
     made here and asked of all others ─┬─ outdone by something later ──> again, above that
-                                       ├─ W have it ── the same rows? ──no──> wait a little, bring them together, or
+                                       ├─ W have it ── the same rows? ──no──> bring them together, or
                                        │                    │                 drop who lies and go on with the others
                                        │                    └─ yes, or done ──> reply once nobody is worth waiting for
                                        └─ nobody is left to answer ──> reply: 503
@@ -11,7 +11,6 @@ The job goes on after its reply, until each member has answered or failed, and n
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import NamedTuple
 
 from onionpath.crypto.identity import RelayId
@@ -108,9 +107,6 @@ class _Proposal:
         while True:
             while self._outdone is None and self._waiting and not self._is_made_by_enough():
                 yield from self._go_on()
-            if self._is_made_by_enough() and not self._agree():
-                # Whoever is about to answer may agree, while one that lies can keep us for seconds.
-                yield from self._wait_for_the_rest()
             if self._outdone is not None or not self._is_made_by_enough():
                 return False
             if self._agree() or (yield from self._bring_together()):
@@ -172,12 +168,11 @@ class _Proposal:
         return len(self._touched) >= majority(len(self._members))
 
     def _agree(self) -> bool:
-        """Whether a majority has touched the same rows; whoever has touched others is owed those then."""
-        ((rows, count),) = Counter(self._touched.values()).most_common(1)
-        if count < majority(len(self._members)):
-            return False
-        self._touched = {relay: touched for relay, touched in self._touched.items() if touched == rows}
-        return True
+        """Whether all who have made it have touched the same rows.
+
+        That a majority has is not enough: of a row that only the others have, the reply would say what few have done.
+        """
+        return len(set(self._touched.values())) == 1
 
     def _bring_together(self) -> Talk[bool]:
         """Let all who have made it have the same rows; whether a majority has them then."""
