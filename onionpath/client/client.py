@@ -260,6 +260,11 @@ class Client:
             server, key, request, deadline_s=deadline_s, isolation=isolation
         )
 
+    @property
+    def document_number(self) -> int | None:
+        """Of the directory's document in use, by which ``swarm_of`` goes; None for a list of Session nodes."""
+        return self._network.document_number
+
     def swarm_of(self, account: bytes) -> tuple[RelayId, ...]:
         """The relays that store for an account, in either format.
 

@@ -163,6 +163,11 @@ class NativeNetwork:
             raise refusal(answer)
         return answer
 
+    @property
+    def document_number(self) -> int:
+        """See ``Client.document_number``."""
+        return self.relays.document.number
+
     def swarm_of(self, account: bytes) -> tuple[RelayId, ...]:
         """See ``Client.swarm_of``."""
         swarms = members(self.relays.document)

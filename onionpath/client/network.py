@@ -98,6 +98,11 @@ class Network(Protocol):
         """The same with what there is to say of the network."""
         ...
 
+    @property
+    def document_number(self) -> int | None:
+        """See ``Client.document_number``."""
+        ...
+
     def swarm_of(self, account: bytes) -> tuple[RelayId, ...]:
         """See ``Client.swarm_of``."""
         ...

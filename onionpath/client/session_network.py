@@ -141,6 +141,11 @@ class SessionNetwork:
             raise MalformedError("a node answered as a server does")
         return reply
 
+    @property
+    def document_number(self) -> None:
+        """See ``Client.document_number``; lists have none."""
+        return None
+
     def swarm_of(self, account: bytes) -> tuple[RelayId, ...]:
         """See ``Client.swarm_of``."""
         swarms = sorted({node.swarm for node in self.relays.nodes if node.swarm is not None})

@@ -38,6 +38,11 @@ HASHES_AT_ONCE = 256
 class StorageNetwork(Protocol):
     """What a ``Client`` offers of storage."""
 
+    @property
+    def document_number(self) -> int | None:
+        """Of the directory's document in use; None where members come from a list without a number."""
+        ...
+
     def swarm_of(self, account: bytes) -> tuple[RelayId, ...]:
         """The relays that store for an account of 33 bytes.
 
@@ -128,8 +133,8 @@ class SwarmClient:
             UnreachableError: so few members answered that an acknowledged message may be missing.
             DirectoryError: nobody is known who stores for this account.
         """
-        members = self._shuffled_swarm(owner.account)
-        gathering = Gathering(owner, namespace, members, (view or View()).among(members))
+        members, document = self._shuffled_swarm(owner.account), self._network.document_number
+        gathering = Gathering(owner, namespace, members, (view or View()).among(members), document)
 
         async def ask(member: RelayId, turn: Turn) -> bool:
             return await self._ask_for_pages(member, gathering, deadline_s, turn)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from onionpath.client.swarm_replies import page_in
+from onionpath.client.swarm_replies import chosen_in, page_in
 from onionpath.crypto.identity import RelayId
 from onionpath.errors import OnionPathError, UnreachableError
 from onionpath.onion.session_packets import SessionReply
@@ -59,12 +59,15 @@ class Gathering:
     Args:
         members: of the swarm.
         view: what is known so far, of these members.
+        document: by which these are the members. One that goes by an older one may not have been told yet what others
+            have acknowledged, so that its answer does not count. None where nobody numbers the lists of members.
     """
 
     owner: Owner
     namespace: int
     members: Sequence[RelayId]
     view: View
+    document: int | None = None
     messages: list[Message] = field(default_factory=list)
     answered: list[RelayId] = field(default_factory=list)
     failed: dict[RelayId, str] = field(default_factory=dict)
@@ -80,16 +83,18 @@ class Gathering:
     def next_request(self, member: RelayId, *, now_ms: int) -> bytes:
         """For the page after all that a member has given."""
         after = self.view.cursor(member).last
-        return encode_request(
-            retrieve_request(self.owner, namespace=self.namespace, after=after, now_ms=now_ms)
-        )
+        request = retrieve_request(self.owner, namespace=self.namespace, after=after, now_ms=now_ms)
+        return encode_request(request, document=self.document)
 
     def take(self, member: RelayId, reply: SessionReply, *, now_ms: int) -> bool:
         """Take note of a member's page; whether it has others after it.
 
         Raises:
+            UnreachableError: it goes by an older document.
             RefusedError, MalformedError: there is no page in the reply.
         """
+        if self.document is not None:
+            reply = chosen_in(reply)
         page = page_in(reply, self.owner.account, self.namespace)
         new = self.view.new(page, now_ms=now_ms)
         self.messages += new

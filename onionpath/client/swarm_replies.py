@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from onionpath.crypto.identity import RelayId
-from onionpath.errors import RefusedError, UnreachableError
+from onionpath.errors import MalformedError, RefusedError, UnreachableError
 from onionpath.onion.session_packets import SessionReply
 from onionpath.swarm.operations import AccountId
 from onionpath.swarm.pages import Page, read_page
@@ -33,6 +35,33 @@ def receipt_in(reply: SessionReply, request: ReceiptedRequest, members: Sequence
     if reply.status in _ANOTHER_MAY:
         raise UnreachableError(f"a member of the swarm answered {_words(reply)}")
     raise _refused(reply)
+
+
+class _Result(msgspec.Struct, frozen=True):
+    body: msgspec.Raw
+    code: int
+
+
+class _Chosen(msgspec.Struct, frozen=True):
+    result: _Result | None = None
+
+
+def chosen_in(reply: SessionReply) -> SessionReply:
+    """What a member answered to a request that names the document by which its asker goes.
+
+    Raises:
+        UnreachableError: it goes by an older one.
+        RefusedError, MalformedError: this is no such answer.
+    """
+    if reply.status != 200:
+        raise _refused(reply)
+    try:
+        result = msgspec.json.decode(reply.body, type=_Chosen).result
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise MalformedError("a member's answer is none to what was asked") from error
+    if result is None:
+        raise UnreachableError("a member of the swarm does not know the newest document yet")
+    return SessionReply(result.code, bytes(result.body), is_json=True)
 
 
 def page_in(reply: SessionReply, account: AccountId, namespace: int) -> Page:

@@ -81,10 +81,17 @@ def expire_request(
     return _signed(ExpireRequest(owner.account, _checked(hashes), (expiry_ms,), rule, _UNSIGNED), owner)
 
 
-def encode_request(request: StorageRequest) -> bytes:
-    """The JSON of method and params."""
+def encode_request(request: StorageRequest, *, document: int | None = None) -> bytes:
+    """The JSON of method and params.
+
+    Args:
+        document: only whoever knows the directory's document of this number, or a later one, shall answer.
+    """
     params = {"pubkey": request.account.hex(), **_credential_fields(request.credentials), **_fields(request)}
-    return encode_json({"method": request.method, "params": params})
+    asked: dict[str, object] = {"method": request.method, "params": params}
+    if document is not None:
+        asked = {"method": "ifelse", "params": {"if": {"height_at_least": document}, "then": asked}}
+    return encode_json(asked)
 
 
 def _signed(request: R, owner: Owner) -> R:

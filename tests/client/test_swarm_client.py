@@ -18,6 +18,7 @@ from onionpath.errors import NotDurableError, RefusedError, UnreachableError, Us
 from onionpath.onion.session_packets import SessionReply
 from onionpath.swarm.changes import change_of
 from onionpath.swarm.hashes import message_hash
+from onionpath.swarm.nodes import Roster
 from onionpath.swarm.operations import Put, Version
 from onionpath.swarm.owner import Owner
 from onionpath.swarm.parts import Failed, Part
@@ -51,6 +52,7 @@ class Swarm(StorageNetwork):
     unlucky: set[RelayId] = field(default_factory=set)  # the next path to them fails
     lies: dict[RelayId, Lie] = field(default_factory=dict)
     asked: list[tuple[RelayId, str]] = field(default_factory=list)
+    rosters: dict[RelayId, Roster] = field(default_factory=dict)
 
     @classmethod
     def of(cls, count: int) -> Swarm:
@@ -59,6 +61,10 @@ class Swarm(StorageNetwork):
     @property
     def relays(self) -> list[RelayId]:
         return [member.key.relay_id for member in self.members]
+
+    @property
+    def document_number(self) -> int:
+        return Members().roster.number
 
     def swarm_of(self, account: bytes) -> tuple[RelayId, ...]:
         return tuple(self.relays)
@@ -75,7 +81,8 @@ class Swarm(StorageNetwork):
         index = self.relays.index(member)
         first = (self.members[index], *self.members[:index], *self.members[index + 1 :])
         # What a majority is, the model leaves to whoever reads the parts.
-        reply = Reached(first, down=frozenset(self.down)).ask(request, now_ms=now_ms())
+        roster = self.rosters.get(member, Members().roster)
+        reply = Reached(first, roster, down=frozenset(self.down)).ask(request, now_ms=now_ms())
         return self.lies.get(member, lambda same: same)(reply)
 
     def put_at(self, member: int, data: bytes, *, age_ms: int = 0) -> str:
@@ -220,8 +227,13 @@ def _a_minute_older(view: View) -> View:
 
 
 def _without_messages(reply: SessionReply) -> SessionReply:
-    body = json.loads(reply.body)
-    return SessionReply(200, json.dumps({**body, "messages": []}).encode()) if "messages" in body else reply
+    return page_reply() if "result" in json.loads(reply.body) else reply
+
+
+def page_reply(*messages: object, more: bool = False) -> SessionReply:
+    """As a member answers to a read that names a document."""
+    page = {"messages": messages, "more": more}
+    return SessionReply(200, json.dumps({"result": {"code": 200, "body": page}}).encode())
 
 
 async def test_altered_messages_are_shown_to_nobody_and_counted() -> None:
@@ -301,7 +313,7 @@ async def test_a_member_that_makes_up_messages_without_end_leaves_the_others_the
             "expiration": now_ms() + 3_600_000,
             "data": b64encode(data).decode(),
         }
-        return SessionReply(200, json.dumps({"messages": [entry], "more": True}).encode())
+        return page_reply(entry, more=True)
 
     swarm.lies = {liar: more}
     reading = await SwarmClient(swarm).read(OWNER)
@@ -344,3 +356,34 @@ async def test_what_only_the_owner_may_store_is_refused_before_anybody_is_asked(
         await SwarmClient(swarm).store(OWNER.account, b"hello", namespace=2)
 
     assert [] == swarm.asked
+
+
+async def test_a_member_that_goes_by_an_older_document_does_not_count() -> None:
+    """It may not have been told what was acknowledged since; two such members and one that knows are not enough."""
+    swarm = Swarm.of(5)
+    swarm.down.update(swarm.relays[:2])
+    client = SwarmClient(swarm)
+    await client.store(OWNER.account, b"hello")
+    behind = replace(Members().roster, number=swarm.document_number - 1)
+    swarm.rosters = {swarm.relays[2]: behind}
+
+    with pytest.raises(UnreachableError, match="does not know the newest document yet"):
+        await client.read(OWNER)
+
+    swarm.down.clear()
+    assert [b"hello"] == [message.data for message in (await client.read(OWNER)).messages]
+
+
+async def test_where_lists_have_no_number_members_are_asked_without_one() -> None:
+    """Nodes of Session's own network count blocks and not our documents."""
+
+    @dataclass
+    class Unnumbered(Swarm):
+        @property
+        def document_number(self) -> None:  # type: ignore[override]  # as a list of Session nodes has it
+            return None
+
+    client = SwarmClient(Unnumbered(Members.of(5).all))
+    await client.store(OWNER.account, b"hello")
+
+    assert [b"hello"] == [message.data for message in (await client.read(OWNER)).messages]

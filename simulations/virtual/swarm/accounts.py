@@ -24,6 +24,13 @@ class Account:
         fields = {"timestamp": now_ms, "ttl": ttl_ms, "data": b64encode(data).decode()}
         return self._request("store", fields)
 
+    def retrieve_by(self, number: int, *, now_ms: int) -> bytes:
+        """All of namespace 0, from a member that knows this document or a later one."""
+        then = json.loads(self.retrieve(now_ms=now_ms))
+        return json.dumps(
+            {"method": "ifelse", "params": {"if": {"height_at_least": number}, "then": then}}
+        ).encode()
+
     def retrieve(self, *, now_ms: int, after: str | None = None) -> bytes:
         """All of namespace 0, or what comes after a message."""
         signed = {"timestamp": now_ms, "signature": self._sign(f"retrieve{now_ms}")}

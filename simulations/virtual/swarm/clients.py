@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from random import Random
+from typing import Any
 
 from onionpath.crypto.identity import RelayId
 from onionpath.onion.session_packets import SessionReply
@@ -115,14 +116,17 @@ class Clients:
             Kind.READ, account, None, self._world.heap.now, asked=" ".join(each.hex()[:4] for each in asked)
         )
         self._history.begin(record)
+        number = self._number
         replies = [
-            await self._ask(relay, self._accounts[account].retrieve(now_ms=self._now_ms)) for relay in asked
+            await self._ask(relay, self._accounts[account].retrieve_by(number, now_ms=self._now_ms))
+            for relay in asked
         ]
         found: dict[str, int] = {}
         for reply in replies:
-            if reply is None or reply.status != 200:
+            page = _page(reply)
+            if page is None:
                 return record
-            for message in json.loads(reply.body)["messages"]:
+            for message in page:
                 found[message["hash"]] = max(message["expiration"], found.get(message["hash"], 0))
         record.found = found
         record.end(Outcome.OK, self._world.heap.now)
@@ -139,6 +143,13 @@ class Clients:
     def _now_ms(self) -> int:
         return int(self._world.heap.now * 1000)
 
+    @property
+    def _number(self) -> int:
+        """Of the document by which clients go now."""
+        newest = self._world.newest
+        assert newest is not None
+        return newest.layout.number
+
     def _members(self, account: int) -> list[RelayId]:
         newest = self._world.newest
         assert newest is not None
@@ -151,3 +162,11 @@ class Clients:
         reply = await promise
         timer.cancel()
         return reply
+
+
+def _page(reply: SessionReply | None) -> list[dict[str, Any]] | None:
+    """The messages that a member gave; None from one that could not, or that goes by an older document."""
+    if reply is None or reply.status != 200:
+        return None
+    result = json.loads(reply.body).get("result", {})
+    return result["body"]["messages"] if result.get("code") == 200 else None
