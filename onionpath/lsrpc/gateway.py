@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 from onionpath.crypto.session_channels import SessionPrivateKey
 from onionpath.errors import MalformedError
@@ -29,6 +28,7 @@ from onionpath.ohttp.asgi import (
     header,
     send_whole,
 )
+from onionpath.ohttp.in_flight import InFlight
 from onionpath.ohttp.messages import HttpRequest, HttpResponse, Limits
 from onionpath.ohttp.problems import inner_problem
 from onionpath.onion.session import SessionOnion
@@ -95,7 +95,7 @@ class SessionGateway:
             replay_entries=self._limits.replay_entries,
         )
         self._arrivals = Arrivals(most_bytes=self._limits.arriving_bytes)
-        self._in_flight: set[object] = set()
+        self._in_flight = InFlight(self._limits.in_flight)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope; an ASGI server calls this."""
@@ -115,19 +115,11 @@ class SessionGateway:
             pass
         elif isinstance(posted, Refuse):
             await _refuse(send, posted)
-        elif len(self._in_flight) >= self._limits.in_flight:
+        elif self._in_flight.is_full:
             await _refuse(send, refuse(Refusal.BUSY))
         else:
-            await self._exchange(posted, scope, receive, send)
-
-    async def _exchange(self, posted: bytes, scope: Scope, receive: Receive, send: Send) -> None:
-        place = object()
-        self._in_flight.add(place)
-        leave = partial(self._in_flight.discard, place)
-        try:
-            await self._answer(posted, scope, receive, send, leave)
-        finally:
-            leave()
+            with self._in_flight.place() as leave:
+                await self._answer(posted, scope, receive, send, leave)
 
     async def _read(self, receive: Receive) -> bytes | Refuse | None:
         """What was posted, or why it is not read; None if nobody waits for an answer."""

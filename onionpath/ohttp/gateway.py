@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 
 from onionpath.crypto.oblivious import ResponseSecret
 from onionpath.errors import BadLayerError, MalformedError, RefusedError, UsageError
@@ -36,6 +35,7 @@ from onionpath.ohttp.encapsulation import (
     GatewayKeys,
     OpenedRequest,
 )
+from onionpath.ohttp.in_flight import InFlight
 from onionpath.ohttp.judgement import JudgedError, judge
 from onionpath.ohttp.keys import MEDIA_TYPE
 from onionpath.ohttp.messages import (
@@ -116,7 +116,7 @@ class ObliviousGateway:
         if replay_tolerance_s is not None:
             self._replays = ReplayWindow(started_at=self._clock.now(), tolerance_s=replay_tolerance_s)
         self._arrivals = Arrivals(most_bytes=self._limits.arriving_bytes)
-        self._in_flight: set[object] = set()
+        self._in_flight = InFlight(self._limits.in_flight)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope; an ASGI server calls this."""
@@ -146,19 +146,11 @@ class ObliviousGateway:
             await _refuse(send, 415, "a sealed request is message/ohttp-req")
         elif (sealed := await self._read(receive, send)) is None:
             pass
-        elif len(self._in_flight) >= self._limits.in_flight:
+        elif self._in_flight.is_full:
             await _refuse(send, 503, _TOO_MANY)
         else:
-            await self._exchange(sealed, scope, receive, send)
-
-    async def _exchange(self, sealed: bytes, scope: Scope, receive: Receive, send: Send) -> None:
-        place = object()
-        self._in_flight.add(place)
-        leave = partial(self._in_flight.discard, place)
-        try:
-            await self._answer(sealed, scope, receive, send, leave)
-        finally:
-            leave()
+            with self._in_flight.place() as leave:
+                await self._answer(sealed, scope, receive, send, leave)
 
     async def _answer(
         self, sealed: bytes, scope: Scope, receive: Receive, send: Send, leave: Callable[[], None]

@@ -20,6 +20,7 @@ from onionpath.swarm.owner import Owner
 from onionpath.swarm.replies import encode_json
 from onionpath.swarm.requests import (
     Credentials,
+    DeleteAllRequest,
     DeleteRequest,
     ExpireRequest,
     RetrieveRequest,
@@ -30,7 +31,7 @@ from onionpath.swarm.requests import (
 # Takes the place of a signature that is about to be made; no request leaves with it.
 _UNSIGNED = Credentials(bytes(64))
 
-R = TypeVar("R", StoreRequest, RetrieveRequest, DeleteRequest, ExpireRequest)
+R = TypeVar("R", StoreRequest, RetrieveRequest, DeleteRequest, DeleteAllRequest, ExpireRequest)
 
 
 def store_request(
@@ -68,6 +69,11 @@ def delete_request(owner: Owner, hashes: Sequence[str]) -> DeleteRequest:
         UsageError: no hashes, too many, or something else.
     """
     return _signed(DeleteRequest(owner.account, _checked(hashes), False, _UNSIGNED), owner)
+
+
+def delete_all_request(owner: Owner, *, namespace: int | None = 0, now_ms: int) -> DeleteAllRequest:
+    """Delete everything in a namespace, or in all if None."""
+    return _signed(DeleteAllRequest(owner.account, namespace, now_ms, _UNSIGNED), owner)
 
 
 def expire_request(
@@ -130,6 +136,9 @@ def _fields(request: StorageRequest) -> Mapping[str, object]:
         case DeleteRequest():
             required = {"required": True} if request.is_required else {}
             return {"messages": request.hashes, **required}
+        case DeleteAllRequest():
+            namespace = "all" if request.namespace is None else request.namespace
+            return {"namespace": namespace, "timestamp": request.signed_at_ms}
         case ExpireRequest():
             rule = {} if request.rule is ExpiryRule.SET else {request.rule.value: True}
             return {"messages": request.hashes, "expiry": _one_or_all(request.expiries_ms), **rule}

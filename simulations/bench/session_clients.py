@@ -33,6 +33,7 @@ async def both_clients(network: LocalNetwork, server: EchoServer) -> AsyncIterat
         async with Client(nodes, format="session") as session:
 
             def asks(body: bytes) -> dict[str, Ask]:
+                """One call by each way, with this body where the way takes one; none by ``info`` for large ones."""
                 is_large = len(body) > SMALL_BYTES
                 echo = partial(native.call, ServiceId.ECHO, body, large_reply=is_large, deadline_s=DEADLINE_S)
                 info = partial(

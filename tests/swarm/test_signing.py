@@ -15,6 +15,7 @@ from onionpath.swarm.owner import GROUP, PERSON, Owner
 from onionpath.swarm.requests import Asked, StorageRequest
 from onionpath.swarm.rpc import read_request
 from onionpath.swarm.signing import (
+    delete_all_request,
     delete_request,
     encode_request,
     expire_request,
@@ -60,7 +61,8 @@ def test_a_retrieval_is_read_as_it_was_written(
 def test_deletions_and_expiries_are_read_as_they_were_written(
     owner: Owner, names: list[str], rule: ExpiryRule
 ) -> None:
-    for request in (delete_request(owner, names), expire_request(owner, names, NOW_MS, rule)):
+    everything = (delete_all_request(owner, namespace=which, now_ms=NOW_MS) for which in (0, 2, None))
+    for request in (delete_request(owner, names), expire_request(owner, names, NOW_MS, rule), *everything):
         assert request == reread(request)
         assert is_authorised(reread(request))
 

@@ -1,65 +1,44 @@
-"""Accounts with their keys, and the requests that they sign as Session's clients do."""
+"""Accounts with their keys, and the requests of their owners as text."""
 
 from __future__ import annotations
 
-import json
-from base64 import b64encode
-
-from onionpath.crypto.identity import IdentityKey
 from onionpath.injected import Entropy
-from onionpath.swarm.operations import AccountId
-
-GROUP_PREFIX = b"\x03"  # an account of this kind is an Ed25519 key
+from onionpath.swarm.operations import ExpiryRule
+from onionpath.swarm.owner import GROUP, Owner
+from onionpath.swarm.signing import (
+    delete_all_request,
+    delete_request,
+    encode_request,
+    expire_request,
+    retrieve_request,
+    store_request,
+)
 
 
 class Account:
     """One account of a group, and its requests as text. Times are milliseconds."""
 
     def __init__(self, entropy: Entropy) -> None:
-        self._key = IdentityKey.generate(entropy)
-        self.id = AccountId(GROUP_PREFIX + self._key.relay_id)
+        self._owner = Owner.generate(entropy, prefix=GROUP)
+        self.id = self._owner.account
 
     def store(self, data: bytes, *, now_ms: int, ttl_ms: int) -> bytes:
         """Into the inbox of namespace 0, for which nothing is signed."""
-        fields = {"timestamp": now_ms, "ttl": ttl_ms, "data": b64encode(data).decode()}
-        return self._request("store", fields)
+        return encode_request(store_request(self.id, data, now_ms=now_ms, ttl_ms=ttl_ms))
 
-    def retrieve_by(self, number: int, *, now_ms: int) -> bytes:
-        """All of namespace 0, from a member that knows this document or a later one."""
-        then = json.loads(self.retrieve(now_ms=now_ms))
-        return json.dumps(
-            {"method": "ifelse", "params": {"if": {"height_at_least": number}, "then": then}}
-        ).encode()
-
-    def retrieve(self, *, now_ms: int, after: str | None = None) -> bytes:
-        """All of namespace 0, or what comes after a message."""
-        signed = {"timestamp": now_ms, "signature": self._sign(f"retrieve{now_ms}")}
-        last = {} if after is None else {"last_hash": after}
-        return self._request("retrieve", {**signed, **last, "max_size": -1})
+    def retrieve(self, *, now_ms: int, after: str | None = None, document: int | None = None) -> bytes:
+        """All of namespace 0, or what comes after a message; from a member that knows this document, if it must."""
+        request = retrieve_request(self._owner, after=after, max_size=-1, now_ms=now_ms)
+        return encode_request(request, document=document)
 
     def delete(self, *hashes: str) -> bytes:
         """These messages."""
-        signature = self._sign("delete" + "".join(hashes))
-        return self._request("delete", {"messages": hashes, "signature": signature})
+        return encode_request(delete_request(self._owner, hashes))
 
     def delete_all(self, *, now_ms: int) -> bytes:
         """All that there is."""
-        signature = self._sign(f"delete_all{now_ms}")
-        return self._request("delete_all", {"timestamp": now_ms, "signature": signature})
+        return encode_request(delete_all_request(self._owner, now_ms=now_ms))
 
     def extend(self, expiry_ms: int, *hashes: str) -> bytes:
         """Let these live longer."""
-        signature = self._sign(f"expireextend{expiry_ms}{''.join(hashes)}")
-        fields = {"messages": hashes, "expiry": expiry_ms, "extend": True, "signature": signature}
-        return self._request("expire", fields)
-
-    def expire_all(self, expiry_ms: int) -> bytes:
-        """Let nothing live longer."""
-        signature = self._sign(f"expire_all{expiry_ms}")
-        return self._request("expire_all", {"expiry": expiry_ms, "signature": signature})
-
-    def _sign(self, text: str) -> str:
-        return b64encode(self._key.sign(text.encode())).decode()
-
-    def _request(self, method: str, fields: dict[str, object]) -> bytes:
-        return json.dumps({"method": method, "params": {"pubkey": self.id.hex(), **fields}}).encode()
+        return encode_request(expire_request(self._owner, hashes, expiry_ms, ExpiryRule.EXTEND))

@@ -118,7 +118,7 @@ class Clients:
         self._history.begin(record)
         number = self._number
         replies = [
-            await self._ask(relay, self._accounts[account].retrieve_by(number, now_ms=self._now_ms))
+            await self._ask(relay, self._accounts[account].retrieve(now_ms=self._now_ms, document=number))
             for relay in asked
         ]
         found: dict[str, int] = {}
